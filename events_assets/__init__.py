@@ -1,0 +1,1 @@
+"""Every event from an event-management REST API in the warehouse, as Dagster assets."""

@@ -1,0 +1,157 @@
+"""Asset checks on `events`: each is a claim, and shows a few of the rows that break it.
+
+They read through dlt's dataset, on whatever destination is configured, and scan the table once.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import dagster as dg
+import dlt
+from tabulate import tabulate
+
+from events_assets import warehouse
+from events_assets.assets import POOL
+from events_assets.failures import explained
+from events_assets.metadata import last_receipt
+from events_assets.transport.receipt import COMPLETE, TORN
+from events_assets.warehouse import select
+
+OFFENDERS_SHOWN = 5
+
+REPEATED_IDS = f"""
+SELECT id, count(*) AS times, count(*) OVER () AS offenders
+FROM {{events}}
+GROUP BY id
+HAVING count(*) > 1
+ORDER BY times DESC, id
+LIMIT {OFFENDERS_SHOWN}
+"""  # noqa: S608
+
+WRONG_TIMES = f"""
+SELECT id, event_name, start_time, end_time, {{variants}}
+       sum(CASE WHEN end_time < start_time THEN 1 ELSE 0 END) OVER () AS backwards,
+       sum(CASE WHEN {{unreadable}} THEN 1 ELSE 0 END) OVER () AS unreadable
+FROM {{events}}
+WHERE end_time < start_time OR {{unreadable}}
+ORDER BY id
+LIMIT {OFFENDERS_SHOWN}
+"""  # noqa: S608
+
+QUARANTINED = "SELECT reason, position, document FROM {quarantined_events} WHERE _dlt_load_id = %s"
+
+
+@dg.asset_check(asset="events", blocking=True, pool=POOL)
+def event_ids_are_unique(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+    """No id occurs twice, neither in the table nor in what the API answered in the last scan.
+
+    A merge keeps one row for each id, so repeats must be looked for before it, too.
+    """
+    with _loaded(context) as dataset:
+        receipt = last_receipt(dataset, "events") or {}
+        rows = select(dataset, REPEATED_IDS)
+    answered, in_table = receipt.get("duplicate_ids", 0), rows[0][2] if rows else 0
+    metadata: dict[str, Any] = {"answered_twice": answered, "twice_in_table": in_table}
+    if answered:
+        metadata["ids_answered_twice"] = dg.MetadataValue.json(
+            json.loads(receipt["duplicate_ids_sample"])
+        )
+    if rows:
+        metadata["ids_twice_in_table"] = _table([row[:2] for row in rows], ["id", "times"])
+    return dg.AssetCheckResult(
+        passed=not answered and not in_table,
+        description=f"ids answered twice: {answered}, ids twice in the table: {in_table}",
+        metadata=metadata,
+    )
+
+
+@dg.asset_check(asset="events", blocking=True, pool=POOL)
+def events_end_after_they_start(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+    """No event ends before it starts. An event without an end is fine.
+
+    A time that cannot be read as one is kept by dlt in a variant column like
+    `start_time__v_text`, with null in its place; such events are counted, as a warning.
+    """
+    with _loaded(context) as dataset:
+        columns = dataset.schema.get_table_columns("events")
+        variants = [name for name in columns if name.startswith(("start_time__v_", "end_time__v_"))]
+        rows = select(
+            dataset,
+            WRONG_TIMES,
+            variants="".join(f"{name}, " for name in variants),
+            unreadable=" OR ".join(f"{name} IS NOT NULL" for name in variants) or "1 = 0",
+        )
+    backwards, unreadable = rows[0][-2:] if rows else (0, 0)
+    metadata: dict[str, Any] = {"end_before_start": backwards, "unreadable_times": unreadable}
+    if rows:
+        headers = ["id", "event_name", "start_time", "end_time", *variants]
+        metadata["offenders"] = _table([row[:-2] for row in rows], headers)
+    return dg.AssetCheckResult(
+        passed=not backwards and not unreadable,
+        severity=dg.AssetCheckSeverity.ERROR if backwards else dg.AssetCheckSeverity.WARN,
+        description=f"events that end before they start: {backwards}, "
+        f"with a time that cannot be read: {unreadable}",
+        metadata=metadata,
+    )
+
+
+@dg.asset_check(asset="events", blocking=True, pool=POOL)
+def events_scan_is_complete(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+    """The last scan got every event that the API has, and its receipt proves it.
+
+    Fails where there is evidence of loss; warns where there is neither evidence nor proof.
+    """
+    with _loaded(context) as dataset:
+        receipt = last_receipt(dataset, "events")
+    if receipt is None:
+        return dg.AssetCheckResult(passed=False, description="there is no receipt of a scan")
+    numbers = ("rows_received", "distinct_ids", "repeats", "step_backs", "scans")
+    totals = ("total_first", "total_last")
+    return dg.AssetCheckResult(
+        passed=receipt["verdict"] == COMPLETE,
+        severity=dg.AssetCheckSeverity.ERROR
+        if receipt["verdict"] == TORN
+        else dg.AssetCheckSeverity.WARN,
+        description=f"{receipt['verdict']}: {receipt['reason']}",
+        metadata={name: receipt[name] for name in numbers + totals if receipt[name] is not None},
+    )
+
+
+@dg.asset_check(asset="events", pool=POOL)
+def no_events_were_quarantined(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+    """Every row of the last scan could be loaded as an event.
+
+    Those that could not are in `quarantined_events`, whole, with the reason.
+    """
+    with _loaded(context) as dataset:
+        receipt = last_receipt(dataset, "events") or {}
+        quarantined = receipt.get("rows_quarantined", 0)
+        metadata: dict[str, Any] = {"rows": quarantined}
+        if quarantined:
+            found = select(dataset, QUARANTINED, receipt["_dlt_load_id"])
+            metadata |= Counter(f"reason: {reason}" for reason, _, _ in found)
+            samples = [(reason, at, row[:200]) for reason, at, row in found[:OFFENDERS_SHOWN]]
+            metadata["samples"] = _table(samples, ["reason", "position", "document"])
+    return dg.AssetCheckResult(
+        passed=not quarantined,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"rows set aside in quarantined_events: {quarantined}",
+        metadata=metadata,
+    )
+
+
+@contextmanager
+def _loaded(context: dg.AssetCheckExecutionContext) -> Iterator[dlt.Dataset]:
+    with explained(), warehouse.reading(context.log) as dataset:
+        if "events" not in dataset.tables:
+            raise warehouse.WarehouseError(
+                "there are no events to check yet: materialize the asset events first"
+            )
+        yield dataset
+
+
+def _table(rows: Sequence[Sequence[Any]], headers: list[str]) -> dg.MarkdownMetadataValue:
+    return dg.MetadataValue.md(tabulate(rows, headers=headers, tablefmt="github"))

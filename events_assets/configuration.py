@@ -1,0 +1,294 @@
+"""Reads `[sources.events]`: dlt's RESTAPIConfig vocabulary, and the project's own settings beside it.
+
+dlt resolves single values through its providers, environment before secrets.toml before
+config.toml, but takes a table as a whole from the first provider that has it. A REST API is
+described by nested tables, so the tables of all providers are merged here, and each environment
+variable `SOURCES__EVENTS__<PATH>` replaces one value in the result.
+"""
+
+import difflib
+import os
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+from copy import deepcopy
+from typing import Any, ClassVar, cast, get_type_hints
+from urllib.parse import urlsplit
+
+import dlt
+from dlt.common.configuration import configspec, resolve_configuration
+from dlt.common.configuration.container import Container
+from dlt.common.configuration.providers import VaultDocProvider
+from dlt.common.configuration.specs import BaseConfiguration, PluggableRunContext
+from dlt.common.configuration.utils import auto_cast
+from dlt.common.exceptions import DictValidationException
+from dlt.common.validation import validate_dict
+from dlt.sources.rest_api import typing
+from dlt.sources.rest_api.typing import RESTAPIConfig
+
+from events_assets.transport.paging import ScanSettings
+from events_assets.transport.session import HttpSettings
+
+SECTION = "sources.events"
+SAMPLE = "sample"
+"""The `client.base_url` that stands for the built-in sample API."""
+
+REST_API_KEYS = ("client", "resource_defaults", "resources")
+
+NESTED: dict[str, type] = {
+    "client": typing.ClientConfig,
+    "resource_defaults": typing.EndpointResourceBase,
+    "endpoint": typing.Endpoint,
+    "incremental": typing.IncrementalConfig,
+}
+BY_TYPE: dict[str, dict[str | None, type]] = {
+    "auth": {
+        None: typing.BearerTokenAuthConfig,
+        "api_key": typing.ApiKeyAuthConfig,
+        "bearer": typing.BearerTokenAuthConfig,
+        "http_basic": typing.HttpBasicAuthConfig,
+        "oauth2_client_credentials": typing.OAuth2ClientCredentialsConfig,
+    },
+    "paginator": {
+        "cursor": typing.JSONResponseCursorPaginatorConfig,
+        "header_cursor": typing.HeaderCursorPaginatorConfig,
+        "header_link": typing.HeaderLinkPaginatorConfig,
+        "json_link": typing.JSONLinkPaginatorConfig,
+        "offset": typing.OffsetPaginatorConfig,
+        "page_number": typing.PageNumberPaginatorConfig,
+    },
+}
+OTHER_TYPES: dict[str, list[str]] = {"auth": [], "paginator": ["auto", "single_page"]}
+
+
+class ConfigurationError(ValueError):
+    """A configured value is missing or wrong; the message names the key and the remedy."""
+
+
+@configspec
+class ScheduleSettings(BaseConfiguration):
+    """`[sources.events.schedule]`: when `events_schedule` runs, as cron and IANA time zone."""
+
+    cron: str = "0 * * * *"
+    timezone: str = "UTC"
+
+    __section__: ClassVar[str] = "schedule"
+
+
+@configspec
+class WarehouseSettings(BaseConfiguration):
+    """`[sources.events.warehouse]`: the default DuckDB file, and seconds to wait for its lock."""
+
+    database: str = "data/events.duckdb"
+    lock_timeout: float = 300.0
+
+    __section__: ClassVar[str] = "warehouse"
+
+
+OWN_SECTIONS: dict[str, type[BaseConfiguration]] = {
+    spec.__section__: spec for spec in (HttpSettings, ScanSettings, ScheduleSettings, WarehouseSettings)
+}
+
+
+def reload_providers() -> None:
+    """Makes dlt read config.toml, secrets.toml and vaults anew, so that edits count at once."""
+    Container()[PluggableRunContext].reload_providers()
+
+
+def http_settings() -> HttpSettings:
+    return resolve_configuration(HttpSettings(), sections=("sources", "events"))
+
+
+def scan_settings() -> ScanSettings:
+    return resolve_configuration(ScanSettings(), sections=("sources", "events"))
+
+
+def schedule_settings() -> ScheduleSettings:
+    return resolve_configuration(ScheduleSettings(), sections=("sources", "events"))
+
+
+def warehouse_settings() -> WarehouseSettings:
+    return resolve_configuration(WarehouseSettings(), sections=("sources", "events"))
+
+
+def api_key() -> str | None:
+    """The key of the API from dlt's secrets: `sources.events.api_key`, else `api_key`."""
+    for name in (f"{SECTION}.api_key", "api_key"):
+        value = dlt.secrets.get(name)
+        if value is not None and str(value).strip():
+            return str(value).strip()
+    return None
+
+
+def is_sample() -> bool:
+    """Whether the built-in sample API is configured."""
+    return dlt.config.get(f"{SECTION}.client.base_url") == SAMPLE
+
+
+def resource_names() -> list[str]:
+    """The configured resources that are loaded, `events` where none can be read.
+
+    Used where assets are defined, before any run: it raises nothing. What is wrong with the
+    configuration is said by `rest_api_config`, in the run.
+    """
+    try:
+        resources = _merged("resources") or []
+        names = [
+            resource if isinstance(resource, str) else resource["name"]
+            for resource in resources
+            if isinstance(resource, str) or resource.get("selected", True)
+        ]
+    except (ConfigurationError, KeyError, TypeError, AttributeError, ValueError):
+        names = []
+    return list(dict.fromkeys(["events", *(name for name in names if isinstance(name, str))]))
+
+
+def rest_api_config() -> RESTAPIConfig:
+    """The configured REST API, without its key.
+
+    Raises:
+        ConfigurationError: a key is unknown, missing, or has a value of the wrong type.
+    """
+    _reject_unknown_sections()
+    config = {key: value for key in REST_API_KEYS if (value := _merged(key)) is not None}
+    _require_base_url(config.get("client"))
+    if not any(_name(resource) == "events" for resource in config.get("resources", [])):
+        raise ConfigurationError(
+            f"[[{SECTION}.resources]] describes no resource named 'events': add one to "
+            f"{_config_file()}, with its endpoint's path"
+        )
+    _reject_unknown_keys(config, RESTAPIConfig, SECTION)
+    try:
+        validate_dict(RESTAPIConfig, config, path=SECTION)
+    except DictValidationException as error:
+        raise ConfigurationError(_say(error)) from error
+    return cast(RESTAPIConfig, config)
+
+
+def _merged(key: str) -> Any:
+    """The value of `sources.events.<key>`, merged over all providers but vaults."""
+    merged: Any = None
+    for provider in reversed(dlt.config.config_providers):
+        if isinstance(provider, VaultDocProvider):  # a look-up in a vault is a network request
+            continue
+        value, _ = provider.get_value(key, Any, "", *SECTION.split("."))
+        if isinstance(value, str):
+            value = auto_cast(value)
+        if isinstance(merged, dict) and isinstance(value, Mapping):
+            _update(merged, value)
+        elif value is not None:
+            merged = deepcopy(value)
+    for path, text in _environment(key):
+        merged = _replaced(merged, path, text, SECTION + "." + key)
+    return merged
+
+
+def _update(target: MutableMapping[str, Any], source: Mapping[str, Any]) -> None:
+    for key, value in source.items():
+        if isinstance(value, Mapping) and isinstance(target.get(key), MutableMapping):
+            _update(target[key], value)
+        else:
+            target[key] = deepcopy(value)
+
+
+def _environment(key: str) -> Iterator[tuple[list[str], str]]:
+    prefix = "__".join([*SECTION.split("."), key, ""]).upper()
+    for name, text in sorted(os.environ.items()):
+        if name.startswith(prefix):
+            yield name.removeprefix(prefix).lower().split("__"), text
+
+
+def _replaced(value: Any, path: list[str], text: str, place: str) -> Any:
+    """`value` with the part at `path` set from `text`; resources are found by name or index."""
+    if not path:
+        return text if isinstance(value, str) else auto_cast(text)
+    head, *rest = path
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            if head in (str(index), str(_name(item)).lower()):
+                item = {"name": item} if isinstance(item, str) else item
+                value[index] = _replaced(item, rest, text, f"{place}.{head}")
+                return value
+        raise ConfigurationError(
+            f"the environment sets {place}.{'.'.join(path)}, but no entry of {place} is named "
+            f"'{head}': {', '.join(str(_name(item)) for item in value)}"
+        )
+    table = value if isinstance(value, MutableMapping) else {}
+    key = next((key for key in table if key.lower().replace("-", "_") == head), head)
+    table[key] = _replaced(table.get(key), rest, text, f"{place}.{key}")
+    return table
+
+
+def _name(resource: Any) -> Any:
+    return resource.get("name") if isinstance(resource, Mapping) else resource
+
+
+def _reject_unknown_sections() -> None:
+    section: dict[str, Any] = {}
+    for provider in dlt.config.config_providers:
+        if not isinstance(provider, VaultDocProvider):
+            value, _ = provider.get_value(SECTION.split(".")[1], Any, "", SECTION.split(".")[0])
+            if isinstance(value, Mapping):
+                _update(section, value)
+    _require_known(section, [*REST_API_KEYS, *OWN_SECTIONS, "api_key"], SECTION)
+    for name in OWN_SECTIONS.keys() & section.keys():
+        fields = list(OWN_SECTIONS[name].get_resolvable_fields())
+        _require_known(section[name], fields, f"{SECTION}.{name}")
+
+
+def _reject_unknown_keys(table: Any, spec: type, place: str) -> None:
+    """Compares the keys of nested tables with dlt's typed dictionaries, deepest place named."""
+    if not isinstance(table, Mapping):
+        return
+    _require_known(table, list(get_type_hints(spec)), place)
+    for key, value in table.items():
+        inner = f"{place}.{key}"
+        if key in NESTED:
+            _reject_unknown_keys(value, NESTED[key], inner)
+        elif key == "resources" and isinstance(value, list):
+            for item in value:
+                _reject_unknown_keys(item, typing.EndpointResource, f"{inner}.{_name(item)}")
+        elif key in BY_TYPE:
+            kind = value.get("type") if isinstance(value, Mapping) else value
+            if isinstance(kind, str):
+                _require_known([kind], [*filter(None, BY_TYPE[key]), *OTHER_TYPES[key]], f"{inner}.type")
+            _reject_unknown_keys(value, BY_TYPE[key].get(kind, dict), inner)
+
+
+def _require_known(keys: Iterable[str], known: Sequence[str], place: str) -> None:
+    for key in keys:
+        if known and key not in known:
+            nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+            remedy = f"did you mean '{nearest[0]}'?" if nearest else f"known: {', '.join(known)}"
+            raise ConfigurationError(f"unknown '{key}' in {place} ({_config_file()}); {remedy}")
+
+
+def _say(error: DictValidationException) -> str:
+    """dlt's finding in one line, without the value, which may be a secret."""
+    while error.nested_exceptions:
+        error = error.nested_exceptions[0]
+    place = ".".join(filter(None, [error.path.replace("/", "."), error.field]))
+    expected = getattr(error.expected_type, "__name__", None)
+    finding = f"a value of type {expected} is expected" if expected else error.msg
+    return f"wrong configuration at {place} ({_config_file()}): {finding}"
+
+
+def _require_base_url(client: Any) -> None:
+    base_url = client.get("base_url") if isinstance(client, Mapping) else None
+    if base_url is None or base_url == "":
+        raise ConfigurationError(
+            f"no API is configured: set base_url in [{SECTION}.client] in {_config_file()}, or "
+            f'SOURCES__EVENTS__CLIENT__BASE_URL; "{SAMPLE}" is the built-in sample API'
+        )
+    try:
+        parts = urlsplit(base_url)
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except (ValueError, AttributeError):
+        valid = False
+    if base_url != SAMPLE and not valid:
+        raise ConfigurationError(
+            f"{SECTION}.client.base_url is {base_url!r}, which is no URL: write it with its "
+            f'scheme, like "https://api.example.com", or "{SAMPLE}" for the built-in sample API'
+        )
+
+
+def _config_file() -> str:
+    return dlt.current.run_context().get_setting("config.toml")

@@ -1,0 +1,18 @@
+"""The code location: puts the definitions together, nothing else."""
+
+import dagster as dg
+from dagster_dlt import DagsterDltResource
+
+from events_assets import assets, checks, daily_events, jobs, schedules, sensors
+from events_assets.resources import EventsApi
+
+defs = dg.Definitions(
+    assets=dg.load_assets_from_modules([assets, daily_events]),
+    asset_checks=dg.load_asset_checks_from_modules([checks]),
+    jobs=[jobs.events_job, jobs.daily_events_job],
+    schedules=[schedules.events_schedule],
+    sensors=[sensors.events_sensor],
+    resources={"events_api": EventsApi(), "dlt": DagsterDltResource()},
+    # A process for each step would import Dagster and dlt anew, seconds each time.
+    executor=dg.in_process_executor,
+)

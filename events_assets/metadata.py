@@ -1,0 +1,79 @@
+"""What the Dagster UI shows of a load: its receipt as numbers, the rows it holds, a few of them."""
+
+from dataclasses import fields
+from typing import Any
+
+import dagster as dg
+from dlt import Dataset
+from tabulate import tabulate
+
+from events_assets.transport.receipt import Receipt
+from events_assets.warehouse import select
+
+PREVIEW_ROWS = 5
+PREVIEW_COLUMNS = 8
+PLOTTED = (
+    "rows_received",
+    "rows_loaded",
+    "rows_quarantined",
+    "repeats",
+    "requests",
+    "pages",
+    "retries",
+    "seconds_waited",
+    "bytes",
+)
+"""Numbers of the receipt that Dagster plots over time."""
+
+
+def load_metadata(
+    result: dg.MaterializeResult[Any], dataset: Dataset
+) -> dg.MaterializeResult[Any]:
+    """Adds row count, preview and receipt to what dagster-dlt tells of a load.
+
+    The fingerprint of the rows becomes the data version, so that a load which changed nothing
+    can be told from one that did.
+    """
+    assert result.asset_key  # noqa: S101, dagster-dlt sets it
+    table = result.asset_key.path[-1]
+    metadata = {key: value for key, value in (result.metadata or {}).items() if key != "jobs"}
+    metadata["dagster/row_count"] = count(dataset, table)
+    metadata["preview"] = dg.MetadataValue.md(preview(dataset, table))
+    receipt = last_receipt(dataset, table)
+    if receipt is None:  # a resource that depends on another one is not scanned by itself
+        return result._replace(metadata=metadata)
+    metadata["verdict"] = f"{receipt['verdict']}: {receipt['reason']}"
+    metadata |= {name: receipt[name] for name in PLOTTED}
+    seconds = (receipt["finished_at"] - receipt["started_at"]).total_seconds()
+    metadata["scan_seconds"] = round(seconds, 3)
+    return result._replace(
+        metadata=metadata, data_version=dg.DataVersion(str(receipt["fingerprint"]))
+    )
+
+
+def last_receipt(dataset: Dataset, resource: str) -> dict[str, Any] | None:
+    """The newest row of `scan_receipts` for a resource, None where there is none."""
+    if "scan_receipts" not in dataset.tables:
+        return None
+    columns = [*(field.name for field in fields(Receipt)), "_dlt_load_id"]
+    rows = select(
+        dataset,
+        f"SELECT {', '.join(columns)} FROM {{scan_receipts}} WHERE resource = %s "  # noqa: S608
+        "ORDER BY started_at DESC LIMIT 1",
+        resource,
+    )
+    return dict(zip(columns, rows[0], strict=True)) if rows else None
+
+
+def count(dataset: Dataset, table: str) -> int:
+    rows = select(dataset, f"SELECT count(*) FROM {{{table}}}")  # noqa: S608
+    return int(rows[0][0])
+
+
+def preview(dataset: Dataset, table: str) -> str:
+    """A few rows as a Markdown table, without dlt's own columns."""
+    known = dataset.schema.get_table_columns(table)
+    columns = [name for name in known if not name.startswith("_dlt")][:PREVIEW_COLUMNS]
+    quoted = ", ".join(map(dataset.sql_client.escape_column_name, columns))
+    rows = select(dataset, f"SELECT {quoted} FROM {{{table}}} LIMIT {PREVIEW_ROWS}")  # noqa: S608
+    return tabulate(rows, headers=columns, tablefmt="github")

@@ -1,0 +1,143 @@
+"""A real event-management API on loopback, with made-up events: for the demo and the tests.
+
+`GET /v1/events?api_key=&offset=&limit=` answers `{"data": [...], "total": N}`, events by start
+time. `limit` is 100 at most. 401 without the key, 400 for what is no offset or limit, else 404.
+"""
+
+import json
+import random
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, timezone
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+Event = dict[str, Any]
+
+MAX_LIMIT = 100
+EVENTS = 1200
+
+KINDS = ("Conference", "Meetup", "Workshop", "Concert", "Hackathon", "Festival", "Lecture", "Fair")
+TOPICS = ("Data", "Jazz", "Rust", "Street Food", "Astronomía", "Café Culture", "量子计算", "Ökologie")
+CITIES = (
+    ("Lisboa", "PT", 0),
+    ("Zürich", "CH", 60),
+    ("København", "DK", 60),
+    ("São Paulo", "BR", -180),
+    ("Kraków", "PL", 60),
+    ("東京", "JP", 540),
+    ("Bengaluru", "IN", 330),
+    ("Austin", "US", -360),
+)
+TAGS = ("free", "outdoor", "family", "online", "beginner", "expert", "food", "music")
+
+
+@dataclass
+class SampleApi:
+    """A running API: where it is, what it holds, and what it was asked."""
+
+    base_url: str
+    key: str
+    events: list[Event]
+    paths: list[str] = field(default_factory=list)
+    """Path and query of each request, in order."""
+
+
+def sample_events(count: int = EVENTS, today: datetime | None = None) -> list[Event]:
+    """`count` events around today, from three months ago to six months ahead, by start time.
+
+    The same day gives the same events. An event without an end has `null`; one in twelve is
+    cancelled; times have the offset of the event's city.
+    """
+    rng = random.Random(7)  # noqa: S311, made-up data
+    today = (today or datetime.now(UTC)).replace(hour=0, minute=0, second=0, microsecond=0)
+    events = []
+    for number in range(1, count + 1):
+        city, country, minutes = rng.choice(CITIES)
+        start = today + timedelta(days=rng.randint(-90, 180), minutes=15 * rng.randint(32, 84))
+        start = start.replace(tzinfo=timezone(timedelta(minutes=minutes)))
+        end = start + timedelta(minutes=30 * rng.randint(1, 16))
+        kind, topic = rng.choice(KINDS), rng.choice(TOPICS)
+        past = start < today
+        events.append(
+            {
+                "id": number,
+                "event_name": f"{topic} {kind} {city}",
+                "start_time": start.isoformat(),
+                "end_time": None if rng.random() < 0.1 else end.isoformat(),
+                "status": "cancelled" if rng.random() < 1 / 12 else "past" if past else "scheduled",
+                "capacity": rng.choice([None, 20, 50, 120, 400, 2500]),
+                "price": rng.choice([0.0, 0.0, 12.5, 35.0, 99.9]),
+                "venue": {
+                    "name": f"{rng.choice(['Halle', 'Salón', 'Café', 'Arena'])} {rng.randint(1, 30)}",
+                    "city": city,
+                    "country": country,
+                },
+                "organizer": {
+                    "name": rng.choice(["Ada Núñez", "Łukasz Wójcik", "Mei 山田", "Priya Rao"]),
+                    "email": f"organizer{rng.randint(1, 40)}@example.com",
+                },
+                "tags": rng.sample(TAGS, rng.randint(0, 3)),
+            }
+        )
+    return sorted(events, key=lambda event: (event["start_time"][:10], event["id"]))
+
+
+@contextmanager
+def serving(
+    events: list[Event] | None = None, *, key: str | None = None, port: int = 0
+) -> Iterator[SampleApi]:
+    """Serves events on a free port of 127.0.0.1, with a random key, until the context ends."""
+    with ThreadingHTTPServer(("127.0.0.1", port), _Handler) as server:
+        host, bound = server.server_address[:2]
+        server.api = SampleApi(  # type: ignore[attr-defined]
+            base_url=f"http://{host!s}:{bound}",
+            key=key or secrets.token_urlsafe(24),
+            events=sample_events() if events is None else events,
+        )
+        server.daemon_threads = True
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        thread.start()
+        try:
+            yield server.api  # type: ignore[attr-defined]
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        api: SampleApi = self.server.api  # type: ignore[attr-defined]
+        api.paths.append(self.path)
+        url = urlsplit(self.path)
+        query = parse_qs(url.query)
+        if url.path != "/v1/events":
+            self.answer(404, {"error": f"nothing at {url.path}"})
+        elif not secrets.compare_digest(query.get("api_key", [""])[0].encode(), api.key.encode()):
+            self.answer(401, {"error": "api_key is missing or wrong"})
+        else:
+            offset, limit = query.get("offset", ["0"])[0], query.get("limit", ["100"])[0]
+            if not (offset.isdecimal() and limit.isdecimal() and int(limit) > 0):
+                self.answer(400, {"error": "offset and limit are whole numbers, limit above 0"})
+                return
+            start, size = int(offset), min(int(limit), MAX_LIMIT)
+            page = api.events[start : start + size]
+            self.answer(200, {"data": page, "total": len(api.events)})
+
+    def answer(self, status: int, document: Any) -> None:
+        body = json.dumps(document).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        """Says nothing: a request line holds the key."""
+

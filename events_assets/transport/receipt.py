@@ -1,0 +1,117 @@
+"""The receipt of a scan: what was asked, what came, and the verdict whether that is everything."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+COMPLETE, TORN, UNPROVEN = "complete", "torn", "unproven"
+OFFENDERS_SHOWN = 5
+
+
+@dataclass
+class Receipt:
+    """What one load saw. `rows_received = rows_loaded + repeats + rows_quarantined`.
+
+    Of a load that scanned twice, `total_first`, `total_last`, `distinct_ids` and the verdict are
+    those of the last scan, and everything that is counted is the sum of both.
+    """
+
+    resource: str
+    run_id: str | None = None
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    finished_at: datetime | None = None
+    scans: int = 0
+    requests: int = 0
+    pages: int = 0
+    rows_received: int = 0
+    rows_loaded: int = 0
+    rows_quarantined: int = 0
+    repeats: int = 0
+    distinct_ids: int = 0
+    duplicate_ids: int = 0
+    duplicate_ids_sample: list[str] = field(default_factory=list)
+    total_first: int | None = None
+    total_last: int | None = None
+    page_size_asked: int | None = None
+    page_size_granted: int = 0
+    paging: str = ""
+    step_backs: int = 0
+    retries: int = 0
+    seconds_waited: float = 0.0
+    bytes: int = 0
+    fingerprint: str = ""
+    verdict: str = UNPROVEN
+    reason: str = ""
+
+    def row(self) -> dict[str, Any]:
+        """The receipt as a row of `scan_receipts`."""
+        return {**asdict(self), "duplicate_ids_sample": json.dumps(self.duplicate_ids_sample)}
+
+    def name_duplicates(self, identities: Iterable[Any]) -> None:
+        """Notes the ids that the API answered more than once in one scan."""
+        ids = list(dict.fromkeys(str(identity[1]) for identity in identities))
+        self.duplicate_ids = len(ids)
+        self.duplicate_ids_sample = ids[:OFFENDERS_SHOWN]
+
+
+RECEIPT_COLUMNS: dict[str, Any] = {
+    "run_id": {"data_type": "text"},
+    "finished_at": {"data_type": "timestamp", "timezone": True},
+    "total_first": {"data_type": "bigint"},
+    "total_last": {"data_type": "bigint"},
+    "page_size_asked": {"data_type": "bigint"},
+    "duplicate_ids_sample": {"data_type": "text"},
+}
+"""Columns that may be null in every row, which dlt would not create by itself."""
+
+
+class Fingerprint:
+    """A digest of a set of rows, whatever their order: equal rows, equal digest."""
+
+    def __init__(self) -> None:
+        self._sum = 0
+
+    def add(self, row: Any) -> None:
+        text = json.dumps(row, sort_keys=True, separators=(",", ":"))
+        digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        self._sum = (self._sum + int.from_bytes(digest)) % (1 << 128)
+
+    def __str__(self) -> str:
+        return f"{self._sum:032x}"
+
+
+def judge(
+    *, distinct: int, total_first: int | None, total_last: int | None, touching: bool, torn: str
+) -> tuple[str, str]:
+    """The verdict on one scan, with its reason.
+
+    torn
+        Evidence of loss: the API promised rows that it did not give (`torn` says which), fewer
+        distinct rows came than it counts at the end, or its count shrank while the pages could
+        not be seen to touch, so that rows may have slipped through between two pages.
+    complete
+        Proof: at least as many distinct rows came as the API counts at the end, and either no
+        gap can have opened (each page touches the one before) or the count never moved.
+    unproven
+        Neither: the API counts nothing to compare with, or its count is smaller than what came
+        although no row can have been removed.
+    """
+    if torn:
+        return TORN, torn
+    if total_last is None:
+        return UNPROVEN, "the API tells no total to compare with"
+    if distinct < total_last:
+        return TORN, f"the API counts {total_last} rows, but gave {distinct}"
+    shrank = total_first is not None and total_last < total_first
+    if shrank and not touching:
+        return TORN, f"the total shrank from {total_first} to {total_last} during the scan"
+    if distinct > total_last and not shrank:
+        return UNPROVEN, f"the API counts {total_last} rows, but gave {distinct}"
+    return COMPLETE, f"all {total_last} rows that the API counts came" + (
+        f", and {distinct - total_last} that it removed during the scan"
+        if distinct > total_last
+        else ""
+    )

@@ -1,0 +1,109 @@
+"""Keeps secrets out of logs, exceptions and rows: masked by value, wherever the value stands."""
+
+import logging
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+MASK = "[masked]"
+MIN_SECRET_LENGTH = 6
+"""Shorter values occur in ordinary text; masking them would garble it."""
+
+
+class Redaction:
+    """Masks the given secrets, plain, URL-encoded or JSON-escaped."""
+
+    def __init__(self, *secrets: str) -> None:
+        forms = set()
+        for secret in secrets:
+            json_escaped = secret.encode("unicode_escape").decode().replace('"', '\\"')
+            forms |= {
+                secret,
+                quote(secret),
+                quote(secret, safe=""),
+                quote_plus(secret),
+                quote(secret, safe="").lower() if "%" in quote(secret, safe="") else secret,
+                json_escaped,
+                json_escaped.replace("/", "\\/"),
+            }
+        self.forms = sorted(forms, key=len, reverse=True)
+        """All spellings, the longest first, so that no masked part leaves a rest behind."""
+
+    def text(self, text: str) -> str:
+        for form in self.forms:
+            if form in text:
+                text = text.replace(form, MASK)
+        return text
+
+    def value(self, value: Any) -> Any:
+        """A copy of a JSON value with the secrets masked in all of its keys and strings."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, list):
+            return [self.value(item) for item in value]
+        if isinstance(value, dict):
+            return {self.value(key): self.value(item) for key, item in value.items()}
+        return value
+
+    def occurs_in(self, text: str) -> bool:
+        """Whether a JSON text may contain a secret, also with characters written as escapes."""
+        return bool(self.forms) and ("\\u" in text or any(form in text for form in self.forms))
+
+    def exception(self, error: BaseException) -> None:
+        """Masks `error` in place, with all it was caused by and what those refer to."""
+        pending, done = [error], set()
+        while pending:
+            current = pending.pop()
+            if id(current) in done:
+                continue
+            done.add(id(current))
+            current.args = tuple(self._argument(arg) for arg in current.args)
+            for name, attribute in list(vars(current).items()):
+                if isinstance(attribute, BaseException):
+                    pending.append(attribute)
+                elif name in ("request", "response") and attribute is not None:
+                    setattr(current, name, None)
+                elif not name.startswith("__"):
+                    masked = self._argument(attribute)
+                    if masked is not attribute:
+                        setattr(current, name, masked)
+            pending += [arg for arg in current.args if isinstance(arg, BaseException)]
+            pending += [e for e in (current.__cause__, current.__context__) if e is not None]
+
+    def _argument(self, arg: Any) -> Any:
+        if arg is None or isinstance(arg, bool | int | float | BaseException):
+            return arg
+        text = str(arg)
+        masked = self.text(text)
+        return arg if masked == text else masked
+
+    @contextmanager
+    def in_logs(self) -> Iterator[None]:
+        """Masks every log record of this process, of all libraries and at all levels.
+
+        Records are masked where they are made, before any handler sees them.
+        """
+        make_record = logging.getLogRecordFactory()
+
+        def make_masked_record(*args: Any, **kwargs: Any) -> logging.LogRecord:
+            record = make_record(*args, **kwargs)
+            try:
+                message = record.getMessage()
+            except Exception:  # a broken format string is the handlers' to report
+                message = f"{record.msg} {record.args}"
+            masked = self.text(message)
+            if masked != message:
+                record.msg, record.args = masked, ()
+            if record.exc_info and record.exc_info[1] is not None:
+                text = "".join(traceback.format_exception(*record.exc_info)).rstrip("\n")
+                if self.text(text) != text:
+                    record.exc_text, record.exc_info = self.text(text), None
+            return record
+
+        logging.setLogRecordFactory(make_masked_record)
+        try:
+            yield
+        finally:
+            logging.setLogRecordFactory(make_record)

@@ -1,0 +1,222 @@
+"""Turns the pages of a dlt REST API resource into rows to load, rows set aside, and a receipt."""
+
+import json
+from collections.abc import Callable, Hashable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import dlt
+from dlt.common.schema.typing import TDataType
+from dlt.extract import DltResource
+from dlt.sources.helpers.rest_client.client import PageData
+
+from events_assets.transport.paging import OffsetScan
+from events_assets.transport.receipt import (
+    RECEIPT_COLUMNS,
+    TORN,
+    UNPROVEN,
+    Fingerprint,
+    Receipt,
+    judge,
+)
+from events_assets.transport.rows import Identity, Unloadable, require_loadable
+from events_assets.transport.session import ApiSession
+
+Pages = Iterator[PageData[Any]]
+
+QUARANTINE_COLUMNS: dict[str, Any] = {
+    "document": {"data_type": "text"},
+    "reason": {"data_type": "text"},
+    "run_id": {"data_type": "text"},
+}
+
+
+class Aside(dict[str, Any]):
+    """A row for another table than that of its resource; dependent resources skip it."""
+
+
+class Scan:
+    """Walks all pages of one resource, and follows its rows with rows set aside and a receipt.
+
+    Rows that came before are dropped, rows that cannot be loaded go to
+    `quarantined_<resource>`, and the receipt goes to `scan_receipts`, all in the load package of
+    the rows. A torn scan is repeated once.
+
+    Args:
+        resource: name of the resource and of its table.
+        identity: what identifies its rows.
+        session: the session that the resource's REST client uses, and no other.
+        page_size: rows that a page is asked to hold.
+        run_id: identifies the run in the receipt.
+    """
+
+    def __init__(
+        self,
+        resource: str,
+        identity: Identity,
+        session: ApiSession,
+        page_size: int | None = None,
+        run_id: str | None = None,
+    ) -> None:
+        self.identity = identity
+        self.session = session
+        self.receipt = Receipt(resource, run_id, page_size_asked=page_size)
+        self._fingerprint = Fingerprint()
+        self._loaded: set[Hashable] = set()
+
+    def wrap(self, resource: DltResource) -> DltResource:
+        """Lets the scan walk the pages that `resource` yields."""
+        # A pipe step sees pages, but neither their end nor a way to ask for them again.
+        pipe = resource._pipe
+        pages = pipe.gen
+        pipe.replace_gen(lambda: self._rows(pages))
+        return resource
+
+    def _rows(self, pages: Callable[[], Pages]) -> Iterator[Any]:
+        receipt = self.receipt
+        self.identity.types.update(self._key_types())
+        yield dlt.mark.materialize_table_schema()
+        for receipt.scans in (1, 2):
+            yield from self._scan(pages())
+            if receipt.verdict != TORN:
+                break
+            if receipt.scans == 1:
+                self.session.log.warning(f"{receipt.resource}: {receipt.reason}; scanning again")
+        receipt.finished_at = datetime.now(UTC)
+        receipt.fingerprint = str(self._fingerprint)
+        traffic = self.session.traffic
+        receipt.requests, receipt.retries = traffic.requests, traffic.retries
+        receipt.seconds_waited, receipt.bytes = traffic.seconds_waited, traffic.bytes
+        yield self._aside(receipt.row(), "scan_receipts", RECEIPT_COLUMNS)
+
+    def _scan(self, pages: Pages) -> Iterator[Any]:
+        """One walk over all pages; yields what was not loaded by a walk before."""
+        receipt = self.receipt
+        seen: set[Hashable] = set()
+        before: list[Hashable] = []
+        twice: list[Hashable] = []
+        far_apart: list[Hashable] = []
+        distinct = 0
+        paginator: Any = None
+        for page in pages:
+            paginator = page.paginator
+            redaction = self.session.redaction
+            if redaction.occurs_in(page.response.text):
+                page[:] = redaction.value(list(page))
+            receipt.pages += 1
+            receipt.rows_received += len(page)
+            receipt.page_size_granted = max(receipt.page_size_granted, len(page))
+            identities = self.identity(page)
+            overlap = _overlap(before, identities)
+            on_page: set[Hashable] = set()
+            rows: list[Any] = []
+            for position, (row, identity) in enumerate(zip(page, identities, strict=True)):
+                try:
+                    self.identity.key(row)
+                    require_loadable(row)
+                except Unloadable as unloadable:
+                    reason = str(unloadable)
+                else:
+                    reason = ""
+                repeated = position < overlap or (not reason and identity in seen)
+                if repeated:
+                    if identity in on_page:
+                        twice.append(identity)
+                    elif position >= overlap and identity not in before:
+                        far_apart.append(identity)
+                else:
+                    distinct += 1
+                on_page.add(identity)
+                seen.add(identity)
+                if repeated or (receipt.scans > 1 and identity in self._loaded):
+                    receipt.repeats += 1
+                    continue
+                self._fingerprint.add(row)
+                if reason:
+                    receipt.rows_quarantined += 1
+                    yield self._quarantined(row, reason, len(seen) - 1)
+                else:
+                    receipt.rows_loaded += 1
+                    rows.append(row)
+            before = identities
+            yield rows
+        self._loaded |= seen
+        self._judge(paginator, distinct, twice, far_apart)
+
+    def _judge(
+        self, paginator: Any, distinct: int, twice: list[Hashable], far_apart: list[Hashable]
+    ) -> None:
+        receipt = self.receipt
+        receipt.distinct_ids = distinct
+        total_first = total_last = None
+        touching, torn, cut_short = False, "", ""
+        if isinstance(paginator, OffsetScan):
+            total_first, total_last = paginator.total_first, paginator.total_last
+            receipt.step_backs += paginator.step_backs
+            receipt.paging = paginator.paging
+            touching, torn = bool(paginator.overlap), paginator.torn
+            cut_short = paginator.cut_short
+        receipt.total_first, receipt.total_last = total_first, total_last
+        receipt.verdict, receipt.reason = judge(
+            distinct=distinct,
+            total_first=total_first,
+            total_last=total_last,
+            touching=touching,
+            torn=torn,
+        )
+        if cut_short:
+            receipt.verdict, receipt.reason = UNPROVEN, cut_short
+        # Where rows come and go during the scan, a row may well come again on a later page.
+        moved = total_first != total_last or receipt.step_backs
+        receipt.name_duplicates(twice if moved else twice + far_apart)
+
+    def _key_types(self) -> dict[str, TDataType]:
+        schema = dlt.current.source_schema()
+        table = schema.tables.get(schema.naming.normalize_table_identifier(self.receipt.resource))
+        columns = table["columns"] if table else {}
+        types = {}
+        for name in self.identity.primary_key:
+            data_type = columns.get(schema.naming.normalize_identifier(name), {}).get("data_type")
+            if data_type:
+                types[name] = data_type
+        return types
+
+    def _quarantined(self, row: Any, reason: str, position: int) -> Any:
+        return self._aside(
+            {
+                "document": json.dumps(row, ensure_ascii=True),
+                "reason": reason,
+                "position": position,
+                "run_id": self.receipt.run_id,
+                "scan": self.receipt.scans,
+                "quarantined_at": datetime.now(UTC),
+            },
+            f"quarantined_{self.receipt.resource}",
+            QUARANTINE_COLUMNS,
+        )
+
+    def _aside(self, row: dict[str, Any], table: str, columns: dict[str, Any]) -> Any:
+        hints = dlt.mark.make_hints(
+            table_name=table, write_disposition="append", columns=columns, primary_key=""
+        )
+        return dlt.mark.with_hints(Aside(row), hints, create_table_variant=True)
+
+
+def only_rows(resource: DltResource) -> DltResource:
+    """Keeps what a scan sets aside from a resource that depends on the scanned one."""
+    pipe = resource._pipe
+    transform: Any = pipe.gen
+    pipe.replace_gen(
+        lambda item, meta=None: None if isinstance(item, Aside) else transform(item, meta=meta)
+    )
+    return resource
+
+
+def _overlap(before: list[Hashable], page: list[Hashable]) -> int:
+    """The number of rows at the start of `page` that are the last ones of `before`."""
+    if not before or not page or page[0] not in before:
+        return 0
+    for size in range(min(len(before), len(page)), 0, -1):
+        if before[-size:] == page[:size]:
+            return size
+    return 0

@@ -1,0 +1,237 @@
+"""Sends requests: which answers are asked for again, how long to wait, and what failures say."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import field
+from email.utils import parsedate_to_datetime
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+
+import requests
+from dlt.common.configuration import configspec
+from dlt.common.configuration.specs import BaseConfiguration
+from dlt.sources.helpers.rest_client.exceptions import IgnoreResponseException
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
+
+from events_assets.transport.pages import NotAPage, PromisedMore
+from events_assets.transport.redaction import Redaction
+
+CONNECTION_FAILURES = (
+    requests.ConnectionError,
+    requests.Timeout,
+    requests.exceptions.ChunkedEncodingError,
+    requests.exceptions.ContentDecodingError,
+)
+
+
+class ApiError(Exception):
+    """The API could not be used; the message says what it answered and what to do."""
+
+
+@configspec
+class HttpSettings(BaseConfiguration):
+    """`[sources.events.http]`: how requests are made. Times in seconds."""
+
+    retry_statuses: list[int] = field(default_factory=lambda: [429, 500, 502, 503, 504])
+    max_retries: int = 3
+    backoff_factor: float = 2.0
+    max_retry_after: float = 300.0
+    connect_timeout: float = 10.0
+    read_timeout: float = 60.0
+    deadline: float = 21600.0
+
+    __section__: ClassVar[str] = "http"
+
+
+class Traffic:
+    """What one scan cost: requests sent, retries among them, seconds waited, bytes received."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.retries = 0
+        self.seconds_waited = 0.0
+        self.bytes = 0
+
+
+class ApiSession(requests.Session):
+    """A session for one API, to be given to dlt's REST client.
+
+    A request is repeated after a status in `retry_statuses`, after a connection failure, and
+    when the answer is no page (`pages.NotAPage`): at most `max_retries` times, after
+    `backoff_factor` seconds, doubled for each further retry, or what `Retry-After` asks if that
+    is longer. Requests to any other origin than that of `base_url` are refused, redirects and
+    links included, because they would carry the key along.
+
+    Raises:
+        ApiError: the API cannot be reached, refuses, or keeps failing.
+    """
+
+    def __init__(
+        self, base_url: str, settings: HttpSettings, redaction: Redaction, log: logging.Logger
+    ) -> None:
+        super().__init__()
+        self.base_url = base_url
+        self.settings = settings
+        self.redaction = redaction
+        self.log = log
+        self.traffic = Traffic()
+        self.check: Callable[[requests.Response], object] = lambda _: None
+        """Raises `NotAPage` for an answer that is no page of what this session is used for."""
+        self._started = time.monotonic()
+        self._retrying = Retrying(
+            retry=retry_if_exception(self._is_transient),
+            stop=stop_after_attempt(settings.max_retries + 1),
+            wait=self._wait,
+            before_sleep=self._before_sleep,
+            reraise=True,
+        )
+
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        self._require_same_origin(request)
+        self._require_time()
+        kwargs["timeout"] = (self.settings.connect_timeout, self.settings.read_timeout)
+        try:
+            return self._retrying(self._send_once, request, **kwargs)
+        except IgnoreResponseException:
+            raise
+        except PromisedMore as error:
+            return error.response
+        except (requests.RequestException, NotAPage) as error:
+            failure = ApiError(self.redaction.text(self._explain(request, error)))
+        # Raised here and not in the handler, so that nothing refers to the request and its key.
+        raise failure
+
+    def _send_once(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        self.traffic.requests += 1
+        response = super().send(request, **kwargs)
+        self.traffic.bytes += len(response.content)
+        self.check(response)
+        return response
+
+    def _is_transient(self, error: BaseException) -> bool:
+        if isinstance(error, requests.HTTPError) and error.response is not None:
+            return (
+                error.response.status_code in self.settings.retry_statuses
+                and _retry_after(error) <= self.settings.max_retry_after
+            )
+        return isinstance(error, (*CONNECTION_FAILURES, NotAPage))
+
+    def _wait(self, state: RetryCallState) -> float:
+        backoff = self.settings.backoff_factor * 2 ** (state.attempt_number - 1)
+        return max(backoff, _retry_after(_error(state)))
+
+    def _before_sleep(self, state: RetryCallState) -> None:
+        seconds = state.next_action.sleep if state.next_action else 0.0
+        self.traffic.retries += 1
+        self.traffic.seconds_waited += seconds
+        self.log.warning(
+            self.redaction.text(
+                f"{_name(state.args[0])}: {_reason(_error(state))}; attempt "
+                f"{state.attempt_number} of {self.settings.max_retries + 1}, "
+                f"next in {seconds:g} s"
+            )
+        )
+
+    def _require_same_origin(self, request: requests.PreparedRequest) -> None:
+        asked, allowed = _origin(request.url or ""), _origin(self.base_url)
+        if asked != allowed:
+            raise ApiError(
+                f"the API at {allowed} leads to another origin, {asked} (by a redirect or a "
+                f"link); the request was not sent, because it would carry the key there. If "
+                f"that is where the API lives, set client.base_url to it"
+            )
+
+    def _require_time(self) -> None:
+        if time.monotonic() - self._started > self.settings.deadline:
+            raise ApiError(
+                f"the scan takes longer than http.deadline, {self.settings.deadline:g} s, and was "
+                f"given up after {self.traffic.requests} requests"
+            )
+
+    def _explain(self, request: requests.PreparedRequest, error: Exception) -> str:
+        response = getattr(error, "response", None)
+        attempts = f"after {self.settings.max_retries + 1} attempts"
+        if isinstance(error, requests.HTTPError) and response is not None:
+            retry_after = _retry_after(error)
+            if response.status_code in self.settings.retry_statuses:
+                if retry_after > self.settings.max_retry_after:
+                    when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(time.time() + retry_after))
+                    attempts = (
+                        f"and asks to wait {retry_after:.0f} s, until {when}, which is longer "
+                        f"than max_retry_after ({self.settings.max_retry_after:g} s)"
+                    )
+                return f"{_name(request)} answers {_reason(error)} {attempts}"
+            return f"{_name(request)} answers {_reason(error)}: {_remedy(response.status_code)}"
+        if isinstance(error, NotAPage):
+            return f"{_name(request)} answers with something else than a page {attempts}: {error}"
+        if isinstance(error, CONNECTION_FAILURES):
+            return (
+                f"{_name(request)} cannot be read {attempts}: {_reason(error)}; check "
+                f"client.base_url and that the API is reachable from here"
+            )
+        return f"{_name(request)}: {_reason(error)}"
+
+
+def _error(state: RetryCallState) -> BaseException | None:
+    return state.outcome.exception() if state.outcome else None
+
+
+def _name(request: requests.PreparedRequest) -> str:
+    """The request without its query, which may hold the key."""
+    return f"{request.method} {(request.url or '').split('?')[0]}"
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    return f"{parts.scheme}://{parts.hostname}:{port}"
+
+
+def _reason(error: BaseException | None) -> str:
+    """What went wrong in a few words: the status line, or the innermost cause."""
+    response = getattr(error, "response", None)
+    if isinstance(error, requests.HTTPError) and response is not None:
+        return f"{response.status_code} {response.reason or ''}".strip()
+    if isinstance(error, NotAPage):
+        return str(error)
+    while error is not None:
+        inner = error.__cause__ or error.__context__
+        reason = getattr(error, "reason", None)
+        if isinstance(reason, BaseException):
+            inner = reason
+        elif error.args and isinstance(error.args[0], BaseException):
+            inner = error.args[0]
+        if inner is None:
+            break
+        error = inner
+    return f"{type(error).__name__}: {error}"
+
+
+def _remedy(status: int) -> str:
+    if status == 401:
+        return (
+            "the API does not accept the key; check API_KEY or api_key in .dlt/secrets.toml, "
+            "and how it is sent, client.auth in .dlt/config.toml"
+        )
+    if status == 403:
+        return "the key is not allowed to read this; ask for a key that may, or check the path"
+    if status == 404:
+        return (
+            "there is nothing at this address; check client.base_url and endpoint.path in "
+            ".dlt/config.toml"
+        )
+    return "the API does not understand the request; check endpoint in .dlt/config.toml"
+
+
+def _retry_after(error: BaseException | None) -> float:
+    """Seconds that the answer asks to wait (`Retry-After`, RFC 9110 10.2.3), 0 if none."""
+    response = getattr(error, "response", None)
+    headers: Mapping[str, str] = response.headers if response is not None else {}
+    value = headers.get("Retry-After", "").strip()
+    if value.isdigit():
+        return float(value)
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except (TypeError, ValueError):
+        return 0.0

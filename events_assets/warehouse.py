@@ -1,0 +1,140 @@
+"""The warehouse: the dlt pipeline that loads it, and read access for checks and tables built on it.
+
+A DuckDB file takes one process at a time. Every use therefore holds a connection from its first
+to its last statement, so that no other process can come in between, and waits for it first.
+"""
+
+import logging
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any, TypeVar
+
+import dlt
+from dlt.destinations.exceptions import DestinationConnectionError
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_fixed
+
+from events_assets import configuration
+
+T = TypeVar("T")
+
+logger = logging.getLogger("events_assets")
+
+
+class WarehouseError(Exception):
+    """The warehouse cannot be used; the message says why and what to do."""
+
+
+def destination_name() -> str:
+    """The dlt destination that is configured, DuckDB by default."""
+    return dlt.config.get("destination_type", str) or "duckdb"
+
+
+def dataset_name() -> str:
+    """The dataset of the configured API; sample events are kept apart from real ones."""
+    return "events_sample" if configuration.is_sample() else "events_data"
+
+
+@contextmanager
+def loading(log: logging.Logger = logger) -> Iterator[dlt.Pipeline]:
+    """The pipeline that loads events, while the warehouse is held for it.
+
+    Its working folder is temporary: what one run leaves behind cannot disturb another, and dlt
+    restores schema and state from the warehouse.
+
+    Raises:
+        WarehouseError: the warehouse stays locked by another process, or cannot be opened.
+    """
+    with tempfile.TemporaryDirectory(prefix="events_assets_") as folder:
+        pipeline = dlt.pipeline(
+            "events_assets",
+            pipelines_dir=folder,
+            destination=_destination(),
+            dataset_name=dataset_name(),
+        )
+        with _held(pipeline.sql_client, log):
+            yield pipeline
+
+
+@contextmanager
+def reading(log: logging.Logger = logger) -> Iterator[dlt.Dataset]:
+    """The dataset with dlt's schema of it, to be read with `select` while the warehouse is held.
+
+    Raises:
+        WarehouseError: the warehouse stays locked by another process, or cannot be opened.
+    """
+
+    def dataset() -> dlt.Dataset:
+        return dlt.dataset(_destination(), dataset_name(), schema="events")
+
+    with _held(dataset, log) as held:
+        yield held
+
+
+def select(dataset: dlt.Dataset, sql: str, *parameters: Any, **parts: str) -> list[tuple[Any, ...]]:
+    """The rows of a query in the dialect of the destination.
+
+    Args:
+        sql: a template; `{events}` stands for the qualified name of the table `events`.
+        parameters: values for `%s` in the query.
+        parts: further parts of the template.
+    """
+    client = dataset.sql_client
+    tables = {table: client.make_qualified_table_name(table) for table in dataset.tables}
+    return list(client.execute_sql(sql.format(**{**tables, **parts}), *parameters) or [])
+
+
+def _destination() -> Any:
+    """The configured destination. dlt keeps credentials out of config.toml, also a file's path,
+    so the path of the default DuckDB file is a setting of ours."""
+    name = destination_name()
+    configured = any(
+        dlt.secrets.get(f"destination.{key}") is not None
+        for key in ("duckdb.credentials", "duckdb.credentials.database", "credentials")
+    )
+    if name != "duckdb" or configured:
+        return name
+    return dlt.destinations.duckdb(configuration.warehouse_settings().database)
+
+
+@contextmanager
+def _held(connect: Callable[[], AbstractContextManager[T]], log: logging.Logger) -> Iterator[T]:
+    """What `connect` gives, opened, after waiting while another process has the database."""
+    timeout = configuration.warehouse_settings().lock_timeout
+
+    def before_sleep(state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        if state.attempt_number == 1 and error:
+            log.warning(f"the warehouse is in use, waiting up to {timeout:g} s: {_cause(error)}")
+
+    retrying = Retrying(
+        retry=retry_if_exception(_is_locked),
+        stop=stop_after_delay(timeout),
+        wait=wait_fixed(min(0.5, timeout)),
+        before_sleep=before_sleep,
+        reraise=True,
+    )
+    with ExitStack() as stack:
+        try:
+            opened = retrying(lambda: stack.enter_context(connect()))
+        except DestinationConnectionError as error:
+            remedy = (
+                f"another process kept it for {timeout:g} s (warehouse.lock_timeout): close it"
+                if _is_locked(error)
+                else "check that the file and its folder exist and can be written, or set another "
+                "one in [sources.events.warehouse]"
+            )
+            raise WarehouseError(
+                f"the warehouse cannot be opened: {_cause(error)}; {remedy}"
+            ) from error
+        yield opened
+
+
+def _is_locked(error: BaseException) -> bool:
+    return isinstance(error, DestinationConnectionError) and "lock on file" in str(error.inner_exc)
+
+
+def _cause(error: BaseException) -> str:
+    """What the database said, in one line: DuckDB names the process that holds a lock."""
+    text = str(getattr(error, "inner_exc", error))
+    return " ".join(text.split(". See also")[0].split())
