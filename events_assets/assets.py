@@ -11,7 +11,7 @@ from dlt import Pipeline
 
 from events_assets import warehouse
 from events_assets.failures import explained
-from events_assets.metadata import load_metadata
+from events_assets.metadata import load_metadata, summary
 from events_assets.resources import EventsApi
 from events_assets.source import events_outline
 
@@ -61,4 +61,5 @@ def events(
         for result in results:
             with warehouse.reading(context.log) as dataset:
                 shown = load_metadata(result, dataset)
+            context.log.info(summary(shown))
             yield shown

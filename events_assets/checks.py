@@ -61,7 +61,8 @@ def event_ids_are_unique(context: dg.AssetCheckExecutionContext) -> dg.AssetChec
         )
     if rows:
         metadata["ids_twice_in_table"] = _table([row[:2] for row in rows], ["id", "times"])
-    return dg.AssetCheckResult(
+    return _result(
+        context,
         passed=not answered and not in_table,
         description=f"ids answered twice: {answered}, ids twice in the table: {in_table}",
         metadata=metadata,
@@ -89,7 +90,8 @@ def events_end_after_they_start(context: dg.AssetCheckExecutionContext) -> dg.As
     if rows:
         headers = ["id", "event_name", "start_time", "end_time", *variants]
         metadata["offenders"] = _table([row[:-2] for row in rows], headers)
-    return dg.AssetCheckResult(
+    return _result(
+        context,
         passed=not backwards and not unreadable,
         severity=dg.AssetCheckSeverity.ERROR if backwards else dg.AssetCheckSeverity.WARN,
         description=f"events that end before they start: {backwards}, "
@@ -107,10 +109,11 @@ def events_scan_is_complete(context: dg.AssetCheckExecutionContext) -> dg.AssetC
     with _loaded(context) as dataset:
         receipt = last_receipt(dataset, "events")
     if receipt is None:
-        return dg.AssetCheckResult(passed=False, description="there is no receipt of a scan")
+        return _result(context, passed=False, description="there is no receipt of a scan")
     numbers = ("rows_received", "distinct_ids", "repeats", "step_backs", "scans")
     totals = ("total_first", "total_last")
-    return dg.AssetCheckResult(
+    return _result(
+        context,
         passed=receipt["verdict"] == COMPLETE,
         severity=dg.AssetCheckSeverity.ERROR
         if receipt["verdict"] == TORN
@@ -135,11 +138,29 @@ def no_events_were_quarantined(context: dg.AssetCheckExecutionContext) -> dg.Ass
             metadata |= Counter(f"reason: {reason}" for reason, _, _ in found)
             samples = [(reason, at, row[:200]) for reason, at, row in found[:OFFENDERS_SHOWN]]
             metadata["samples"] = _table(samples, ["reason", "position", "document"])
-    return dg.AssetCheckResult(
+    return _result(
+        context,
         passed=not quarantined,
         severity=dg.AssetCheckSeverity.WARN,
         description=f"rows set aside in quarantined_events: {quarantined}",
         metadata=metadata,
+    )
+
+
+def _result(
+    context: dg.AssetCheckExecutionContext,
+    *,
+    passed: bool,
+    description: str,
+    severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR,
+    metadata: dict[str, Any] | None = None,
+) -> dg.AssetCheckResult:
+    """The result of a check, which is also told in the log."""
+    name = context.selected_asset_check_keys and next(iter(context.selected_asset_check_keys)).name
+    level = "info" if passed else "error" if severity is dg.AssetCheckSeverity.ERROR else "warning"
+    getattr(context.log, level)(f"{name} {'passed' if passed else 'failed'}: {description}")
+    return dg.AssetCheckResult(
+        passed=passed, severity=severity, description=description, metadata=metadata
     )
 
 

@@ -51,6 +51,19 @@ def load_metadata(
     )
 
 
+def summary(result: dg.MaterializeResult[Any]) -> str:
+    """A load in one line."""
+    shown = result.metadata or {}
+    line = f"{result.asset_key.to_user_string() if result.asset_key else ''}: "
+    if "verdict" in shown:
+        line += (
+            f"{shown['rows_received']} rows received in {shown['requests']} requests, "
+            f"{shown['rows_loaded']} loaded, {shown['repeats']} repeated, "
+            f"{shown['rows_quarantined']} quarantined; {shown['verdict']}; "
+        )
+    return f"{line}{shown['dagster/row_count']} rows in the table"
+
+
 def last_receipt(dataset: Dataset, resource: str) -> dict[str, Any] | None:
     """The newest row of `scan_receipts` for a resource, None where there is none."""
     if "scan_receipts" not in dataset.tables:

@@ -7,7 +7,7 @@ time. `limit` is 100 at most. 401 without the key, 400 for what is no offset or 
 import json
 import random
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
@@ -37,6 +37,15 @@ TAGS = ("free", "outdoor", "family", "online", "beginner", "expert", "food", "mu
 
 
 @dataclass
+class Answer:
+    """A response: a document to be sent as JSON, or bytes to be sent as they are."""
+
+    status: int
+    document: Any
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
 class SampleApi:
     """A running API: where it is, what it holds, and what it was asked."""
 
@@ -45,6 +54,8 @@ class SampleApi:
     events: list[Event]
     paths: list[str] = field(default_factory=list)
     """Path and query of each request, in order."""
+    intercept: Callable[[int, str], Answer | None] = lambda _number, _path: None
+    """May answer in place of the API; it gets the number of the request, from 1, and its path."""
 
 
 def sample_events(count: int = EVENTS, today: datetime | None = None) -> list[Event]:
@@ -89,10 +100,10 @@ def sample_events(count: int = EVENTS, today: datetime | None = None) -> list[Ev
 
 @contextmanager
 def serving(
-    events: list[Event] | None = None, *, key: str | None = None, port: int = 0
+    events: list[Event] | None = None, *, key: str | None = None
 ) -> Iterator[SampleApi]:
     """Serves events on a free port of 127.0.0.1, with a random key, until the context ends."""
-    with ThreadingHTTPServer(("127.0.0.1", port), _Handler) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as server:
         host, bound = server.server_address[:2]
         server.api = SampleApi(  # type: ignore[attr-defined]
             base_url=f"http://{host!s}:{bound}",
@@ -115,29 +126,32 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         api: SampleApi = self.server.api  # type: ignore[attr-defined]
         api.paths.append(self.path)
-        url = urlsplit(self.path)
-        query = parse_qs(url.query)
-        if url.path != "/v1/events":
-            self.answer(404, {"error": f"nothing at {url.path}"})
-        elif not secrets.compare_digest(query.get("api_key", [""])[0].encode(), api.key.encode()):
-            self.answer(401, {"error": "api_key is missing or wrong"})
-        else:
-            offset, limit = query.get("offset", ["0"])[0], query.get("limit", ["100"])[0]
-            if not (offset.isdecimal() and limit.isdecimal() and int(limit) > 0):
-                self.answer(400, {"error": "offset and limit are whole numbers, limit above 0"})
-                return
-            start, size = int(offset), min(int(limit), MAX_LIMIT)
-            page = api.events[start : start + size]
-            self.answer(200, {"data": page, "total": len(api.events)})
-
-    def answer(self, status: int, document: Any) -> None:
-        body = json.dumps(document).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
+        answer = api.intercept(len(api.paths), self.path) or _answer(api, self.path)
+        body = answer.document
+        if not isinstance(body, bytes):
+            body = json.dumps(body).encode()
+        headers = {"Content-Type": "application/json", "Content-Length": str(len(body))}
+        self.send_response(answer.status)
+        for name, value in (headers | answer.headers).items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         """Says nothing: a request line holds the key."""
 
+
+
+def _answer(api: SampleApi, path: str) -> Answer:
+    url = urlsplit(path)
+    query = {name: values[0] for name, values in parse_qs(url.query).items()}
+    if url.path != "/v1/events":
+        return Answer(404, {"error": f"nothing at {url.path}"})
+    if not secrets.compare_digest(query.get("api_key", "").encode(), api.key.encode()):
+        return Answer(401, {"error": "api_key is missing or wrong"})
+    offset, limit = query.get("offset", "0"), query.get("limit", str(MAX_LIMIT))
+    if not (offset.isdecimal() and limit.isdecimal() and int(limit) > 0):
+        return Answer(400, {"error": "offset and limit are whole numbers, limit above 0"})
+    start = int(offset)
+    page = api.events[start : start + min(int(limit), MAX_LIMIT)]
+    return Answer(200, {"data": page, "total": len(api.events)})

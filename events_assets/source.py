@@ -21,11 +21,12 @@ from events_assets.transport.scan import Scan, only_rows
 from events_assets.transport.session import ApiSession
 
 EVENT_COLUMNS: dict[str, Any] = {
+    "id": {"nullable": False},
     "event_name": {"data_type": "text"},
     "start_time": {"data_type": "timestamp", "timezone": True},
     "end_time": {"data_type": "timestamp", "timezone": True},
 }
-"""Canonical columns beside `id`: they exist also where every value is null."""
+"""Canonical columns: they exist also where every value is null. `id` is typed by its data."""
 
 KEY_FIELDS = {"api_key": "api_key", "bearer": "token", None: "token"}
 """Where dlt's authentication types take the key."""

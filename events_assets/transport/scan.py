@@ -24,6 +24,8 @@ from events_assets.transport.session import ApiSession
 
 Pages = Iterator[PageData[Any]]
 
+RECEIPTS = "scan_receipts"
+
 QUARANTINE_COLUMNS: dict[str, Any] = {
     "document": {"data_type": "text"},
     "reason": {"data_type": "text"},
@@ -60,6 +62,7 @@ class Scan:
     ) -> None:
         self.identity = identity
         self.session = session
+        self.quarantine = f"quarantined_{resource}"
         self.receipt = Receipt(resource, run_id, page_size_asked=page_size)
         self._fingerprint = Fingerprint()
         self._loaded: set[Hashable] = set()
@@ -70,24 +73,39 @@ class Scan:
         pipe = resource._pipe
         pages = pipe.gen
         pipe.replace_gen(lambda: self._rows(pages))
+        for table, columns in (
+            (RECEIPTS, RECEIPT_COLUMNS),
+            (self.quarantine, QUARANTINE_COLUMNS),
+        ):
+            # A table variant starts from the resource's own columns: {} drops them.
+            for hints in ({}, columns):
+                resource.apply_hints(
+                    table_name=table,
+                    write_disposition="append",
+                    primary_key=[],
+                    columns=hints,
+                    create_table_variant=True,
+                )
         return resource
 
     def _rows(self, pages: Callable[[], Pages]) -> Iterator[Any]:
         receipt = self.receipt
         self.identity.types.update(self._key_types())
-        yield dlt.mark.materialize_table_schema()
         for receipt.scans in (1, 2):
             yield from self._scan(pages())
             if receipt.verdict != TORN:
                 break
             if receipt.scans == 1:
                 self.session.log.warning(f"{receipt.resource}: {receipt.reason}; scanning again")
+        if not receipt.rows_loaded:
+            self.identity.types = dict.fromkeys(self.identity.primary_key, "text") | self.identity.types
+            yield self._with_key_types(dlt.mark.materialize_table_schema())
         receipt.finished_at = datetime.now(UTC)
         receipt.fingerprint = str(self._fingerprint)
         traffic = self.session.traffic
         receipt.requests, receipt.retries = traffic.requests, traffic.retries
         receipt.seconds_waited, receipt.bytes = traffic.seconds_waited, traffic.bytes
-        yield self._aside(receipt.row(), "scan_receipts", RECEIPT_COLUMNS)
+        yield dlt.mark.with_table_name(Aside(receipt.row()), RECEIPTS)
 
     def _scan(self, pages: Pages) -> Iterator[Any]:
         """One walk over all pages; yields what was not loaded by a walk before."""
@@ -136,10 +154,13 @@ class Scan:
                     receipt.rows_quarantined += 1
                     yield self._quarantined(row, reason, len(seen) - 1)
                 else:
-                    receipt.rows_loaded += 1
                     rows.append(row)
             before = identities
-            yield rows
+            if rows and not receipt.rows_loaded:
+                yield self._with_key_types(rows)
+            else:
+                yield rows
+            receipt.rows_loaded += len(rows)
         self._loaded |= seen
         self._judge(paginator, distinct, twice, far_apart)
 
@@ -181,25 +202,21 @@ class Scan:
                 types[name] = data_type
         return types
 
-    def _quarantined(self, row: Any, reason: str, position: int) -> Any:
-        return self._aside(
-            {
-                "document": json.dumps(row, ensure_ascii=True),
-                "reason": reason,
-                "position": position,
-                "run_id": self.receipt.run_id,
-                "scan": self.receipt.scans,
-                "quarantined_at": datetime.now(UTC),
-            },
-            f"quarantined_{self.receipt.resource}",
-            QUARANTINE_COLUMNS,
-        )
+    def _with_key_types(self, rows: Any) -> Any:
+        """Declares the key columns with the types they have, so that dlt need not guess."""
+        columns: Any = {key: {"data_type": kind} for key, kind in self.identity.types.items()}
+        return dlt.mark.with_hints(rows, dlt.mark.make_hints(columns=columns))
 
-    def _aside(self, row: dict[str, Any], table: str, columns: dict[str, Any]) -> Any:
-        hints = dlt.mark.make_hints(
-            table_name=table, write_disposition="append", columns=columns, primary_key=""
+    def _quarantined(self, row: Any, reason: str, position: int) -> Any:
+        aside = Aside(
+            document=json.dumps(row),
+            reason=reason,
+            position=position,
+            scan=self.receipt.scans,
+            run_id=self.receipt.run_id,
+            quarantined_at=datetime.now(UTC),
         )
-        return dlt.mark.with_hints(Aside(row), hints, create_table_variant=True)
+        return dlt.mark.with_table_name(aside, self.quarantine)
 
 
 def only_rows(resource: DltResource) -> DltResource:

@@ -1,0 +1,64 @@
+"""Runs the main job against the built-in sample API, through Dagster, and shows what came in."""
+
+import os
+import sys
+from collections.abc import Iterable
+
+import dagster as dg
+from tabulate import tabulate
+
+from events_assets import configuration, warehouse
+
+UPCOMING = """
+SELECT start_time, event_name, venue__city, status
+FROM {events} WHERE start_time >= CURRENT_TIMESTAMP ORDER BY start_time, id LIMIT 5
+"""
+
+
+def main() -> int:
+    """Returns the exit code: 0 when the job and its checks succeeded."""
+    os.environ["SOURCES__EVENTS__CLIENT__BASE_URL"] = configuration.SAMPLE
+    from events_assets.definitions import defs
+
+    print("Loading the events of the built-in sample API with Dagster ...\n")
+    # What the run tells in passing is told below, in order.
+    quiet = {"loggers": {"console": {"config": {"log_level": "WARNING"}}}}
+    with dg.DagsterInstance.get() as instance:
+        result = defs.resolve_job_def("events_job").execute_in_process(
+            instance=instance, run_config=quiet, raise_on_error=False
+        )
+    if result.success:
+        _show(result)
+    return 0 if result.success else 1
+
+
+def _show(result: dg.ExecuteInProcessResult) -> None:
+    (load,) = result.asset_materializations_for_node("load_events")
+    shown = {name: value.value for name, value in load.metadata.items()}
+    with warehouse.reading() as dataset:
+        database = dataset.destination_client.config.data_location()
+        upcoming = warehouse.select(dataset, UPCOMING)
+    print(
+        f"{shown['rows_loaded']:,} events came in, in {shown['requests']} requests and "
+        f"{shown['scan_seconds']:.1f} s; {shown['dagster/row_count']:,} are in the table.\n"
+    )
+    print("Checks")
+    checks = result.get_asset_check_evaluations()
+    print(_table(("passed" if c.passed else "FAILED", c.check_name, c.description) for c in checks))
+    print("\nThe next events")
+    print(_table((f"{start:%a %d %b %H:%M}", *rest) for start, *rest in upcoming))
+    print(f"\nDatabase  {os.path.relpath(database)}, dataset {warehouse.dataset_name()}")
+    print(
+        "\nGo on with\n"
+        "  make dev    the Dagster UI: history, charts, schedule and sensor\n"
+        "  make test   the tests\n"
+        "  README.md   how to load the events of your own API"
+    )
+
+
+def _table(rows: Iterable[Iterable[object]]) -> str:
+    return tabulate(([*row] for row in rows), tablefmt="plain", disable_numparse=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,99 @@
+"""A project folder of its own for each test, with a real API, database and Dagster instance."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import duckdb
+import pytest
+
+from events_assets import configuration
+from events_assets.definitions import defs
+from events_assets.sample_api import SampleApi, serving
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty project with the committed configuration, as the working directory."""
+    for name in list(os.environ):
+        if name.startswith(("SOURCES__", "DESTINATION__", "API_KEY", "DAGSTER_HOME")):
+            monkeypatch.delenv(name)
+    shutil.copytree(ROOT / ".dlt", tmp_path / ".dlt", ignore=shutil.ignore_patterns("secrets.toml"))
+    (tmp_path / "data").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SOURCES__EVENTS__HTTP__BACKOFF_FACTOR", "0.01")
+    configuration.reload_providers()
+    yield tmp_path
+    monkeypatch.undo()
+    configuration.reload_providers()
+
+
+@pytest.fixture
+def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., SampleApi]]:
+    """Serves events on loopback, and points the configuration and the key at it."""
+    with ExitStack() as stack:
+
+        def start(events: list[Any] | None = None, key: str = "key-of-the-tests") -> SampleApi:
+            api = stack.enter_context(serving(events or [], key=key))
+            monkeypatch.setenv("SOURCES__EVENTS__CLIENT__BASE_URL", api.base_url)
+            monkeypatch.setenv("API_KEY", key)
+            return api
+
+        yield start
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+@pytest.fixture
+def run(instance: dg.DagsterInstance) -> Callable[..., dg.ExecuteInProcessResult]:
+    """Runs a job of the project; a failing one only fails its result."""
+
+    def run(job: str = "events_job") -> dg.ExecuteInProcessResult:
+        definition = defs.resolve_job_def(job)
+        return definition.execute_in_process(instance=instance, raise_on_error=False)
+
+    return run
+
+
+@pytest.fixture
+def rows(project: Path) -> Callable[[str], list[tuple[Any, ...]]]:
+    """The rows of a query on the dataset of a real API, or on another one that it names."""
+
+    def rows(sql: str) -> list[tuple[Any, ...]]:
+        with duckdb.connect(str(project / "data" / "events.duckdb")) as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            if connection.execute("SELECT 1 FROM duckdb_schemas() WHERE schema_name = 'events_data'").fetchone():
+                connection.execute("USE events_data")
+            return connection.execute(sql).fetchall()
+
+    return rows
+
+
+def event(number: int, **fields: Any) -> dict[str, Any]:
+    """An event as the API answers it."""
+    return {
+        "id": number,
+        "event_name": f"Event {number}",
+        "start_time": "2026-05-01T10:00:00+02:00",
+        "end_time": "2026-05-01T12:00:00+02:00",
+        "status": "scheduled",
+    } | fields
+
+
+def failure(result: dg.ExecuteInProcessResult, node: str = "load_events") -> str:
+    """What a failed step says first, to people."""
+    data = result.failure_data_for_node(node)
+    assert data and data.error
+    if data.user_failure_data and data.user_failure_data.description:
+        return data.user_failure_data.description
+    return data.error.message
