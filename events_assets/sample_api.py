@@ -7,6 +7,7 @@ time. `limit` is 100 at most. 401 without the key, 400 for what is no offset or 
 import json
 import random
 import secrets
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -103,14 +104,13 @@ def serving(
     events: list[Event] | None = None, *, key: str | None = None
 ) -> Iterator[SampleApi]:
     """Serves events on a free port of 127.0.0.1, with a random key, until the context ends."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as server:
+    with _Server(("127.0.0.1", 0), _Handler) as server:
         host, bound = server.server_address[:2]
         server.api = SampleApi(  # type: ignore[attr-defined]
             base_url=f"http://{host!s}:{bound}",
             key=key or secrets.token_urlsafe(24),
             events=sample_events() if events is None else events,
         )
-        server.daemon_threads = True
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         thread.start()
         try:
@@ -118,6 +118,15 @@ def serving(
         finally:
             server.shutdown()
             thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Says nothing of clients that hang up."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):

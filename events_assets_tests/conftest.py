@@ -2,8 +2,10 @@
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +79,28 @@ def rows(project: Path) -> Callable[[str], list[tuple[Any, ...]]]:
             return connection.execute(sql).fetchall()
 
     return rows
+
+
+@pytest.fixture
+def holder() -> Callable[[Path], AbstractContextManager[subprocess.Popen[str]]]:
+    """Another process that has a DuckDB file open."""
+    script = (
+        "import sys, duckdb; db = duckdb.connect(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
+    )
+
+    @contextmanager
+    def hold(path: Path) -> Iterator[subprocess.Popen[str]]:
+        with subprocess.Popen(
+            [sys.executable, "-c", script, str(path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process:
+            assert process.stdout and process.stdout.readline() == "open\n"
+            yield process
+            process.communicate()
+
+    return hold
 
 
 def event(number: int, **fields: Any) -> dict[str, Any]:

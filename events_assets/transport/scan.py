@@ -91,14 +91,18 @@ class Scan:
     def _rows(self, pages: Callable[[], Pages]) -> Iterator[Any]:
         receipt = self.receipt
         self.identity.types.update(self._key_types())
-        for receipt.scans in (1, 2):
-            yield from self._scan(pages())
-            if receipt.verdict != TORN:
-                break
-            if receipt.scans == 1:
-                self.session.log.warning(f"{receipt.resource}: {receipt.reason}; scanning again")
+        with self.session:
+            for receipt.scans in (1, 2):
+                yield from self._scan(pages())
+                if receipt.verdict != TORN:
+                    break
+                if receipt.scans == 1:
+                    self.session.log.warning(
+                        f"{receipt.resource}: {receipt.reason}; scanning once more"
+                    )
         if not receipt.rows_loaded:
-            self.identity.types = dict.fromkeys(self.identity.primary_key, "text") | self.identity.types
+            for key in self.identity.primary_key:
+                self.identity.types.setdefault(key, "text")
             yield self._with_key_types(dlt.mark.materialize_table_schema())
         receipt.finished_at = datetime.now(UTC)
         receipt.fingerprint = str(self._fingerprint)

@@ -104,7 +104,12 @@ class ApiSession(requests.Session):
 
     def _send_once(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         self.traffic.requests += 1
-        response = super().send(request, **kwargs)
+        try:
+            response = super().send(request, **kwargs)
+        except requests.HTTPError as error:
+            if error.response is not None:  # raised by a hook, before the body is read
+                error.response.close()
+            raise
         self.traffic.bytes += len(response.content)
         self.check(response)
         return response

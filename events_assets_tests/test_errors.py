@@ -1,0 +1,138 @@
+"""Each mistake ends the run with one sentence that says what, where and what to do."""
+
+import shutil
+import socket
+
+import duckdb
+import pytest
+
+from events_assets.sample_api import Answer
+from events_assets_tests.conftest import event, failure
+
+
+def test_a_missing_key_names_where_to_put_it(serve, run, monkeypatch):
+    serve([event(1)])
+    monkeypatch.delenv("API_KEY")
+    assert "set the environment variable API_KEY" in failure(run())
+
+
+def test_a_key_too_short_to_be_masked_is_refused(serve, run):
+    serve([event(1)], key="abc")
+    assert "shorter than 6 characters" in failure(run())
+
+
+def test_a_wrong_key_is_told_from_other_refusals(serve, run, monkeypatch):
+    serve([event(1)])
+    monkeypatch.setenv("API_KEY", "not-the-right-one")
+    told = failure(run())
+    assert "401 Unauthorized: the API does not accept the key; check API_KEY" in told
+    assert "not-the-right-one" not in told
+
+
+def test_a_forbidden_resource_says_so(serve, run):
+    serve([event(1)]).intercept = lambda number, path: Answer(403, {})
+    assert "403 Forbidden: the key is not allowed to read this" in failure(run())
+
+
+def test_a_wrong_path_names_the_setting(serve, run, monkeypatch):
+    serve([event(1)])
+    monkeypatch.setenv("SOURCES__EVENTS__RESOURCES__EVENTS__ENDPOINT__PATH", "/v2/events")
+    assert "404 Not Found" in failure(run()) and "endpoint.path" in failure(run())
+
+
+def test_an_unreachable_host_names_the_address(run, monkeypatch):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        monkeypatch.setenv("SOURCES__EVENTS__CLIENT__BASE_URL", url)
+        monkeypatch.setenv("API_KEY", "key-of-the-tests")
+        told = failure(run())
+    assert f"GET {url}/v1/events cannot be read after 4 attempts" in told
+    assert "refused" in told and "client.base_url" in told
+
+
+@pytest.mark.parametrize("url", ["localhost:8000", "ftp://example.com", "https://", "events"])
+def test_a_base_url_that_is_none_is_refused_before_any_request(run, monkeypatch, url):
+    monkeypatch.setenv("SOURCES__EVENTS__CLIENT__BASE_URL", url)
+    told = failure(run())
+    assert repr(url) in told and "no URL" in told
+
+
+def test_rows_elsewhere_than_the_selector_says_are_looked_up(serve, run):
+    api = serve([event(1)])
+    api.intercept = lambda number, path: Answer(200, {"items": [event(1)], "total": 1})
+    told = failure(run())
+    assert "expected at 'data' (data_selector), but there is nothing; lists are at: items" in told
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("CLIENT__BASE_ULR", "x", "unknown 'base_ulr' in sources.events.client"),
+        ("CLIENT__AUTH__LOCATON", "query", "did you mean 'location'?"),
+        ("RESOURCES__EVENTS__ENDPOINT__DATA_SELECTR", "data", "did you mean 'data_selector'?"),
+        ("RESOURCES__EVENTS__ENDPOINT__PAGINATOR__LIMT", "5", "did you mean 'limit'?"),
+        ("RESOURCES__EVENTS__ENDPOINT__PAGINATOR__TYPE", "ofset", "did you mean 'offset'?"),
+        ("RESOURCES__EVENTS__ENDPOINT__PAGINATOR__LIMIT", "many", "paginator"),
+        ("RESOURCES__VENUES__ENDPOINT__PATH", "/v1/venues", "no entry of"),
+    ],
+)
+def test_a_misspelt_key_is_named_with_the_nearest_known_one(serve, run, monkeypatch, variable, value, told):
+    api = serve([event(1)])
+    monkeypatch.setenv(f"SOURCES__EVENTS__{variable}", value)
+    assert told in failure(run())
+    assert api.paths == []
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "told"),
+    [
+        ("[sources.events.http]", "[sources.events.htpp]", "did you mean 'http'?"),
+        ("overlap = 1", "overlp = 1", "did you mean 'overlap'?"),
+        ("[sources.events.resource_defaults]", "[sources.events.defaults]", "unknown 'defaults'"),
+    ],
+)
+def test_a_misspelt_section_is_named(serve, run, project, right, wrong, told):
+    serve([event(1)])
+    config = project / ".dlt" / "config.toml"
+    config.write_text(config.read_text().replace(right, wrong))
+    assert told in failure(run())
+
+
+def test_a_missing_configuration_file_says_where_it_was_looked_for(run, project):
+    shutil.rmtree(project / ".dlt")
+    told = failure(run())
+    assert "no API is configured" in told and "config.toml" in told
+
+
+def test_a_warehouse_in_a_missing_folder_names_it(serve, run, monkeypatch, project):
+    serve([event(1)])
+    monkeypatch.setenv("SOURCES__EVENTS__WAREHOUSE__DATABASE", str(project / "no" / "x.duckdb"))
+    told = failure(run())
+    assert "the warehouse cannot be opened" in told and "no/x.duckdb" in told
+
+
+def test_a_locked_warehouse_names_who_holds_it(serve, run, monkeypatch, project, holder):
+    serve([event(1)])
+    monkeypatch.setenv("SOURCES__EVENTS__WAREHOUSE__LOCK_TIMEOUT", "0.2")
+    with holder(project / "data" / "events.duckdb") as process:
+        told = failure(run())
+    assert f"PID {process.pid}" in told and "warehouse.lock_timeout" in told
+
+
+def test_a_failing_load_leaves_the_tables_as_they_were(serve, run, rows):
+    api = serve([event(number) for number in range(250)])
+    assert run().success
+    before = rows("SELECT * FROM events ORDER BY id")
+    api.events[:] = [event(number, event_name="New") for number in range(250)]
+    api.intercept = lambda number, path: Answer(500, {}) if "offset=198" in path else None
+    assert not run().success
+    assert rows("SELECT * FROM events ORDER BY id") == before
+    assert rows("SELECT count(*) FROM scan_receipts") == [(1,)]
+
+
+def test_duckdb_shell_can_read_what_was_loaded(serve, run, project):
+    serve([event(1)])
+    assert run().success
+    with duckdb.connect(str(project / "data" / "events.duckdb"), read_only=True) as connection:
+        assert connection.execute("SELECT id FROM events_data.events").fetchall() == [(1,)]

@@ -1,0 +1,129 @@
+"""Which answers are asked for again, how often, and how long the pauses are."""
+
+import logging
+import time
+from email.utils import formatdate
+
+import pytest
+import requests
+
+from events_assets.sample_api import Answer
+from events_assets.transport.redaction import Redaction
+from events_assets.transport.session import ApiError, ApiSession, HttpSettings
+from events_assets_tests.conftest import event, failure
+
+
+def failing(times: int, answer: Answer):
+    return lambda number, path: answer if number <= times else None
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+def test_a_passing_failure_costs_three_retries_and_no_event(serve, run, rows, status):
+    api = serve([event(1)])
+    api.intercept = failing(3, Answer(status, {"error": "later"}))
+    assert run().success
+    assert len(api.paths) == 4 + 1
+    assert rows("SELECT count(*) FROM events") == [(1,)]
+    assert rows("SELECT retries FROM scan_receipts") == [(3,)]
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+def test_a_lasting_failure_is_given_up_after_four_attempts(serve, run, status):
+    api = serve([event(1)])
+    api.intercept = failing(99, Answer(status, {"error": "later"}))
+    result = run()
+    assert not result.success
+    assert len(api.paths) == 4
+    assert f"{status} " in failure(result) and "after 4 attempts" in failure(result)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 408, 409, 410, 422, 501, 505, 507])
+def test_no_other_status_is_asked_again(serve, run, status):
+    api = serve([event(1)])
+    api.intercept = failing(99, Answer(status, {"error": "no"}))
+    assert not run().success
+    assert len(api.paths) == 1
+
+
+def test_global_dlt_settings_do_not_change_the_retries(serve, run, monkeypatch):
+    monkeypatch.setenv("RUNTIME__REQUEST_MAX_ATTEMPTS", "1")
+    api = serve([event(1)])
+    api.intercept = failing(3, Answer(503, {}))
+    assert run().success
+    assert len(api.paths) == 5
+
+
+def test_the_number_of_retries_is_a_setting(serve, run, monkeypatch):
+    monkeypatch.setenv("SOURCES__EVENTS__HTTP__MAX_RETRIES", "1")
+    monkeypatch.setenv("SOURCES__EVENTS__HTTP__RETRY_STATUSES", "[418]")
+    api = serve([event(1)])
+    api.intercept = failing(99, Answer(418, {}))
+    assert not run().success
+    assert len(api.paths) == 2
+
+
+def pauses(caplog, monkeypatch, headers: dict[str, str], **settings: float) -> list[float]:
+    """The pauses between the attempts at a request that always fails, without waiting them."""
+    waited: list[float] = []
+    http = HttpSettings()
+    for name, value in settings.items():
+        setattr(http, name, value)
+    session = ApiSession("http://127.0.0.1:1", http, Redaction(), logging.getLogger("test"))
+    session._retrying.sleep = waited.append
+
+    def answer(request, **_):
+        response = requests.Response()
+        response.status_code, response.headers, response.url = 503, headers, request.url
+        raise requests.HTTPError("503", response=response, request=request)
+
+    monkeypatch.setattr(session, "_send_once", answer)
+    with pytest.raises(ApiError):
+        session.send(requests.Request("GET", "http://127.0.0.1:1/v1/events").prepare())
+    return waited
+
+
+def test_pauses_double_from_the_factor(caplog, monkeypatch):
+    assert pauses(caplog, monkeypatch, {}) == [2, 4, 8]
+
+
+def test_retry_after_in_seconds_is_obeyed_where_it_is_longer(caplog, monkeypatch):
+    assert pauses(caplog, monkeypatch, {"Retry-After": "5"}) == [5, 5, 8]
+
+
+def test_retry_after_as_a_date_is_obeyed(caplog, monkeypatch):
+    date = formatdate(time.time() + 20, usegmt=True)
+    assert all(18 < pause <= 20 for pause in pauses(caplog, monkeypatch, {"Retry-After": date}))
+
+
+@pytest.mark.parametrize("value", ["0", "-1", formatdate(0, usegmt=True), "soon", ""])
+def test_a_retry_after_of_no_use_leaves_the_backoff(caplog, monkeypatch, value):
+    assert pauses(caplog, monkeypatch, {"Retry-After": value}) == [2, 4, 8]
+
+
+def test_a_retry_after_beyond_the_limit_ends_the_run_at_once_and_says_when(serve, run):
+    api = serve([event(1)])
+    api.intercept = failing(99, Answer(429, {}, {"Retry-After": "3600"}))
+    result = run()
+    assert len(api.paths) == 1
+    assert "wait 3600 s, until 20" in failure(result)
+
+
+def test_the_log_tells_the_schedule_of_retries(serve, run, caplog, capfd):
+    api = serve([event(1)])
+    api.intercept = failing(2, Answer(503, {}))
+    assert run().success
+    told = capfd.readouterr().err
+    assert "/v1/events: 503 Service Unavailable; attempt 1 of 4, next in 0.01 s" in told
+    assert "attempt 2 of 4, next in 0.02 s" in told
+
+
+def test_a_dropped_connection_is_asked_again(serve, run, rows):
+    api = serve([event(1)])
+
+    def drop(number, path):
+        if number <= 2:
+            raise ConnectionAbortedError("the tests drop this connection")
+
+    api.intercept = drop
+    assert run().success
+    assert rows("SELECT count(*) FROM events") == [(1,)]
