@@ -49,7 +49,7 @@ def daily_events(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]
             rows = warehouse.select(dataset, DAILY_EVENTS, status="status" if known else "NULL")
         pipeline.run(
             [dict(zip(COLUMNS, row, strict=True)) for row in rows]
-            or dlt.mark.materialize_table_schema(),
+            or [dlt.mark.materialize_table_schema()],
             table_name="daily_events",
             write_disposition="replace",
             columns=COLUMNS,

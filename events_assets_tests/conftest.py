@@ -82,6 +82,24 @@ def rows(project: Path) -> Callable[[str], list[tuple[Any, ...]]]:
 
 
 @pytest.fixture
+def python(project: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs Python code in another process, in the project folder."""
+
+    def python(
+        code: str, cwd: Path = project, env: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=cwd,
+            env={**os.environ, **(env or {})},
+            capture_output=True,
+            text=True,
+        )
+
+    return python
+
+
+@pytest.fixture
 def holder() -> Callable[[Path], AbstractContextManager[subprocess.Popen[str]]]:
     """Another process that has a DuckDB file open."""
     script = (

@@ -129,6 +129,7 @@ class Scan:
             receipt.rows_received += len(page)
             receipt.page_size_granted = max(receipt.page_size_granted, len(page))
             identities = self.identity(page)
+            counted = getattr(paginator, "total_last", None) is not None
             overlap = _overlap(before, identities)
             on_page: set[Hashable] = set()
             rows: list[Any] = []
@@ -144,7 +145,7 @@ class Scan:
                 if repeated:
                     if identity in on_page:
                         twice.append(identity)
-                    elif position >= overlap and identity not in before:
+                    elif position >= overlap and (counted or identity not in before):
                         far_apart.append(identity)
                 else:
                     distinct += 1

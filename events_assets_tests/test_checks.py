@@ -1,0 +1,131 @@
+"""Checks fail on the defects they are for, name the offenders, and keep bad data from going on."""
+
+import json
+
+import dagster as dg
+import duckdb
+import pytest
+
+from events_assets.definitions import defs
+from events_assets.sample_api import Answer
+from events_assets_tests.conftest import event
+
+
+def evaluations(result) -> dict[str, dg.AssetCheckEvaluation]:
+    return {check.check_name: check for check in result.get_asset_check_evaluations()}
+
+
+def test_good_events_pass_every_check(serve, run):
+    serve([event(1), event(2, end_time=None), event(3, start_time=None, end_time=None)])
+    assert {name: check.passed for name, check in evaluations(run()).items()} == {
+        "event_ids_are_unique": True,
+        "events_end_after_they_start": True,
+        "events_scan_is_complete": True,
+        "no_events_were_quarantined": True,
+    }
+
+
+@pytest.mark.parametrize("second", [1, 180], ids=["on one page", "on pages far apart"])
+def test_an_id_answered_twice_is_found_though_the_merge_hides_it(serve, run, rows, second):
+    events = [event(number) for number in range(200)]
+    events.insert(second, event(0, event_name="Another"))
+    serve(events)
+    result = run()
+    check = evaluations(result)["event_ids_are_unique"]
+    assert not result.success and not check.passed and check.blocking
+    assert check.metadata["ids_answered_twice"].value == ["0"]
+    assert rows("SELECT count(*), count(DISTINCT id) FROM events") == [(200, 200)]
+
+
+def test_an_id_twice_in_the_table_is_found(serve, run, project, instance):
+    serve([event(1), event(2)])
+    assert run().success
+    with duckdb.connect(str(project / "data" / "events.duckdb")) as connection:
+        connection.execute("INSERT INTO events_data.events FROM events_data.events WHERE id = 2")
+    check = evaluate(instance, "event_ids_are_unique")
+    assert not check.passed and "| 2 |" in " ".join(check.metadata["ids_twice_in_table"].value.split())
+
+
+def test_an_event_that_ends_before_it_starts_blocks_what_builds_on_it(serve, run, instance):
+    serve([event(1), event(7, end_time="2026-05-01T09:59:59+02:00")])
+    result = run()
+    check = evaluations(result)["events_end_after_they_start"]
+    assert not result.success and not check.passed
+    assert check.metadata["end_before_start"].value == 1
+    assert "Event 7" in check.metadata["offenders"].value
+
+
+def test_an_event_that_ends_as_it_starts_is_fine(serve, run):
+    serve([event(1, end_time="2026-05-01T08:00:00Z")])
+    assert run().success
+
+
+def test_a_time_that_cannot_be_read_is_told_not_overlooked(serve, run, rows):
+    serve([event(1), event(2, start_time="TBA")])
+    result = run()
+    check = evaluations(result)["events_end_after_they_start"]
+    assert result.success and not check.passed
+    assert check.severity is dg.AssetCheckSeverity.WARN
+    assert check.metadata["unreadable_times"].value == 1
+    assert "TBA" in check.metadata["offenders"].value
+    assert rows("SELECT start_time__v_text FROM events WHERE id = 2") == [("TBA",)]
+
+
+def test_a_scan_that_got_less_than_the_api_counts_fails(serve, run, rows):
+    api = serve([event(number) for number in range(150)])
+    api.intercept = lambda number, path: answer_of(api, path, total=160)
+    result = run()
+    check = evaluations(result)["events_scan_is_complete"]
+    assert not result.success and not check.passed
+    assert "counts 160 rows, but gives none from offset 150 on" in check.description
+    assert rows("SELECT count(*) FROM events") == [(150,)]
+
+
+def test_a_scan_without_a_total_is_unproven_and_says_so(serve, run):
+    api = serve([event(number) for number in range(150)])
+    api.intercept = lambda number, path: answer_of(api, path, total=None)
+    result = run()
+    check = evaluations(result)["events_scan_is_complete"]
+    assert result.success and check.severity is dg.AssetCheckSeverity.WARN
+    assert check.description.startswith("unproven")
+
+
+def test_rows_that_are_no_events_are_set_aside_whole(serve, run, rows):
+    bad = [{"event_name": "No id"}, {"id": None}, {"id": ""}, "text", None, ["x"], {"id": {"a": 1}}]
+    serve([event(1), *bad, event(2)])
+    result = run()
+    assert result.success
+    check = evaluations(result)["no_events_were_quarantined"]
+    assert not check.passed and check.metadata["rows"].value == 7
+    assert check.metadata["reason: no id"].value == 3
+    assert [json.loads(row) for (row,) in rows("SELECT document FROM quarantined_events ORDER BY position")] == bad
+    assert rows("SELECT id FROM events ORDER BY id") == [(1,), (2,)]
+
+
+def test_checks_without_events_say_what_to_do_first(project, instance):
+    job = dg.define_asset_job("c", selection=dg.AssetSelection.checks_for_assets("events"))
+    definitions = dg.Definitions.merge(defs, dg.Definitions(jobs=[job]))
+    result = definitions.resolve_job_def("c").execute_in_process(instance=instance, raise_on_error=False)
+    assert not result.success
+    data = result.failure_data_for_node("events_event_ids_are_unique")
+    assert "materialize the asset events first" in data.user_failure_data.description
+
+
+def evaluate(instance, name: str) -> dg.AssetCheckEvaluation:
+    """The result of one check, without a load."""
+    selection = dg.AssetSelection.checks(dg.AssetCheckKey(dg.AssetKey("events"), name))
+    job = dg.define_asset_job("one_check", selection=selection)
+    definitions = dg.Definitions.merge(defs, dg.Definitions(jobs=[job]))
+    result = definitions.resolve_job_def("one_check").execute_in_process(
+        instance=instance, raise_on_error=False
+    )
+    return evaluations(result)[name]
+
+
+def answer_of(api, path: str, total: int | None) -> Answer:
+    """What the API answers, with another total."""
+    from events_assets.sample_api import _answer
+
+    answer = _answer(api, path)
+    document = {"data": answer.document["data"]}
+    return Answer(200, document if total is None else document | {"total": total})
