@@ -39,6 +39,12 @@ class EventsTranslator(DagsterDltTranslator):
         )
 
 
+def _without_objects(spec: dg.AssetSpec) -> dg.AssetSpec:
+    """Drops the Python objects that dagster-dlt keeps in the metadata; the UI cannot show them."""
+    shown = {key: value for key, value in spec.metadata.items() if "dagster_dlt/" not in key}
+    return spec.replace_attributes(metadata=shown)
+
+
 @dlt_assets(
     name="load_events",
     dlt_source=events_outline(),
@@ -47,7 +53,7 @@ class EventsTranslator(DagsterDltTranslator):
     dagster_dlt_translator=EventsTranslator(),
     pool=POOL,
 )
-def events(
+def load_events(
     context: dg.AssetExecutionContext, dlt: DagsterDltResource, events_api: EventsApi
 ) -> Iterator[dg.MaterializeResult[Any]]:
     with (
@@ -56,10 +62,18 @@ def events(
         warehouse.loading(context.log) as pipeline,
     ):
         results = dlt.run(
-            context=context, dlt_source=source, dlt_pipeline=pipeline, loader_file_format="parquet"
+            context=context,
+            dlt_source=source,
+            dlt_pipeline=pipeline,
+            dagster_dlt_translator=EventsTranslator(),
+            loader_file_format="parquet",
         )
         for result in results:
             with warehouse.reading(context.log) as dataset:
+                assert isinstance(result, dg.MaterializeResult)  # noqa: S101, an asset run's
                 shown = load_metadata(result, dataset)
             context.log.info(summary(shown))
             yield shown
+
+
+events = load_events.map_asset_specs(_without_objects)

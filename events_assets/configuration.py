@@ -1,4 +1,4 @@
-"""Reads `[sources.events]`: dlt's RESTAPIConfig vocabulary, and the project's own settings beside it.
+"""Reads `[sources.events]`: dlt's RESTAPIConfig vocabulary, and own settings beside it.
 
 dlt resolves single values through its providers, environment before secrets.toml before
 config.toml, but takes a table as a whole from the first provider that has it. A REST API is
@@ -84,7 +84,8 @@ class WarehouseSettings(BaseConfiguration):
 
 
 OWN_SECTIONS: dict[str, type[BaseConfiguration]] = {
-    spec.__section__: spec for spec in (HttpSettings, ScanSettings, ScheduleSettings, WarehouseSettings)
+    spec.__section__: spec
+    for spec in (HttpSettings, ScanSettings, ScheduleSettings, WarehouseSettings)
 }
 
 
@@ -112,7 +113,7 @@ def warehouse_settings() -> WarehouseSettings:
 def api_key() -> str | None:
     """The key of the API from dlt's secrets: `sources.events.api_key`, else `api_key`."""
     for name in (f"{SECTION}.api_key", "api_key"):
-        value = dlt.secrets.get(name)
+        value: Any = dlt.secrets.get(name)
         if value is not None and str(value).strip():
             return str(value).strip()
     return None
@@ -249,7 +250,9 @@ def _reject_unknown_keys(table: Any, spec: type, place: str) -> None:
         elif key in BY_TYPE:
             kind = value.get("type") if isinstance(value, Mapping) else value
             if isinstance(kind, str):
-                _require_known([kind], [*filter(None, BY_TYPE[key]), *OTHER_TYPES[key]], f"{inner}.type")
+                _require_known(
+                    [kind], [*filter(None, BY_TYPE[key]), *OTHER_TYPES[key]], f"{inner}.type"
+                )
             _reject_unknown_keys(value, BY_TYPE[key].get(kind, dict), inner)
 
 

@@ -70,7 +70,9 @@ def daily_events(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]
                 )
             ),
             "dagster/column_schema": dg.TableSchema(
-                columns=[dg.TableColumn(name, column["data_type"]) for name, column in COLUMNS.items()]
+                columns=[
+                    dg.TableColumn(name, column["data_type"]) for name, column in COLUMNS.items()
+                ]
             ),
         }
     )
@@ -99,9 +101,9 @@ def _chart(rows: list[tuple[date, str | None, int]]) -> str:
         for day in days:
             floor[day] += counts[day]
     axes.set_ylabel("events")
-    axes.set_title("Events per day (UTC) by status")
+    axes.set_title("Events per day (UTC) by status", loc="left")
     if by_status:
-        axes.legend(frameon=False, ncols=len(by_status))
+        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=False, ncols=len(by_status))
     axes.spines[["top", "right"]].set_visible(False)
     image = io.BytesIO()
     figure.savefig(image, format="png", dpi=100)

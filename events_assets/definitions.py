@@ -7,7 +7,7 @@ from events_assets import assets, checks, daily_events, jobs, schedules, sensors
 from events_assets.resources import EventsApi
 
 defs = dg.Definitions(
-    assets=dg.load_assets_from_modules([assets, daily_events]),
+    assets=[assets.events, daily_events.daily_events],
     asset_checks=dg.load_asset_checks_from_modules([checks]),
     jobs=[jobs.events_job, jobs.daily_events_job],
     schedules=[schedules.events_schedule],

@@ -36,7 +36,7 @@ def _show(result: dg.ExecuteInProcessResult) -> None:
     (load,) = result.asset_materializations_for_node("load_events")
     shown = {name: value.value for name, value in load.metadata.items()}
     with warehouse.reading() as dataset:
-        database = dataset.destination_client.config.data_location()
+        database = dataset.destination_client.config.data_location() or ""
         upcoming = warehouse.select(dataset, UPCOMING)
     print(
         f"{shown['rows_loaded']:,} events came in, in {shown['requests']} requests and "

@@ -26,9 +26,7 @@ PLOTTED = (
 """Numbers of the receipt that Dagster plots over time."""
 
 
-def load_metadata(
-    result: dg.MaterializeResult[Any], dataset: Dataset
-) -> dg.MaterializeResult[Any]:
+def load_metadata(result: dg.MaterializeResult[Any], dataset: Dataset) -> dg.MaterializeResult[Any]:
     """Adds row count, preview and receipt to what dagster-dlt tells of a load.
 
     The fingerprint of the rows becomes the data version, so that a load which changed nothing

@@ -23,7 +23,16 @@ MAX_LIMIT = 100
 EVENTS = 1200
 
 KINDS = ("Conference", "Meetup", "Workshop", "Concert", "Hackathon", "Festival", "Lecture", "Fair")
-TOPICS = ("Data", "Jazz", "Rust", "Street Food", "Astronomía", "Café Culture", "量子计算", "Ökologie")
+TOPICS = (
+    "Data",
+    "Jazz",
+    "Rust",
+    "Street Food",
+    "Astronomía",
+    "Café Culture",
+    "量子计算",
+    "Ökologie",
+)
 CITIES = (
     ("Lisboa", "PT", 0),
     ("Zürich", "CH", 60),
@@ -34,6 +43,7 @@ CITIES = (
     ("Bengaluru", "IN", 330),
     ("Austin", "US", -360),
 )
+HALLS = ("Halle", "Salón", "Café", "Arena")
 TAGS = ("free", "outdoor", "family", "online", "beginner", "expert", "food", "music")
 
 
@@ -85,7 +95,7 @@ def sample_events(count: int = EVENTS, today: datetime | None = None) -> list[Ev
                 "capacity": rng.choice([None, 20, 50, 120, 400, 2500]),
                 "price": rng.choice([0.0, 0.0, 12.5, 35.0, 99.9]),
                 "venue": {
-                    "name": f"{rng.choice(['Halle', 'Salón', 'Café', 'Arena'])} {rng.randint(1, 30)}",
+                    "name": f"{rng.choice(HALLS)} {rng.randint(1, 30)}",
                     "city": city,
                     "country": country,
                 },
@@ -100,9 +110,7 @@ def sample_events(count: int = EVENTS, today: datetime | None = None) -> list[Ev
 
 
 @contextmanager
-def serving(
-    events: list[Event] | None = None, *, key: str | None = None
-) -> Iterator[SampleApi]:
+def serving(events: list[Event] | None = None, *, key: str | None = None) -> Iterator[SampleApi]:
     """Serves events on a free port of 127.0.0.1, with a random key, until the context ends."""
     with _Server(("127.0.0.1", 0), _Handler) as server:
         host, bound = server.server_address[:2]
@@ -148,7 +156,6 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         """Says nothing: a request line holds the key."""
-
 
 
 def _answer(api: SampleApi, path: str) -> Answer:

@@ -71,9 +71,9 @@ def events_source(
         resources = rest_api_resources(
             cast(RESTAPIConfig, {**config, "client": client, "resources": resources + dependent})
         )
-        for resource in resources:
-            if resource.name in names:
-                only_rows(resource)
+        for built in resources:
+            if built.name in names:
+                only_rows(built)
 
     @dlt.source(name="events", section="events")
     def events() -> list[DltResource]:

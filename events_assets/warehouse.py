@@ -7,16 +7,14 @@ to its last statement, so that no other process can come in between, and waits f
 import logging
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from typing import Any, TypeVar
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import dlt
 from dlt.destinations.exceptions import DestinationConnectionError
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from events_assets import configuration
-
-T = TypeVar("T")
 
 logger = logging.getLogger("events_assets")
 
@@ -81,7 +79,8 @@ def select(dataset: dlt.Dataset, sql: str, *parameters: Any, **parts: str) -> li
     """
     client = dataset.sql_client
     tables = {table: client.make_qualified_table_name(table) for table in dataset.tables}
-    return list(client.execute_sql(sql.format(**{**tables, **parts}), *parameters) or [])
+    rows = client.execute_sql(sql.format(**{**tables, **parts}), *parameters)
+    return [tuple(row) for row in rows or []]
 
 
 def _destination() -> Any:
@@ -98,7 +97,7 @@ def _destination() -> Any:
 
 
 @contextmanager
-def _held(connect: Callable[[], AbstractContextManager[T]], log: logging.Logger) -> Iterator[T]:
+def _held(connect: Callable[[], Any], log: logging.Logger) -> Iterator[Any]:
     """What `connect` gives, opened, after waiting while another process has the database."""
     timeout = configuration.warehouse_settings().lock_timeout
 

@@ -74,7 +74,9 @@ def rows(project: Path) -> Callable[[str], list[tuple[Any, ...]]]:
     def rows(sql: str) -> list[tuple[Any, ...]]:
         with duckdb.connect(str(project / "data" / "events.duckdb")) as connection:
             connection.execute("SET TimeZone = 'UTC'")
-            if connection.execute("SELECT 1 FROM duckdb_schemas() WHERE schema_name = 'events_data'").fetchone():
+            if connection.execute(
+                "SELECT 1 FROM duckdb_schemas() WHERE schema_name = 'events_data'"
+            ).fetchone():
                 connection.execute("USE events_data")
             return connection.execute(sql).fetchall()
 
@@ -103,7 +105,8 @@ def python(project: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 def holder() -> Callable[[Path], AbstractContextManager[subprocess.Popen[str]]]:
     """Another process that has a DuckDB file open."""
     script = (
-        "import sys, duckdb; db = duckdb.connect(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
+        "import sys, duckdb; db = duckdb.connect(sys.argv[1]); "
+        "print('open', flush=True); sys.stdin.read()"
     )
 
     @contextmanager

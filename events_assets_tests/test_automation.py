@@ -108,11 +108,6 @@ def test_cron_and_time_zone_come_from_the_configuration(python, monkeypatch):
 def test_runs_that_write_share_a_pool_with_room_for_one():
     text = (ROOT / "dagster.yaml").read_text()
     assert "granularity: run" in text and "default_limit: 1" in text
-    pools = {job: defs.resolve_job_def(job).op_pools for job in ("events_job", "daily_events_job")} \
-        if hasattr(dg.JobDefinition, "op_pools") else {}
-    for node in ("load_events", "daily_events"):
-        for job in ("events_job", "daily_events_job"):
-            definition = defs.resolve_job_def(job)
-            if definition.has_node_named(node):
-                assert definition.get_node_named(node).definition.pool == "warehouse"
-    assert all(value == {"warehouse"} for value in pools.values())
+    for job in ("events_job", "daily_events_job"):
+        for node in defs.resolve_job_def(job).all_node_defs:
+            assert node.pools == {"warehouse"}

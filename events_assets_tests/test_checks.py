@@ -43,7 +43,9 @@ def test_an_id_twice_in_the_table_is_found(serve, run, project, instance):
     with duckdb.connect(str(project / "data" / "events.duckdb")) as connection:
         connection.execute("INSERT INTO events_data.events FROM events_data.events WHERE id = 2")
     check = evaluate(instance, "event_ids_are_unique")
-    assert not check.passed and "| 2 |" in " ".join(check.metadata["ids_twice_in_table"].value.split())
+    assert not check.passed and "| 2 |" in " ".join(
+        check.metadata["ids_twice_in_table"].value.split()
+    )
 
 
 def test_an_event_that_ends_before_it_starts_blocks_what_builds_on_it(serve, run, instance):
@@ -98,14 +100,19 @@ def test_rows_that_are_no_events_are_set_aside_whole(serve, run, rows):
     check = evaluations(result)["no_events_were_quarantined"]
     assert not check.passed and check.metadata["rows"].value == 7
     assert check.metadata["reason: no id"].value == 3
-    assert [json.loads(row) for (row,) in rows("SELECT document FROM quarantined_events ORDER BY position")] == bad
+    assert [
+        json.loads(row)
+        for (row,) in rows("SELECT document FROM quarantined_events ORDER BY position")
+    ] == bad
     assert rows("SELECT id FROM events ORDER BY id") == [(1,), (2,)]
 
 
 def test_checks_without_events_say_what_to_do_first(project, instance):
     job = dg.define_asset_job("c", selection=dg.AssetSelection.checks_for_assets("events"))
     definitions = dg.Definitions.merge(defs, dg.Definitions(jobs=[job]))
-    result = definitions.resolve_job_def("c").execute_in_process(instance=instance, raise_on_error=False)
+    result = definitions.resolve_job_def("c").execute_in_process(
+        instance=instance, raise_on_error=False
+    )
     assert not result.success
     data = result.failure_data_for_node("events_event_ids_are_unique")
     assert "materialize the asset events first" in data.user_failure_data.description

@@ -16,7 +16,10 @@ BIN = Path(sys.executable).parent
 
 def test_names_are_those_of_the_contract():
     graph = defs.resolve_asset_graph()
-    assert {key.to_user_string() for key in graph.get_all_asset_keys()} == {"events", "daily_events"}
+    assert {key.to_user_string() for key in graph.get_all_asset_keys()} == {
+        "events",
+        "daily_events",
+    }
     assert {key.name for key in graph.asset_check_keys} >= {
         "event_ids_are_unique",
         "events_end_after_they_start",

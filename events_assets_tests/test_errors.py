@@ -6,6 +6,7 @@ import socket
 import duckdb
 import pytest
 
+from events_assets import configuration
 from events_assets.sample_api import Answer
 from events_assets_tests.conftest import event, failure
 
@@ -52,10 +53,9 @@ def test_an_unreachable_host_names_the_address(run, monkeypatch):
 
 
 @pytest.mark.parametrize("url", ["localhost:8000", "ftp://example.com", "https://", "events"])
-def test_a_base_url_that_is_none_is_refused_before_any_request(run, monkeypatch, url):
+def test_a_base_url_that_is_none_is_refused_before_any_request(monkeypatch, url):
     monkeypatch.setenv("SOURCES__EVENTS__CLIENT__BASE_URL", url)
-    told = failure(run())
-    assert repr(url) in told and "no URL" in told
+    assert repr(url) in mistake() and "no URL" in mistake()
 
 
 def test_rows_elsewhere_than_the_selector_says_are_looked_up(serve, run):
@@ -77,11 +77,9 @@ def test_rows_elsewhere_than_the_selector_says_are_looked_up(serve, run):
         ("RESOURCES__VENUES__ENDPOINT__PATH", "/v1/venues", "no entry of"),
     ],
 )
-def test_a_misspelt_key_is_named_with_the_nearest_known_one(serve, run, monkeypatch, variable, value, told):
-    api = serve([event(1)])
+def test_a_misspelt_key_is_named_with_the_nearest_known_one(monkeypatch, variable, value, told):
     monkeypatch.setenv(f"SOURCES__EVENTS__{variable}", value)
-    assert told in failure(run())
-    assert api.paths == []
+    assert told in mistake()
 
 
 @pytest.mark.parametrize(
@@ -92,11 +90,25 @@ def test_a_misspelt_key_is_named_with_the_nearest_known_one(serve, run, monkeypa
         ("[sources.events.resource_defaults]", "[sources.events.defaults]", "unknown 'defaults'"),
     ],
 )
-def test_a_misspelt_section_is_named(serve, run, project, right, wrong, told):
-    serve([event(1)])
+def test_a_misspelt_section_is_named(project, right, wrong, told):
     config = project / ".dlt" / "config.toml"
     config.write_text(config.read_text().replace(right, wrong))
-    assert told in failure(run())
+    configuration.reload_providers()
+    assert told in mistake()
+
+
+def mistake() -> str:
+    """What is said of a wrong configuration."""
+    with pytest.raises(configuration.ConfigurationError) as raised:
+        configuration.rest_api_config()
+    return str(raised.value)
+
+
+def test_a_wrong_configuration_ends_the_run_before_any_request(serve, run, monkeypatch):
+    api = serve([event(1)])
+    monkeypatch.setenv("SOURCES__EVENTS__CLIENT__BASE_ULR", "x")
+    assert "did you mean 'base_url'?" in failure(run())
+    assert api.paths == []
 
 
 def test_a_missing_configuration_file_says_where_it_was_looked_for(run, project):

@@ -35,7 +35,12 @@ def test_an_identical_load_leaves_the_same_rows(serve, run, rows):
 def test_canonical_columns_exist_where_every_value_is_null(serve, run, rows):
     serve([{"id": 1}, {"id": 2, "event_name": None, "start_time": None, "end_time": None}])
     assert run().success
-    columns = dict(rows("SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = 'events' AND schema_name = 'events_data'"))
+    columns = dict(
+        rows(
+            "SELECT column_name, data_type FROM duckdb_columns() "
+            "WHERE table_name = 'events' AND schema_name = 'events_data'"
+        )
+    )
     assert columns["id"] == "BIGINT"
     assert columns["event_name"] == "VARCHAR"
     assert columns["start_time"] == columns["end_time"] == "TIMESTAMP WITH TIME ZONE"

@@ -100,9 +100,7 @@ class OffsetScan(OffsetPaginator):
         """
         total = self._total(response)
         if not rows and total is not None and total > self.current_value:
-            raise PromisedMore(
-                f"the page is empty although the API counts {total} rows", response
-            )
+            raise PromisedMore(f"the page is empty although the API counts {total} rows", response)
 
     def update_state(self, response: requests.Response, data: list[Any] | None = None) -> None:
         page = self._identities(data or [])

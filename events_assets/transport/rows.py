@@ -4,10 +4,9 @@ import hashlib
 import json
 import math
 from collections.abc import Hashable, Sequence
-from typing import Any
+from typing import Any, cast
 
-from dlt.common.schema.typing import TDataType
-from dlt.common.data_types import coerce_value
+from dlt.common.data_types import TDataType, coerce_value
 
 
 class Unloadable(Exception):
@@ -67,13 +66,13 @@ class Identity:
         if isinstance(value, int) and not -(2**63) <= value < 2**63:
             raise Unloadable(f"{name} is an integer beyond 64 bit")
         column_type = self.types.setdefault(name, own_type)
-        if column_type == own_type:
-            return value
         try:
-            converted: Hashable = coerce_value(column_type, own_type, value)
+            converted = (
+                value if column_type == own_type else coerce_value(column_type, own_type, value)
+            )
         except (ValueError, TypeError):
             raise Unloadable(f"{name} does not fit its column of type {column_type}") from None
-        return converted
+        return cast(Hashable, converted)
 
 
 def require_loadable(row: Any) -> None:

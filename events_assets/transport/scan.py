@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import dlt
-from dlt.common.schema.typing import TDataType
+from dlt.common.data_types import TDataType
 from dlt.extract import DltResource
 from dlt.sources.helpers.rest_client.client import PageData
 
@@ -70,7 +70,7 @@ class Scan:
     def wrap(self, resource: DltResource) -> DltResource:
         """Lets the scan walk the pages that `resource` yields."""
         # A pipe step sees pages, but neither their end nor a way to ask for them again.
-        pipe = resource._pipe
+        pipe: Any = resource._pipe
         pages = pipe.gen
         pipe.replace_gen(lambda: self._rows(pages))
         for table, columns in (
@@ -226,8 +226,8 @@ class Scan:
 
 def only_rows(resource: DltResource) -> DltResource:
     """Keeps what a scan sets aside from a resource that depends on the scanned one."""
-    pipe = resource._pipe
-    transform: Any = pipe.gen
+    pipe: Any = resource._pipe
+    transform = pipe.gen
     pipe.replace_gen(
         lambda item, meta=None: None if isinstance(item, Aside) else transform(item, meta=meta)
     )

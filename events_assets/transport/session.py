@@ -123,7 +123,7 @@ class ApiSession(requests.Session):
         return isinstance(error, (*CONNECTION_FAILURES, NotAPage))
 
     def _wait(self, state: RetryCallState) -> float:
-        backoff = self.settings.backoff_factor * 2 ** (state.attempt_number - 1)
+        backoff: float = self.settings.backoff_factor * 2 ** (state.attempt_number - 1)
         return max(backoff, _retry_after(_error(state)))
 
     def _before_sleep(self, state: RetryCallState) -> None:
@@ -161,7 +161,9 @@ class ApiSession(requests.Session):
             retry_after = _retry_after(error)
             if response.status_code in self.settings.retry_statuses:
                 if retry_after > self.settings.max_retry_after:
-                    when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(time.time() + retry_after))
+                    when = time.strftime(
+                        "%Y-%m-%d %H:%M:%S UTC", time.gmtime(time.time() + retry_after)
+                    )
                     attempts = (
                         f"and asks to wait {retry_after:.0f} s, until {when}, which is longer "
                         f"than max_retry_after ({self.settings.max_retry_after:g} s)"

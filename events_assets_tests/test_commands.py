@@ -1,0 +1,116 @@
+"""What people type: the commands of the README, in processes of their own."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from events_assets_tests.conftest import ROOT, event
+
+BIN = Path(sys.executable).parent
+
+
+@pytest.fixture
+def command(project, tmp_path):
+    """Starts a command in the project folder, on an instance of its own."""
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text())
+    processes = []
+
+    def start(*words: str, **env: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [BIN / words[0], *words[1:]],
+            cwd=project,
+            env={
+                **os.environ,
+                "DAGSTER_HOME": str(tmp_path / "home"),
+                "HOME": str(tmp_path / "home"),
+                "PYTHONPATH": str(ROOT),
+                **env,
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def table(project: Path) -> list[tuple[int]]:
+    with duckdb.connect(str(project / "data" / "events.duckdb"), read_only=True) as connection:
+        return connection.execute("SELECT id FROM events_data.events ORDER BY id").fetchall()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "dagster job execute -m events_assets.definitions -j events_job",
+        "dagster asset materialize -m events_assets.definitions --select events",
+        "dg launch --job events_job -m events_assets.definitions",
+    ],
+)
+def test_each_command_loads_the_events(serve, command, project, words):
+    if not (BIN / words.split()[0]).exists():
+        pytest.skip(f"{words.split()[0]} is not installed here")
+    serve([event(1), event(2)])
+    process = command(*words.split())
+    _, told = process.communicate()
+    assert process.returncode == 0, told
+    assert "complete: all 2 rows that the API counts came" in told
+    assert table(project) == [(1,), (2,)]
+
+
+def test_a_failing_job_exits_with_an_error_that_leads_with_a_sentence(serve, command):
+    serve([event(1)])
+    process = command(
+        *["dagster", "job", "execute", "-m", "events_assets.definitions", "-j", "events_job"],
+        API_KEY="wrong-key",
+    )
+    _, told = process.communicate()
+    assert process.returncode != 0 and "wrong-key" not in told
+    said, trace = told.index("the API does not accept the key"), told.index("Stack Trace")
+    assert said < trace
+
+
+def test_two_jobs_started_at_once_both_load(serve, command, project):
+    serve([event(number) for number in range(300)])
+    words = ["dagster", "job", "execute", "-m", "events_assets.definitions", "-j", "events_job"]
+    both = [command(*words), command(*words)]
+    for process in both:
+        _, told = process.communicate()
+        assert process.returncode == 0, told
+    assert table(project) == [(number,) for number in range(300)]
+
+
+def test_the_demo_shows_what_the_readme_shows(command):
+    process = command("python", "-m", "events_assets.demo")
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    assert err == ""
+    assert normal(out) in normal((ROOT / "README.md").read_text())
+
+
+def normal(text: str) -> str:
+    """Text without what changes from day to day: seconds, and the events that come next."""
+    text = re.sub(r"and [0-9.]+ s;", "and N s;", text)
+    text = re.sub(r"The next events\n(.+\n)+", "The next events\n", text)
+    return re.sub(r"Database  .*data/", "Database  data/", text)
+
+
+def test_a_demo_that_fails_says_so(command, project, holder):
+    with holder(project / "data" / "events.duckdb"):
+        process = command(
+            "python", "-m", "events_assets.demo", SOURCES__EVENTS__WAREHOUSE__LOCK_TIMEOUT="0.2"
+        )
+        _, err = process.communicate()
+    assert process.returncode == 1
+    assert "the warehouse cannot be opened" in err

@@ -1,0 +1,89 @@
+"""A person opens the Dagster UI, clicks Materialize, and sees the checks pass."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from tenacity import Retrying, stop_after_delay, wait_fixed
+
+from events_assets_tests.conftest import ROOT
+
+CHROMIUM = (
+    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+)
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+         "--disable-background-networking", "--disable-component-update",
+         "--disable-sync"]  # fmt: skip
+MINUTE = 60_000
+
+
+@pytest.fixture
+def ui(project: Path) -> Iterator[str]:
+    """`dagster dev` on a free port, for an empty project with the sample API."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    for name in ("workspace.yaml", "dagster.yaml"):
+        shutil.copy(ROOT / name, project)
+    process = subprocess.Popen(
+        [
+            Path(sys.executable).parent / "dagster",
+            "dev",
+            "-h",
+            "127.0.0.1",
+            "-p",
+            str(port),
+            "-w",
+            "workspace.yaml",
+        ],
+        cwd=project,
+        env={**os.environ, "DAGSTER_HOME": str(project), "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        answers = Retrying(stop=stop_after_delay(60), wait=wait_fixed(0.2), reraise=True)
+        answers(lambda: requests.get(f"{url}/server_info", timeout=5).raise_for_status())
+        yield url
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+def test_materialize_in_the_browser_loads_events_and_passes_checks(ui: str) -> None:
+    from playwright.sync_api import expect, sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        page = browser.new_page(viewport={"width": 1500, "height": 1300})
+        page.goto(f"{ui}/assets/events")
+        materialize = page.get_by_role("button", name="Materialize").first
+        expect(materialize).to_be_enabled(timeout=MINUTE)
+        expect(page.get_by_text("one for each key, updated by each scan").first).to_be_visible()
+        with page.expect_response(lambda r: "mutation Launch" in (r.request.post_data or "")):
+            materialize.click()
+
+        page.goto(f"{ui}/runs")
+        expect(page.get_by_text("Success", exact=True).first).to_be_visible(timeout=2 * MINUTE)
+        page.goto(f"{ui}/assets/events?view=checks")
+        expect(page.get_by_text("Succeeded")).to_have_count(4, timeout=MINUTE)
+        page.goto(f"{ui}/assets/events")
+        expect(page.get_by_text("1,200").first).to_be_visible(timeout=MINUTE)
+        expect(page.get_by_text("event_name").first).to_be_visible()
+        if folder := os.environ.get("SCREENSHOTS"):
+            page.screenshot(path=f"{folder}/ui.png")
+        browser.close()
