@@ -15,6 +15,7 @@ from dlt.destinations.exceptions import DestinationConnectionError
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from events_assets import configuration
+from events_assets.transport.coercion import fitting
 
 logger = logging.getLogger("events_assets")
 
@@ -50,7 +51,7 @@ def loading(log: logging.Logger = logger) -> Iterator[dlt.Pipeline]:
             destination=_destination(),
             dataset_name=dataset_name(),
         )
-        with _held(pipeline.sql_client, log):
+        with _held(pipeline.sql_client, log), fitting():
             yield pipeline
 
 

@@ -80,6 +80,7 @@ class OffsetScan(OffsetPaginator):
         self._end = self.initial_value
         self._step = 0
         self._probing = False
+        self._on_grid = False
         self._idle_pages = 0
         self._restarts = 0
 
@@ -115,7 +116,10 @@ class OffsetScan(OffsetPaginator):
             self.torn = f"the API counts {total} rows, but gives none from offset {offset} on"
             self._has_next_page = False
         elif page and page == self._page_before and not self._step:
-            self._switch_to_plain_offsets(offset)
+            if total is not None and len(self._covered) >= total - self.initial_value:
+                self._has_next_page = False  # the API ignores the offset, and gave all it counts
+            else:
+                self._switch_to_plain_offsets(offset)
         elif self._touches(page, offset):
             self._accept(page, end, total, response)
         else:
@@ -139,6 +143,11 @@ class OffsetScan(OffsetPaginator):
         self._idle_pages = 0 if news else self._idle_pages + 1
         if self._probing and page:
             self.overlap = 0
+        if self._on_grid and page:
+            self.torn = (
+                f"the API takes only multiples of {self.limit} as offset, but gives fewer rows a "
+                f"page; set the paginator's limit to {self.granted}"
+            )
         self._probing = False
 
         if not page or self._is_last(page, end, total, response):
@@ -171,13 +180,19 @@ class OffsetScan(OffsetPaginator):
 
     def _switch_to_plain_offsets(self, offset: int) -> None:
         """The page before came once more: a fixed grid of offsets, or none at all."""
-        if not self.overlap or offset >= self._end:
+        if self.overlap and offset < self._end:
+            self.overlap = 0
+            self.current_value = self._end
+        elif not self._on_grid and len(self._page_before) < self.limit:
+            self._on_grid = True
+            self.current_value = self._end - len(self._page_before) + self.limit
+        elif self.torn:
+            self._has_next_page = False
+        else:
             raise EndlessScan(
                 f"the API answers offset {offset} with the page before; it seems to ignore the "
                 f"parameter '{self.param_name or self.param_body_path}'"
             )
-        self.overlap = 0
-        self.current_value = self._end
 
     def _step_back(self, offset: int) -> None:
         self.step_backs += 1

@@ -3,10 +3,28 @@
 import hashlib
 import json
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from datetime import UTC
+from functools import lru_cache
 from typing import Any, cast
 
 from dlt.common.data_types import TDataType, coerce_value
+from dlt.common.time import ensure_datetime
+
+LONGEST_PATH = 180
+"""Characters in the name of a nested table; file systems end at 255."""
+
+DEEPEST = 50
+"""Levels of nesting; each one lengthens the names of columns."""
+
+RESERVED = frozenset({"_dlt_id", "_dlt_load_id", "_dlt_parent_id", "_dlt_root_id", "_dlt_list_idx"})
+"""Columns that dlt fills itself."""
+
+
+EMPTY_KEY = "empty"
+"""Stands for a key without a visible character; dlt mixes up the tables below such keys."""
+
+EDGE_YEARS = ("0001", "9999")
 
 
 class Unloadable(Exception):
@@ -29,8 +47,8 @@ class Identity:
         self.primary_key = primary_key
         self.types: dict[str, TDataType] = {}
 
-    def key(self, row: Any) -> Hashable:
-        """The primary key of a row.
+    def keyed(self, row: Any) -> dict[str, Any]:
+        """The row with its primary key as the warehouse will hold it.
 
         Raises:
             Unloadable: the row is no object, or its key is missing, empty, neither text nor
@@ -38,8 +56,9 @@ class Identity:
         """
         if not isinstance(row, dict):
             raise Unloadable("not an object")
-        values = [self._converted(name, row.get(name)) for name in self.primary_key]
-        return values[0] if len(values) == 1 else tuple(values)
+        key = {name: self._converted(name, row.get(name)) for name in self.primary_key}
+        same = all(type(row[name]) is type(value) for name, value in key.items())
+        return row if same else {**row, **key}
 
     def __call__(self, rows: list[Any]) -> list[Hashable]:
         """An identity for each row: its key, or what stands for the content of one without."""
@@ -48,7 +67,9 @@ class Identity:
     def _of(self, row: Any) -> Hashable:
         if self.primary_key:
             try:
-                return ("key", self.key(row))
+                keyed = self.keyed(row)
+                values = [keyed[name] for name in self.primary_key]
+                return ("key", values[0] if len(values) == 1 else tuple(values))
             except Unloadable:
                 pass
         text = json.dumps(row, sort_keys=True).encode("utf-8", "surrogatepass")
@@ -71,13 +92,107 @@ class Identity:
                 value if column_type == own_type else coerce_value(column_type, own_type, value)
             )
         except (ValueError, TypeError):
-            raise Unloadable(f"{name} does not fit its column of type {column_type}") from None
+            converted = None
+        if str(converted) != str(value):
+            raise Unloadable(f"{name} does not fit its column of type {column_type}")
         return cast(Hashable, converted)
 
 
-def require_loadable(row: Any) -> None:
-    """Checks a row for what dlt or the warehouse cannot hold.
+class Loadable:
+    """Makes rows fit to be loaded without losing a value.
 
-    Raises:
-        Unloadable: says what it is.
+    Keys that dlt would give one and the same column are told apart by a number (`Event Name`
+    beside `event_name` becomes `event_name_2`); dlt would keep only one of their values.
+
+    Args:
+        normalize: gives the column name that dlt makes of a key.
     """
+
+    def __init__(self, normalize: Callable[[str], str]) -> None:
+        self._normalize = lru_cache(maxsize=100_000)(normalize)
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        """The row itself, or a copy of it with other keys.
+
+        Raises:
+            Unloadable: it holds what dlt or the warehouse cannot hold; names the place.
+        """
+        return cast(dict[str, Any], self._value(row, ()))
+
+    def _value(self, value: Any, path: tuple[str, ...]) -> Any:
+        kind = type(value)
+        if kind is str:
+            _require_text(value, path)
+            if value[:4] in EDGE_YEARS:
+                _require_instant(value, path)
+        elif kind is int:
+            if not -(2**63) <= value < 2**63:
+                raise Unloadable(f"integer beyond 64 bit at {_place(path)}")
+        elif kind is float:
+            # dlt writes them as null.
+            if not math.isfinite(value):
+                raise Unloadable(f"NaN or Infinity at {_place(path)}")
+        elif kind is dict:
+            return self._object(value, path)
+        elif kind is list:
+            # A nested list becomes a table, and a file, named after all keys above it.
+            if sum(2 * len(key) + 2 for key in path) > LONGEST_PATH:
+                raise Unloadable(f"a list nested too deep at {_place(path)}")
+            items = [self._value(item, (*path, "list")) for item in value]
+            if any(new is not old for new, old in zip(items, value, strict=True)):
+                return items
+        return value
+
+    def _object(self, value: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
+        if len(path) > DEEPEST:
+            raise Unloadable(f"nested deeper than {DEEPEST} levels at {_place(path)}")
+        for key in value:
+            _require_text(key, path)
+        items = {key: self._value(item, (*path, key)) for key, item in value.items()}
+        names = {key: self._name(key) for key in value}
+        unsound = EMPTY_KEY in names.values() or not RESERVED.isdisjoint(names.values())
+        if unsound or len(set(names.values())) < len(names):
+            return self._renamed(items, names)
+        if any(items[key] is not value[key] for key in value):
+            return items
+        return value
+
+    def _name(self, key: str) -> str:
+        return self._normalize(key) if key.strip() else EMPTY_KEY
+
+    def _renamed(self, items: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+        taken = {*RESERVED} | {name for key, name in names.items() if key == name}
+        renamed = {}
+        for key, item in items.items():
+            new, number = key, 2
+            if key != names[key] or key in RESERVED:
+                new = names[key]
+                while new in taken:
+                    new, number = f"{names[key]}_{number}", number + 1
+                taken.add(new)
+            renamed[new] = item
+        return renamed
+
+
+def _require_text(text: str, path: tuple[str, ...]) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise Unloadable(f"half a surrogate pair in the text at {_place(path)}") from None
+
+
+def _require_instant(text: str, path: tuple[str, ...]) -> None:
+    """dlt takes any text that looks like a time for one, and fails to write it in UTC."""
+    try:
+        time = ensure_datetime(text)
+    except (ValueError, OverflowError):
+        return
+    try:
+        time.astimezone(UTC)
+    except OverflowError:
+        raise Unloadable(f"a time outside the years 1 to 9999 (UTC) at {_place(path)}") from None
+
+
+def _place(path: tuple[str, ...]) -> str:
+    place = ".".join(path).encode("ascii", "replace").decode() or "its keys"
+    return place if len(place) <= 60 else f"{place[:57]}..."

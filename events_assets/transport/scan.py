@@ -19,7 +19,7 @@ from events_assets.transport.receipt import (
     Receipt,
     judge,
 )
-from events_assets.transport.rows import Identity, Unloadable, require_loadable
+from events_assets.transport.rows import Identity, Loadable, Unloadable
 from events_assets.transport.session import ApiSession
 
 Pages = Iterator[PageData[Any]]
@@ -91,6 +91,7 @@ class Scan:
     def _rows(self, pages: Callable[[], Pages]) -> Iterator[Any]:
         receipt = self.receipt
         self.identity.types.update(self._key_types())
+        self._loadable = Loadable(dlt.current.source_schema().naming.normalize_path)
         with self.session:
             for receipt.scans in (1, 2):
                 yield from self._scan(pages())
@@ -135,8 +136,7 @@ class Scan:
             rows: list[Any] = []
             for position, (row, identity) in enumerate(zip(page, identities, strict=True)):
                 try:
-                    self.identity.key(row)
-                    require_loadable(row)
+                    loadable = self._loadable(self.identity.keyed(row))
                 except Unloadable as unloadable:
                     reason = str(unloadable)
                 else:
@@ -159,7 +159,7 @@ class Scan:
                     receipt.rows_quarantined += 1
                     yield self._quarantined(row, reason, len(seen) - 1)
                 else:
-                    rows.append(row)
+                    rows.append(loadable)
             before = identities
             if rows and not receipt.rows_loaded:
                 yield self._with_key_types(rows)

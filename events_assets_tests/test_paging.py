@@ -1,0 +1,235 @@
+"""Scans lose no row that was there all along, whatever moves under them, and always end."""
+
+import json
+
+import pytest
+import requests
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from events_assets.transport.pages import PromisedMore, document_of
+from events_assets.transport.paging import EndlessScan, OffsetScan
+from events_assets.transport.receipt import COMPLETE, TORN, UNPROVEN, judge
+
+
+class Api:
+    """A list of ids behind offset paging, whose answers and rows may be tampered with."""
+
+    def __init__(self, rows, *, cap=100, total=True, grid=False):
+        self.rows, self.cap, self.total, self.grid = list(rows), cap, total, grid
+        self.requests = 0
+        self.before = lambda number: None
+
+    def answer(self, offset, limit):
+        self.requests += 1
+        self.before(self.requests)
+        assert self.requests < 5000, "the scan does not end"
+        if self.grid:
+            offset -= offset % limit
+        page = self.rows[offset : offset + min(limit, self.cap)]
+        return {"data": page} | ({"total": len(self.rows)} if self.total else {})
+
+
+def scan(api, limit=10, overlap=1):
+    """Walks the API as dlt's REST client does; returns the ids received and the verdict."""
+    walk = OffsetScan(lambda rows: rows, overlap, limit=limit)
+    request = requests.Request("GET", "http://127.0.0.1/v1/events", params={})
+    walk.init_request(request)
+    received = []
+    while walk.has_next_page:
+        for _ in range(4):
+            response = requests.Response()
+            document = api.answer(request.params["offset"], request.params["limit"])
+            response._content = json.dumps(document).encode()
+            document_of(response)
+            try:
+                walk.require_promised(response, document["data"])
+                break
+            except PromisedMore:
+                continue
+        received += document["data"]
+        walk.update_state(response, document["data"])
+        walk.update_request(request)
+    verdict, _ = judge(
+        distinct=len(set(received)),
+        total_first=walk.total_first,
+        total_last=walk.total_last,
+        touching=bool(walk.overlap),
+        torn=walk.torn,
+    )
+    return received, verdict, walk
+
+
+@pytest.mark.parametrize("total", [True, False])
+@pytest.mark.parametrize("cap", [1, 2, 3, 5, 9, 10, 11])
+@pytest.mark.parametrize("count", [0, 1, 2, 9, 10, 11, 19, 20, 21, 105])
+def test_capped_pages_lose_no_rows(count, cap, total):
+    received, verdict, _ = scan(Api(range(count), cap=cap, total=total))
+    assert set(received) == set(range(count))
+    assert verdict == (COMPLETE if total else UNPROVEN)
+
+
+@pytest.mark.parametrize("total", [True, False])
+@pytest.mark.parametrize("caps", [(10, 5), (5, 10), (10, 1), (1, 10), (7, 2)])
+def test_a_cap_that_changes_during_the_scan_loses_no_rows(caps, total):
+    api = Api(range(100), total=total)
+    api.before = lambda number: setattr(api, "cap", caps[number > 3])
+    received, _, _ = scan(api)
+    assert set(received) == set(range(100))
+
+
+@pytest.mark.parametrize("total", [True, False])
+def test_rows_removed_during_the_scan_take_no_others_with_them(total):
+    api = Api(range(105), total=total)
+    api.before = lambda number: number == 4 and api.rows.__delitem__(slice(0, 25))
+    received, verdict, walk = scan(api)
+    assert set(range(25, 105)) <= set(received)
+    assert walk.step_backs > 0
+    assert verdict == (COMPLETE if total else UNPROVEN)
+
+
+def test_plain_offsets_call_a_shrinking_total_torn():
+    api = Api(range(105))
+    api.before = lambda number: number == 4 and api.rows.__delitem__(slice(0, 5))
+    received, verdict, _ = scan(api, overlap=0)
+    assert not set(range(5, 105)) <= set(received) and verdict == TORN
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    count=st.integers(0, 120),
+    cap=st.integers(1, 15),
+    limit=st.integers(1, 15),
+    overlap=st.integers(1, 3),
+    total=st.booleans(),
+    moves=st.lists(
+        st.tuples(
+            st.integers(1, 25),  # before which request
+            st.sampled_from(["remove", "insert"]),
+            st.floats(0, 1),  # where
+            st.integers(1, 40),  # how many
+        ),
+        max_size=6,
+    ),
+)
+def test_rows_that_were_there_all_along_are_received(count, cap, limit, overlap, total, moves):
+    api = Api(range(count), cap=cap, total=total)
+    new = iter(range(10_000, 99_999))
+
+    def before(number):
+        for at, kind, where, rows in moves:
+            if at == number:
+                place = int(where * len(api.rows))
+                if kind == "remove":
+                    del api.rows[place : place + rows]
+                else:
+                    api.rows[place:place] = [next(new) for _ in range(rows)]
+
+    api.before = before
+    try:
+        received, verdict, walk = scan(api, limit, overlap)
+    except EndlessScan:
+        return  # said, not lost
+    if walk.overlap:
+        assert set(api.rows) & set(range(count)) <= set(received)
+    if verdict == COMPLETE:
+        assert set(api.rows) & set(range(count)) <= set(received)
+
+
+@pytest.mark.parametrize("total", [True, False])
+@pytest.mark.parametrize("count", [0, 5, 10, 15, 20, 95])
+def test_an_api_that_takes_only_multiples_of_the_limit_is_recognised(count, total):
+    received, verdict, walk = scan(Api(range(count), grid=True, total=total))
+    assert set(received) == set(range(count))
+    assert verdict == (COMPLETE if total else UNPROVEN)
+    assert walk.paging == ("plain" if count > 10 else walk.paging)
+
+
+def test_a_grid_of_offsets_wider_than_its_pages_is_torn():
+    _, verdict, walk = scan(Api(range(95), grid=True, cap=5, total=False))
+    assert verdict == TORN and "set the paginator's limit to 5" in walk.torn
+
+
+def test_an_api_that_ignores_the_offset_ends_with_an_error():
+    api = Api(range(50))
+    api.answer = lambda offset, limit, rows=api.rows: {"data": rows[:limit], "total": 50}
+    with pytest.raises(EndlessScan, match="ignore the parameter 'offset'"):
+        scan(api)
+
+
+def test_an_api_without_paging_that_gives_all_it_counts_is_complete():
+    api = Api(range(50))
+    api.answer = lambda offset, limit, rows=api.rows: {"data": rows, "total": 50}
+    received, verdict, _ = scan(api, limit=100)
+    assert set(received) == set(range(50)) and verdict == COMPLETE
+
+
+def test_an_api_that_clamps_the_offset_to_its_last_page_ends():
+    api = Api(range(50), total=False)
+    api.answer = lambda offset, limit: {"data": api.rows[min(offset, 40) :][:limit]}
+    with pytest.raises(EndlessScan):
+        scan(api)
+
+
+def test_an_api_that_goes_round_in_circles_ends_with_an_error():
+    api = Api(range(50), total=False)
+    api.answer = lambda offset, limit: {"data": [(offset + n) % 50 for n in range(limit)]}
+    with pytest.raises(EndlessScan, match="brought no new row"):
+        scan(api)
+
+
+def test_an_api_without_a_fixed_order_ends_with_an_error():
+    api = Api(range(50), total=False)
+    numbers = iter(range(0, 10**9, 10))
+    api.answer = lambda offset, limit: {"data": list(range(start := next(numbers), start + limit))}
+    with pytest.raises(EndlessScan, match="another order each time"):
+        scan(api)
+
+
+def test_an_empty_page_that_breaks_a_promise_is_asked_for_again():
+    api = Api(range(50))
+    whole = api.answer
+    empty = {3, 4}
+    api.answer = lambda offset, limit: (
+        {**whole(offset, limit), "data": []} if api.requests + 1 in empty else whole(offset, limit)
+    )
+    received, verdict, _ = scan(api)
+    assert set(received) == set(range(50)) and verdict == COMPLETE
+
+
+def test_an_empty_page_that_lasts_is_torn():
+    api = Api(range(50))
+    whole = api.answer
+    api.answer = lambda offset, limit: (
+        {"data": [], "total": 50} if offset >= 20 else whole(offset, limit)
+    )
+    _, verdict, walk = scan(api)
+    assert verdict == TORN and "gives none from offset" in walk.torn
+
+
+@pytest.mark.parametrize("total", [None, "50", " 50 ", 50.0])
+def test_any_form_of_total_will_do(total):
+    api = Api(range(50))
+    whole = api.answer
+    api.answer = lambda offset, limit: whole(offset, limit) | {"total": total}
+    received, verdict, _ = scan(api)
+    assert set(received) == set(range(50))
+    assert verdict == (UNPROVEN if total is None else COMPLETE)
+
+
+@pytest.mark.parametrize("total", ["many", True, [], -1, float("nan")])
+def test_a_total_of_no_use_is_none(total):
+    api = Api(range(50))
+    whole = api.answer
+    api.answer = lambda offset, limit: whole(offset, limit) | {"total": total}
+    received, verdict, _ = scan(api)
+    assert set(received) == set(range(50)) and verdict == UNPROVEN
+
+
+@pytest.mark.parametrize("total", [10, 20, 45, 49])
+def test_a_total_that_is_too_low_loses_no_rows(total):
+    api = Api(range(50))
+    whole = api.answer
+    api.answer = lambda offset, limit: whole(offset, limit) | {"total": total}
+    received, verdict, _ = scan(api)
+    assert set(received) == set(range(50)) and verdict == UNPROVEN

@@ -1,0 +1,136 @@
+"""Whatever an API answers as a row is loaded or set aside, whole; nothing ends the run."""
+
+import json
+
+import pytest
+from dlt.common.data_types import coerce_value
+
+from events_assets.sample_api import Answer
+from events_assets_tests.conftest import event
+
+
+def nested(depth: int):
+    value: object = "bottom"
+    for _ in range(depth):
+        value = {"in": value}
+    return value
+
+
+AWKWARD = {
+    "integer beyond 64 bit": event(7, big=2**70),
+    "negative integer beyond 64 bit": event(7, big=-(2**63) - 1),
+    "integer of a thousand digits": event(7, big=10**1000),
+    "unsigned 64 bit integer": event(7, big=2**64 - 1),
+    "NaN": event(7, price=float("nan")),
+    "Infinity": event(7, price=float("inf")),
+    "NUL in text": event(7, event_name="a\0b"),
+    "lone surrogate": event(7, event_name="a\ud800b"),
+    "lone surrogate in a key": event(7) | {"\udc00": 1},
+    "200 levels of nesting": event(7, deep=nested(200)),
+    "200 nested lists": event(7, deep=json.loads("[" * 200 + "]" * 200)),
+    "colliding keys": event(7) | {"Event Name": "x", "eventName": "y", "EVENT_NAME": "z"},
+    "colliding ids": event(7) | {"ID": 8},
+    "empty key": event(7) | {"": "x"},
+    "blank key": event(7) | {"   ": "x", "!!!": "y", "é": "z"},
+    "5000 keys": event(7) | {f"key {n}": n for n in range(5000)},
+    "long key": event(7) | {"k" * 5000: 1},
+    "megabyte of text": event(7, event_name="x" * 2**20),
+    "year 1": event(7, start_time="0001-01-01T00:00:00Z", end_time=None),
+    "year 9999": event(7, start_time=None, end_time="9999-12-31T23:59:59Z"),
+    "year 10000": event(7, start_time=None, end_time="10000-01-01T00:00:00Z"),
+    "offset beyond year 1": event(7, start_time="0001-01-01T00:00:00+14:00"),
+    "offset": event(7, start_time="2026-01-01T00:00:00+05:45", end_time=None),
+    "time as number": event(7, start_time=1767225600, end_time=None),
+    "time as huge number": event(7, start_time=10**18, end_time=None),
+    "time as negative number": event(7, start_time=-(10**12), end_time=None),
+    "time as float": event(7, start_time=1.5e300, end_time=None),
+    "time as object": event(7, start_time={"utc": "2026-01-01T00:00:00Z"}, end_time=None),
+    "time as list": event(7, start_time=["2026-01-01T00:00:00Z"], end_time=None),
+    "time as boolean": event(7, start_time=True, end_time=None),
+    "name as number": event(7, event_name=5),
+    "name as object": event(7, event_name={"en": "x"}),
+    "name as list": event(7, event_name=["x"]),
+    "boolean for a number": event(7, capacity=True),
+    "list for an object": event(7, venue=["x"]),
+    "list of mixed values": event(7, tags=[1, "a", None, {"x": 1}, [2]]),
+    "dlt's own columns": event(7) | {"_dlt_id": "x", "_dlt_load_id": "y"},
+    "dlt's variant": event(7) | {"start_time__v_text": "x"},
+    "child named like a column": event(7, a__b=1, a={"b": 2}),
+    "text id among numbers": event("seven"),
+    "number id as text": event("7"),
+    "id beyond 64 bit": event(2**64),
+    "id as float": event(7.0),
+    "id as fraction": event(7.5),
+    "id as boolean": event(True),
+    "id as NaN": event(float("nan")),
+    "id as list": event([7]),
+    "id with NUL": event("7\0"),
+    "id as lone surrogate": event("\ud800"),
+    "a number": 7,
+    "a nested list": [[{"id": 7}]],
+    "an empty object": {},
+}
+
+USUAL = [event(1, capacity=5, venue={"city": "Graz"}, tags=["a"], price=1.5), event(2)]
+
+
+@pytest.mark.parametrize("name", AWKWARD)
+def test_an_awkward_row_is_loaded_or_set_aside_and_the_rest_loads(serve, run, rows, name):
+    row = AWKWARD[name]
+    api = serve([])
+    api.intercept = lambda number, path: Answer(
+        200, {"data": [USUAL[0], row, USUAL[1]], "total": 3}
+    )
+    result = run()
+    assert not result.failure_data_for_node("load_events")
+    assert rows("SELECT count(*) FROM events WHERE id IN (1, 2)") == [(2,)]
+    ((loaded, quarantined),) = rows("SELECT rows_loaded, rows_quarantined FROM scan_receipts")
+    assert loaded + quarantined == 3
+    assert rows("SELECT count(*) FROM events") == [(loaded,)]
+    if quarantined:
+        ((document, reason),) = rows("SELECT document, reason FROM quarantined_events")
+        assert repr(json.loads(document)) == repr(row)
+        print("QUARANTINED", name, reason)
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "told"),
+    [
+        ("2026-01-01T00:00:00Z", 10**18, "BIGINT"),
+        (1, 1e19, "DOUBLE"),
+        (1, "9" * 30, "VARCHAR"),
+    ],
+)
+def test_a_value_that_does_not_fit_its_column_stays_visible(serve, run, rows, first, then, told):
+    serve([event(1, extra=first), event(2, extra=then)])
+    assert run().success
+    ((name, kind),) = rows(
+        "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = 'events' "
+        "AND schema_name = 'events_data' AND column_name LIKE 'extra\\__v\\_%' ESCAPE '\\'"
+    )
+    assert kind == told
+    assert rows(f"SELECT {name} FROM events WHERE id = 2") == [(then,)]
+
+
+@pytest.mark.parametrize(
+    ("to", "value", "raised"),
+    [
+        ("timestamp", 10**18, OSError),
+        ("bigint", "9" * 30, None),
+    ],
+)
+def test_dlt_still_lets_unfitting_values_through(to, value, raised):
+    """Fails on the day that transport/coercion.py is no longer needed."""
+    from_type = "bigint" if isinstance(value, int) else "text"
+    if raised:
+        with pytest.raises(raised):
+            coerce_value(to, from_type, value)
+    else:
+        assert coerce_value(to, from_type, value)
+
+
+def test_keys_that_become_one_column_keep_all_their_values(serve, run, rows):
+    serve([event(1) | {"Event Name": "b", "EVENT_NAME": "c", "ID": 8, "_dlt_id": "d"}])
+    assert run().success
+    assert rows("SELECT id, event_name, id_2, _dlt_id_2 FROM events") == [(1, "Event 1", 8, "d")]
+    assert rows("SELECT event_name_2, event_name_3 FROM events") == [("b", "c")]
