@@ -2,14 +2,13 @@
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import dagster as dg
 from dlt.extract import DltSource
 
 from events_assets import configuration, sample_api
-from events_assets.source import events_source
-from events_assets.transport.redaction import Redaction
+from events_assets.source import events_source, redaction_of
 
 
 class EventsApi(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -28,10 +27,9 @@ class EventsApi(dg.ConfigurableResource):  # type: ignore[type-arg]
         """
         configuration.reload_providers()
         config, key = configuration.rest_api_config(), configuration.api_key()
-        if config["client"]["base_url"] != configuration.SAMPLE:
-            with Redaction(*filter(None, [key])).in_logs():
-                yield events_source(config, key, run_id=run_id, log=log)
-            return
-        with sample_api.serving() as api:
-            config["client"]["base_url"] = api.base_url
-            yield events_source(config, api.key, run_id=run_id, log=log)
+        with ExitStack() as stack:
+            if config["client"]["base_url"] == configuration.SAMPLE:
+                api = stack.enter_context(sample_api.serving())
+                config["client"]["base_url"], key = api.base_url, api.key
+            stack.enter_context(redaction_of(config, key).everywhere())
+            yield events_source(config, key, run_id=run_id, log=log)

@@ -31,6 +31,9 @@ EVENT_COLUMNS: dict[str, Any] = {
 KEY_FIELDS = {"api_key": "api_key", "bearer": "token", None: "token"}
 """Where dlt's authentication types take the key."""
 
+SECRET_FIELDS = ("api_key", "token", "password", "client_secret", "access_token")
+"""Fields of dlt's authentication types that nobody may see."""
+
 
 def events_source(
     config: RESTAPIConfig,
@@ -54,7 +57,8 @@ def events_source(
     """
     log = log or logging.getLogger("events_assets")
     config = deepcopy(config)
-    redaction = _authenticated(config, api_key)
+    _authenticate(config, api_key)
+    redaction = redaction_of(config, api_key)
     defaults = cast(dict[str, Any], config.get("resource_defaults") or {})
     resources: list[Any] = []
     dependent: list[Any] = []
@@ -148,13 +152,26 @@ def _endpoint(defaults: Mapping[str, Any], resource: Mapping[str, Any]) -> dict[
     return endpoint
 
 
-def _authenticated(config: RESTAPIConfig, api_key: str | None) -> Redaction:
-    """Puts the key where `client.auth` says, and returns what masks it."""
+def redaction_of(config: RESTAPIConfig, api_key: str | None) -> Redaction:
+    """What masks the key, and any other secret that `auth` holds."""
+    auths: list[Any] = [config["client"].get("auth")]
+    for resource in config["resources"]:
+        endpoint = resource.get("endpoint") if isinstance(resource, dict) else None
+        auths.append(endpoint.get("auth") if isinstance(endpoint, dict) else None)
+    secrets = [api_key]
+    for auth in auths:
+        if isinstance(auth, dict):
+            secrets += [auth.get(field) for field in SECRET_FIELDS]
+    return Redaction(*(secret for secret in secrets if isinstance(secret, str) and secret))
+
+
+def _authenticate(config: RESTAPIConfig, api_key: str | None) -> None:
+    """Puts the key where `client.auth` says."""
     auth: Any = config["client"].get("auth")
     auth = {"type": auth} if isinstance(auth, str) else auth
     field = KEY_FIELDS.get(auth.get("type")) if isinstance(auth, dict) else None
     if field is None or auth.get(field):
-        return Redaction(*filter(None, [api_key]))
+        return
     if api_key is None:
         raise ConfigurationError(
             "the API needs a key and there is none: set the environment variable API_KEY, or "
@@ -166,4 +183,3 @@ def _authenticated(config: RESTAPIConfig, api_key: str | None) -> Redaction:
             f"out of logs and tables; use a longer one (API_KEY, or api_key in secrets.toml)"
         )
     config["client"]["auth"] = cast(Any, {**auth, field: api_key})
-    return Redaction(api_key)

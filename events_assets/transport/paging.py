@@ -158,7 +158,9 @@ class OffsetScan(OffsetPaginator):
                 f"repeats its pages instead of ending"
             )
         elif len(page) <= self.overlap:
-            # Nothing but the overlap: probably the end, but only an empty page says so.
+            # Nothing but the overlap: probably the end, but only an empty page says so. Pages
+            # that are no longer than the overlap cannot touch.
+            self.overlap = 0 if news else self.overlap
             self._probing = True
             self.current_value = end
         else:

@@ -1,5 +1,6 @@
 """Keeps secrets out of logs, exceptions and rows: masked by value, wherever the value stands."""
 
+import json
 import logging
 import traceback
 from collections.abc import Iterator
@@ -18,16 +19,10 @@ class Redaction:
     def __init__(self, *secrets: str) -> None:
         forms = set()
         for secret in secrets:
-            json_escaped = secret.encode("unicode_escape").decode().replace('"', '\\"')
-            forms |= {
-                secret,
-                quote(secret),
-                quote(secret, safe=""),
-                quote_plus(secret),
-                quote(secret, safe="").lower() if "%" in quote(secret, safe="") else secret,
-                json_escaped,
-                json_escaped.replace("/", "\\/"),
-            }
+            escaped = json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]
+            forms |= {secret, quote(secret), quote(secret, safe=""), quote_plus(secret), *escaped}
+            forms |= {form.replace("/", "\\/") for form in escaped}
+            forms |= {repr(secret)[1:-1], repr(secret.encode())[2:-1]}
         self.forms = sorted(forms, key=len, reverse=True)
         """All spellings, the longest first, so that no masked part leaves a rest behind."""
 
@@ -47,9 +42,11 @@ class Redaction:
             return {self.value(key): self.value(item) for key, item in value.items()}
         return value
 
-    def occurs_in(self, text: str) -> bool:
+    def may_occur_in(self, body: bytes) -> bool:
         """Whether a JSON text may contain a secret, also with characters written as escapes."""
-        return bool(self.forms) and ("\\u" in text or any(form in text for form in self.forms))
+        return bool(self.forms) and (
+            b"\\" in body or any(form.encode() in body for form in self.forms)
+        )
 
     def exception(self, error: BaseException) -> None:
         """Masks `error` in place, with all it was caused by and what those refer to."""
@@ -75,9 +72,19 @@ class Redaction:
     def _argument(self, arg: Any) -> Any:
         if arg is None or isinstance(arg, bool | int | float | BaseException):
             return arg
-        text = str(arg)
+        text = arg if isinstance(arg, str) else repr(arg)
         masked = self.text(text)
         return arg if masked == text else masked
+
+    @contextmanager
+    def everywhere(self) -> Iterator[None]:
+        """Masks all logs of this process, and the exception that leaves the context, if any."""
+        with self.in_logs():
+            try:
+                yield
+            except BaseException as error:
+                self.exception(error)
+                raise
 
     @contextmanager
     def in_logs(self) -> Iterator[None]:

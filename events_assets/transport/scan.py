@@ -124,7 +124,7 @@ class Scan:
         for page in pages:
             paginator = page.paginator
             redaction = self.session.redaction
-            if redaction.occurs_in(page.response.text):
+            if redaction.may_occur_in(page.response.content):
                 page[:] = redaction.value(list(page))
             receipt.pages += 1
             receipt.rows_received += len(page)
