@@ -70,6 +70,7 @@ def last_receipt(dataset: Dataset, resource: str) -> dict[str, Any] | None:
     rows = select(
         dataset,
         f"SELECT {', '.join(columns)} FROM {{scan_receipts}} WHERE resource = %s "  # noqa: S608
+        "AND _dlt_load_id IN (SELECT load_id FROM {_dlt_loads} WHERE status = 0) "
         "ORDER BY started_at DESC LIMIT 1",
         resource,
     )

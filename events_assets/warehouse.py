@@ -51,7 +51,8 @@ def loading(log: logging.Logger = logger) -> Iterator[dlt.Pipeline]:
             destination=_destination(),
             dataset_name=dataset_name(),
         )
-        with _held(pipeline.sql_client, log), fitting():
+        with reading(log) as dataset, fitting():
+            _forget_unfinished(dataset)
             yield pipeline
 
 
@@ -82,6 +83,21 @@ def select(dataset: dlt.Dataset, sql: str, *parameters: Any, **parts: str) -> li
     tables = {table: client.make_qualified_table_name(table) for table in dataset.tables}
     rows = client.execute_sql(sql.format(**{**tables, **parts}), *parameters)
     return [tuple(row) for row in rows or []]
+
+
+def _forget_unfinished(dataset: dlt.Dataset) -> None:
+    """Removes what a killed load had added before it could replace the events.
+
+    dlt merges `events` in one transaction, but appends to the tables beside it in others.
+    """
+    for table in dataset.tables:
+        if table == "scan_receipts" or table.startswith("quarantined_"):
+            name = dataset.sql_client.make_qualified_table_name(table)
+            loads = dataset.sql_client.make_qualified_table_name("_dlt_loads")
+            dataset.sql_client.execute_sql(
+                f"DELETE FROM {name} WHERE _dlt_load_id NOT IN "  # noqa: S608
+                f"(SELECT load_id FROM {loads} WHERE status = 0)"
+            )
 
 
 def _destination() -> Any:
