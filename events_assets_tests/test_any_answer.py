@@ -1,16 +1,14 @@
 """Property: whatever rows an API answers, each is in `events` or in `quarantined_events`."""
 
 import json
-import logging
 import os
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from events_assets import configuration, warehouse
-from events_assets.sample_api import serving
-from events_assets.source import events_source
+from events_assets import warehouse
+from events_assets_tests.conftest import load
 
 KEYS = st.one_of(
     st.sampled_from(
@@ -47,7 +45,7 @@ ROWS = st.lists(EVENTS | VALUES, max_size=8)
 
 
 @settings(
-    max_examples=int(os.environ.get("EXAMPLES", 15)),
+    max_examples=int(os.environ.get("EXAMPLES", 8)),
     deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=[Phase.explicit, Phase.generate],
@@ -64,22 +62,6 @@ def test_every_row_is_loaded_or_set_aside(
         assert received >= len(rows)
     seen = {identity(row) for row in [*first, *second]}
     assert set(everything()) >= seen - {None}
-
-
-def load(rows: list[Any]) -> tuple[int, ...]:
-    """Loads the rows as the asset does; returns the sums of the receipt."""
-    with serving(rows, key="key-of-the-tests") as api, warehouse.loading() as pipeline:
-        config = configuration.rest_api_config()
-        config["client"]["base_url"] = api.base_url
-        source = events_source(config, api.key, log=logging.getLogger("test"))
-        pipeline.drop()
-        pipeline.run(source, loader_file_format="parquet").raise_on_failed_jobs()
-        with warehouse.reading() as dataset:
-            return warehouse.select(
-                dataset,
-                "SELECT rows_received, rows_loaded, repeats, rows_quarantined FROM {scan_receipts} "
-                "ORDER BY started_at DESC LIMIT 1",
-            )[0]
 
 
 def everything() -> list[Any]:
