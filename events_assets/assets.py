@@ -71,7 +71,7 @@ def load_events(
         for result in results:
             with warehouse.reading(context.log) as dataset:
                 assert isinstance(result, dg.MaterializeResult)  # noqa: S101, an asset run's
-                shown = load_metadata(result, dataset)
+                shown = load_metadata(result, dataset, context.run.run_id)
             context.log.info(summary(shown))
             yield shown
 

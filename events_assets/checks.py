@@ -51,7 +51,7 @@ def event_ids_are_unique(context: dg.AssetCheckExecutionContext) -> dg.AssetChec
     A merge keeps one row for each id, so repeats must be looked for before it, too.
     """
     with _loaded(context) as dataset:
-        receipt = last_receipt(dataset, "events") or {}
+        receipt = last_receipt(dataset, "events", context.run.run_id) or {}
         rows = select(dataset, REPEATED_IDS)
     answered, in_table = receipt.get("duplicate_ids", 0), rows[0][2] if rows else 0
     metadata: dict[str, Any] = {"answered_twice": answered, "twice_in_table": in_table}
@@ -107,7 +107,7 @@ def events_scan_is_complete(context: dg.AssetCheckExecutionContext) -> dg.AssetC
     Fails where there is evidence of loss; warns where there is neither evidence nor proof.
     """
     with _loaded(context) as dataset:
-        receipt = last_receipt(dataset, "events")
+        receipt = last_receipt(dataset, "events", context.run.run_id)
     if receipt is None:
         return _result(context, passed=False, description="there is no receipt of a scan")
     numbers = ("rows_received", "distinct_ids", "repeats", "step_backs", "scans")
@@ -130,7 +130,7 @@ def no_events_were_quarantined(context: dg.AssetCheckExecutionContext) -> dg.Ass
     Those that could not are in `quarantined_events`, whole, with the reason.
     """
     with _loaded(context) as dataset:
-        receipt = last_receipt(dataset, "events") or {}
+        receipt = last_receipt(dataset, "events", context.run.run_id) or {}
         quarantined = receipt.get("rows_quarantined", 0)
         metadata: dict[str, Any] = {"rows": quarantined}
         if quarantined:

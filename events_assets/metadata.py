@@ -26,7 +26,9 @@ PLOTTED = (
 """Numbers of the receipt that Dagster plots over time."""
 
 
-def load_metadata(result: dg.MaterializeResult[Any], dataset: Dataset) -> dg.MaterializeResult[Any]:
+def load_metadata(
+    result: dg.MaterializeResult[Any], dataset: Dataset, run_id: str
+) -> dg.MaterializeResult[Any]:
     """Adds row count, preview and receipt to what dagster-dlt tells of a load.
 
     The fingerprint of the rows becomes the data version, so that a load which changed nothing
@@ -37,7 +39,7 @@ def load_metadata(result: dg.MaterializeResult[Any], dataset: Dataset) -> dg.Mat
     metadata = {key: value for key, value in (result.metadata or {}).items() if key != "jobs"}
     metadata["dagster/row_count"] = count(dataset, table)
     metadata["preview"] = dg.MetadataValue.md(preview(dataset, table))
-    receipt = last_receipt(dataset, table)
+    receipt = last_receipt(dataset, table, run_id)
     if receipt is None:  # a resource that depends on another one is not scanned by itself
         return result._replace(metadata=metadata)
     metadata["verdict"] = f"{receipt['verdict']}: {receipt['reason']}"
@@ -62,8 +64,8 @@ def summary(result: dg.MaterializeResult[Any]) -> str:
     return f"{line}{shown['dagster/row_count']} rows in the table"
 
 
-def last_receipt(dataset: Dataset, resource: str) -> dict[str, Any] | None:
-    """The newest row of `scan_receipts` for a resource, None where there is none."""
+def last_receipt(dataset: Dataset, resource: str, run_id: str) -> dict[str, Any] | None:
+    """The receipt of a resource from the given run, else the newest one, None without any."""
     if "scan_receipts" not in dataset.tables:
         return None
     columns = [*(field.name for field in fields(Receipt)), "_dlt_load_id"]
@@ -71,8 +73,9 @@ def last_receipt(dataset: Dataset, resource: str) -> dict[str, Any] | None:
         dataset,
         f"SELECT {', '.join(columns)} FROM {{scan_receipts}} WHERE resource = %s "  # noqa: S608
         "AND _dlt_load_id IN (SELECT load_id FROM {_dlt_loads} WHERE status = 0) "
-        "ORDER BY started_at DESC LIMIT 1",
+        "ORDER BY CASE WHEN run_id = %s THEN 0 ELSE 1 END, started_at DESC LIMIT 1",
         resource,
+        run_id,  # its own, also where the clock was set back since the last one
     )
     return dict(zip(columns, rows[0], strict=True)) if rows else None
 

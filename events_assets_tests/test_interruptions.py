@@ -92,6 +92,15 @@ def test_a_receipt_without_its_load_is_forgotten(serve, run, rows, project):
     assert rows("SELECT count(*) FROM scan_receipts WHERE _dlt_load_id = 'killed'") == [(0,)]
 
 
+def test_a_clock_that_was_set_back_does_not_hide_the_last_scan(serve, run, rows, project):
+    api = serve([event(1)])
+    assert run().success
+    with duckdb.connect(str(project / "data" / "events.duckdb")) as connection:
+        connection.execute("UPDATE events_data.scan_receipts SET started_at = '2999-01-01'")
+    api.events.append(event(1))
+    assert not run().success
+
+
 def test_a_load_waits_for_another_process_and_says_for_whom(serve, load, project, holder, rows):
     serve([event(1)])
     with holder(project / "data" / "events.duckdb") as other:

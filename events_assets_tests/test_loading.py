@@ -2,9 +2,11 @@
 
 from datetime import UTC, datetime
 
+import duckdb
 import pytest
 
-from events_assets_tests.conftest import event
+from events_assets.sample_api import Answer
+from events_assets_tests.conftest import event, failure
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 99, 100, 101, 199, 200, 250])
@@ -103,3 +105,75 @@ def test_the_receipt_adds_up(serve, run, rows):
     )
     assert received == loaded + repeats + quarantined
     assert (loaded, distinct, total, verdict) == (250, 250, 250, "complete")
+
+
+def test_a_good_row_after_a_bad_one_with_its_id_is_loaded(serve, run, rows):
+    serve([event(1, big=2**70), event(1), event(2)])
+    run()
+    assert rows("SELECT id FROM events ORDER BY id") == [(1,), (2,)]
+    assert rows("SELECT count(*) FROM quarantined_events") == [(1,)]
+
+
+def test_the_destination_comes_from_the_environment(serve, run, project, monkeypatch):
+    serve([event(1)])
+    path = project / "elsewhere.duckdb"
+    monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", str(path))
+    assert run().success
+    with duckdb.connect(str(path)) as connection:
+        assert connection.execute("SELECT id FROM events_data.events").fetchall() == [(1,)]
+    assert not (project / "data" / "events.duckdb").exists()
+
+
+def test_another_resource_is_loaded_with_a_receipt_of_its_own(serve, python, rows, project):
+    api = serve([event(1)])
+    venues = [{"id": "a", "city": "Graz"}, {"id": "b", "city": "Kraków"}]
+    api.intercept = lambda number, path: (
+        Answer(200, {"data": venues, "total": 2}) if path.startswith("/v1/venues") else None
+    )
+    config = project / ".dlt" / "config.toml"
+    more = (
+        '[[sources.events.resources]]\nname = "venues"\n'
+        'endpoint = { path = "/v1/venues", data_selector = "data", '
+        'paginator = { type = "offset", limit = 100 } }\n'
+    )
+    config.write_text(config.read_text() + more)
+    told = python(
+        "import dagster as dg\n"
+        "from events_assets.definitions import defs\n"
+        "with dg.DagsterInstance.ephemeral() as instance:\n"
+        "    job = defs.resolve_job_def('events_job')\n"
+        "    assert job.execute_in_process(instance=instance).success"
+    )
+    assert told.returncode == 0, told.stderr
+    assert rows("SELECT id, city FROM venues ORDER BY id") == [("a", "Graz"), ("b", "Kraków")]
+    assert rows("SELECT resource, verdict FROM scan_receipts ORDER BY 1") == [
+        ("events", "complete"),
+        ("venues", "complete"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("paginator", "page"),
+    [
+        ('{"type": "json_link", "next_url_path": "next"}', {"next": "/v1/events?page=2"}),
+        ('{"type": "cursor", "cursor_path": "cursor", "cursor_param": "after"}', {"cursor": "x"}),
+    ],
+)
+def test_a_repeated_link_or_cursor_ends_the_run(serve, run, monkeypatch, paginator, page):
+    api = serve([])
+    monkeypatch.setenv("SOURCES__EVENTS__RESOURCES__EVENTS__ENDPOINT__PAGINATOR", paginator)
+    api.intercept = lambda number, path: Answer(200, {"data": [event(number)]} | page)
+    assert "leads back to a page that was asked for before" in failure(run())
+    assert len(api.paths) < 10
+
+
+def test_pages_along_a_cursor_are_loaded_and_unproven(serve, run, rows, monkeypatch):
+    api = serve([])
+    paginator = '{"type": "cursor", "cursor_path": "next", "cursor_param": "after"}'
+    monkeypatch.setenv("SOURCES__EVENTS__RESOURCES__EVENTS__ENDPOINT__PAGINATOR", paginator)
+    api.intercept = lambda number, path: Answer(
+        200, {"data": [event(number)], "next": f"c{number}" if number < 4 else None}
+    )
+    assert run().success
+    assert rows("SELECT id FROM events ORDER BY id") == [(1,), (2,), (3,), (4,)]
+    assert rows("SELECT verdict FROM scan_receipts") == [("unproven",)]

@@ -3,6 +3,7 @@
 import logging
 import time
 from email.utils import formatdate
+from threading import Event
 
 import pytest
 import requests
@@ -22,8 +23,9 @@ def get():
     """Asks an API for its first page, over a session with the default settings, hardly waiting."""
     with ApiSession("", HttpSettings(), Redaction(), logging.getLogger("test")) as session:
 
-        def get(api):
+        def get(api, read_timeout=5.0):
             session.base_url, session.settings.backoff_factor = api.base_url, 0.001
+            session.settings.read_timeout = read_timeout
             request = requests.Request(
                 "GET",
                 f"{api.base_url}/v1/events",
@@ -151,3 +153,15 @@ def test_a_dropped_connection_is_asked_again(serve, run, rows):
     api.intercept = drop
     assert run().success
     assert rows("SELECT count(*) FROM events") == [(1,)]
+
+
+def test_a_server_that_says_nothing_is_given_up_after_the_read_timeout(serve, get):
+    api = serve([event(1)])
+    over = Event()
+    api.intercept = lambda number, path: over.wait(30) and None
+    try:
+        with pytest.raises(ApiError, match=r"cannot be read after 4 attempts: .*[Tt]imed out"):
+            get(api, read_timeout=0.1)
+    finally:
+        over.set()
+    assert len(api.paths) == 4

@@ -10,7 +10,7 @@ from dlt.common.data_types import TDataType
 from dlt.extract import DltResource
 from dlt.sources.helpers.rest_client.client import PageData
 
-from events_assets.transport.paging import OffsetScan
+from events_assets.transport.paging import IDLE_PAGES, EndlessScan, OffsetScan
 from events_assets.transport.receipt import (
     RECEIPT_COLUMNS,
     TORN,
@@ -31,6 +31,39 @@ QUARANTINE_COLUMNS: dict[str, Any] = {
     "reason": {"data_type": "text"},
     "run_id": {"data_type": "text"},
 }
+
+
+class Progress:
+    """Sees to it that a walk along pages, cursors or links gets on."""
+
+    def __init__(self) -> None:
+        self._asked: set[str] = set()
+        self._seen: set[Hashable] = set()
+        self._idle_pages = 0
+
+    def require(self, page: PageData[Any], identities: list[Hashable]) -> None:
+        """Notes a page.
+
+        Raises:
+            EndlessScan: it leads to a request that was made before, or is one of too many pages
+                in a row without a new row.
+        """
+        # dlt has prepared the next request when it yields a page.
+        request = page.request
+        following = repr((request.url, request.params, request.json))
+        if page.paginator.has_next_page and following in self._asked:
+            raise EndlessScan(
+                "the API leads back to a page that was asked for before (it repeats its cursor "
+                "or link), instead of ending"
+            )
+        self._asked.add(following)
+        self._idle_pages = 0 if set(identities) - self._seen else self._idle_pages + 1
+        self._seen.update(identities)
+        if self._idle_pages > IDLE_PAGES:
+            raise EndlessScan(
+                f"{IDLE_PAGES} pages in a row brought no new row; the API repeats its pages "
+                f"instead of ending"
+            )
 
 
 class Aside(dict[str, Any]):
@@ -65,7 +98,7 @@ class Scan:
         self.quarantine = f"quarantined_{resource}"
         self.receipt = Receipt(resource, run_id, page_size_asked=page_size)
         self._fingerprint = Fingerprint()
-        self._loaded: set[Hashable] = set()
+        self._yielded: set[Hashable] = set()
 
     def wrap(self, resource: DltResource) -> DltResource:
         """Lets the scan walk the pages that `resource` yields."""
@@ -113,9 +146,11 @@ class Scan:
         yield dlt.mark.with_table_name(Aside(receipt.row()), RECEIPTS)
 
     def _scan(self, pages: Pages) -> Iterator[Any]:
-        """One walk over all pages; yields what was not loaded by a walk before."""
+        """One walk over all pages; yields what no walk before it has yielded."""
         receipt = self.receipt
         seen: set[Hashable] = set()
+        set_aside: set[Hashable] = set()
+        progress = Progress()
         before: list[Hashable] = []
         twice: list[Hashable] = []
         far_apart: list[Hashable] = []
@@ -123,6 +158,8 @@ class Scan:
         paginator: Any = None
         for page in pages:
             paginator = page.paginator
+            if not isinstance(paginator, OffsetScan):
+                progress.require(page, self.identity(page))
             redaction = self.session.redaction
             if redaction.may_occur_in(page.response.content):
                 page[:] = redaction.value(list(page))
@@ -150,14 +187,14 @@ class Scan:
                 else:
                     distinct += 1
                 on_page.add(identity)
-                seen.add(identity)
-                if repeated or (receipt.scans > 1 and identity in self._loaded):
+                (set_aside if reason else seen).add(identity)
+                if repeated or (receipt.scans > 1 and identity in self._yielded):
                     receipt.repeats += 1
                     continue
                 self._fingerprint.add(row)
                 if reason:
                     receipt.rows_quarantined += 1
-                    yield self._quarantined(row, reason, len(seen) - 1)
+                    yield self._quarantined(row, reason, distinct - 1)
                 else:
                     rows.append(loadable)
             before = identities
@@ -166,7 +203,7 @@ class Scan:
             else:
                 yield rows
             receipt.rows_loaded += len(rows)
-        self._loaded |= seen
+        self._yielded |= seen | set_aside
         self._judge(paginator, distinct, twice, far_apart)
 
     def _judge(
@@ -177,7 +214,12 @@ class Scan:
         total_first = total_last = None
         touching, torn, cut_short = False, "", ""
         if isinstance(paginator, OffsetScan):
-            total_first, total_last = paginator.total_first, paginator.total_last
+            # From offset 1 on may be all rows of an API that counts from 1.
+            skipped = paginator.initial_value if paginator.initial_value > 1 else 0
+            total_first, total_last = (
+                None if total is None else max(0, total - skipped)
+                for total in (paginator.total_first, paginator.total_last)
+            )
             receipt.step_backs += paginator.step_backs
             receipt.paging = paginator.paging
             touching, torn = bool(paginator.overlap), paginator.torn
