@@ -1,4 +1,4 @@
-"""A person opens the Dagster UI, clicks Materialize, and sees the checks pass."""
+"""A person opens the Dagster UI, clicks Materialize, and sees the checks pass; runs queue."""
 
 import os
 import shutil
@@ -8,12 +8,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
+from typing import Any
 
 import pytest
 import requests
-from tenacity import Retrying, stop_after_delay, wait_fixed
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
-from events_assets_tests.conftest import ROOT
+from events_assets_tests.conftest import ROOT, event
 
 CHROMIUM = (
     shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -87,3 +89,45 @@ def test_materialize_in_the_browser_loads_events_and_passes_checks(ui: str) -> N
         if folder := os.environ.get("SCREENSHOTS"):
             page.screenshot(path=f"{folder}/ui.png")
         browser.close()
+
+
+LAUNCH = """
+mutation Launch($job: String!) {
+  launchRun(executionParams: {mode: "default", runConfigData: {}, selector: {jobName: $job,
+    repositoryName: "__repository__", repositoryLocationName: "events_assets.definitions"}}) {
+    __typename ... on LaunchRunSuccess { run { runId } }
+  }
+}
+"""
+
+
+def test_runs_started_at_the_same_time_queue_for_the_warehouse(serve, request):
+    api = serve([event(1)])
+    asked, go_on = Event(), Event()
+    api.intercept = lambda number, path: asked.set() or (go_on.wait(60) and None)
+    ui = request.getfixturevalue("ui")  # started after the API, to which its environment points
+
+    def ask(query: str, **variables: str) -> dict[str, Any]:
+        answer = requests.post(
+            f"{ui}/graphql", json={"query": query, "variables": variables}, timeout=30
+        )
+        return answer.json()["data"]
+
+    def statuses() -> list[str]:
+        runs = ask("{ runsOrError { ... on Runs { results { status } } } }")
+        return sorted(run["status"] for run in runs["runsOrError"]["results"])
+
+    def until(expected: list[str]) -> None:
+        wait = Retrying(
+            stop=stop_after_delay(60), wait=wait_fixed(0.2), retry=retry_if_result(bool)
+        )
+        wait(lambda: statuses() != expected)
+
+    try:
+        assert ask(LAUNCH, job="events_job")["launchRun"]["__typename"] == "LaunchRunSuccess"
+        assert asked.wait(60)
+        assert ask(LAUNCH, job="events_job")["launchRun"]["__typename"] == "LaunchRunSuccess"
+        until(["QUEUED", "STARTED"])
+    finally:
+        go_on.set()
+    until(["SUCCESS", "SUCCESS"])
