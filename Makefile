@@ -18,7 +18,7 @@ load: setup     ## load and check the events of the configured API
 	@$(BIN)/dg launch --job events_job
 
 dev: setup      ## open the Dagster UI on http://127.0.0.1:3000
-	@$(BIN)/dagster dev --host 127.0.0.1 --workspace workspace.yaml
+	@PYTHONWARNINGS='ignore:Function `dev_command`' $(BIN)/dagster dev --host 127.0.0.1 --workspace workspace.yaml
 
 lint: setup     ## check format, style and types
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy

@@ -91,7 +91,12 @@ OWN_SECTIONS: dict[str, type[BaseConfiguration]] = {
 
 def reload_providers() -> None:
     """Makes dlt read config.toml, secrets.toml and vaults anew, so that edits count at once."""
-    Container()[PluggableRunContext].reload_providers()
+    context = Container()[PluggableRunContext]
+    before = context.providers.providers
+    context.reload_providers()
+    for provider in before:  # dlt forgets those that were registered by code
+        if provider.name not in context.providers:
+            context.providers.add_provider(provider)
 
 
 def http_settings() -> HttpSettings:

@@ -1,5 +1,10 @@
 """The key enters at run time, through dlt's secrets."""
 
+import dlt
+from dlt.common.configuration.container import Container
+from dlt.common.configuration.providers import CustomLoaderDocProvider
+from dlt.common.configuration.specs import PluggableRunContext
+
 from events_assets_tests.conftest import event, failure
 
 
@@ -35,3 +40,14 @@ def test_a_bearer_token_is_sent_in_the_header_alone(serve, run, monkeypatch):
     monkeypatch.setenv("SOURCES__EVENTS__CLIENT__AUTH", '{"type": "bearer"}')
     assert "401" in failure(run())
     assert all("key-of-the-tests" not in path for path in api.paths)
+
+
+def test_the_key_may_come_from_another_provider_of_secrets(serve, run, monkeypatch):
+    serve([event(1)], key="the-key-of-a-vault")
+    monkeypatch.delenv("API_KEY")
+    vault = CustomLoaderDocProvider("a vault", lambda: {"api_key": "the-key-of-a-vault"}, True)
+    dlt.secrets.register_provider(vault)
+    try:
+        assert run().success
+    finally:
+        Container()[PluggableRunContext].reload_providers()
