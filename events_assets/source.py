@@ -153,16 +153,23 @@ def _endpoint(defaults: Mapping[str, Any], resource: Mapping[str, Any]) -> dict[
 
 
 def redaction_of(config: RESTAPIConfig, api_key: str | None) -> Redaction:
-    """What masks the key, and any other secret that `auth` holds."""
+    """What masks the key, and any other secret that `auth` holds.
+
+    Raises:
+        ConfigurationError: a secret in `auth` is too short to be masked.
+    """
     auths: list[Any] = [config["client"].get("auth")]
     for resource in config["resources"]:
         endpoint = resource.get("endpoint") if isinstance(resource, dict) else None
         auths.append(endpoint.get("auth") if isinstance(endpoint, dict) else None)
-    secrets = [api_key]
+    # A short key that `auth` does not use is no secret; one that it uses is refused below.
+    secrets = [api_key] if api_key and len(api_key) >= MIN_SECRET_LENGTH else []
     for auth in auths:
-        if isinstance(auth, dict):
-            secrets += [auth.get(field) for field in SECRET_FIELDS]
-    return Redaction(*(secret for secret in secrets if isinstance(secret, str) and secret))
+        for field in SECRET_FIELDS:
+            secret = auth.get(field) if isinstance(auth, dict) else None
+            if isinstance(secret, str) and secret:
+                secrets.append(_long_enough(secret))
+    return Redaction(*secrets)
 
 
 def _authenticate(config: RESTAPIConfig, api_key: str | None) -> None:
@@ -177,9 +184,13 @@ def _authenticate(config: RESTAPIConfig, api_key: str | None) -> None:
             "the API needs a key and there is none: set the environment variable API_KEY, or "
             "copy .dlt/example.secrets.toml to .dlt/secrets.toml and put it there"
         )
-    if len(api_key) < MIN_SECRET_LENGTH:
+    config["client"]["auth"] = cast(Any, {**auth, field: _long_enough(api_key)})
+
+
+def _long_enough(secret: str) -> str:
+    if len(secret) < MIN_SECRET_LENGTH:
         raise ConfigurationError(
             f"the API key is shorter than {MIN_SECRET_LENGTH} characters, too short to be kept "
             f"out of logs and tables; use a longer one (API_KEY, or api_key in secrets.toml)"
         )
-    config["client"]["auth"] = cast(Any, {**auth, field: api_key})
+    return secret

@@ -192,3 +192,12 @@ def test_logs_of_all_levels_are_masked_and_restored_afterwards():
         logger.removeHandler(handler)
     assert MASK in stream.getvalue() and not any(form in stream.getvalue() for form in FORMS)
     assert logging.getLogRecordFactory() is factory
+
+
+def test_a_short_key_that_is_not_used_masks_no_data(serve, run, rows, monkeypatch):
+    api = serve([])
+    monkeypatch.setenv("API_KEY", "E")
+    monkeypatch.setenv("SOURCES__EVENTS__CLIENT__AUTH", '{"type": "bearer", "token": "a-token"}')
+    api.intercept = lambda number, path: Answer(200, {"data": [event(1)], "total": 1})
+    assert run().success
+    assert rows("SELECT event_name FROM events") == [("Event 1",)]
