@@ -1,6 +1,7 @@
 """What the Dagster UI shows of a load: its receipt as numbers, the rows it holds, a few of them."""
 
 from dataclasses import fields
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
@@ -12,18 +13,8 @@ from events_assets.warehouse import select
 
 PREVIEW_ROWS = 5
 PREVIEW_COLUMNS = 8
-PLOTTED = (
-    "rows_received",
-    "rows_loaded",
-    "rows_quarantined",
-    "repeats",
-    "requests",
-    "pages",
-    "retries",
-    "seconds_waited",
-    "bytes",
-)
-"""Numbers of the receipt that Dagster plots over time."""
+SHOWN_OTHERWISE = ("resource", "fingerprint", "verdict", "reason", "duplicate_ids_sample")
+"""Fields of the receipt that are not listed one by one."""
 
 
 def load_metadata(
@@ -43,7 +34,11 @@ def load_metadata(
     if receipt is None:  # a resource that depends on another one is not scanned by itself
         return result._replace(metadata=metadata)
     metadata["verdict"] = f"{receipt['verdict']}: {receipt['reason']}"
-    metadata |= {name: receipt[name] for name in PLOTTED}
+    metadata |= {
+        name.removeprefix("_"): str(value) if isinstance(value, datetime) else value
+        for name, value in receipt.items()
+        if value is not None and name not in SHOWN_OTHERWISE
+    }
     seconds = (receipt["finished_at"] - receipt["started_at"]).total_seconds()
     metadata["scan_seconds"] = round(seconds, 3)
     return result._replace(

@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from events_assets.sample_api import Answer
-from events_assets.transport.redaction import Redaction
+from events_assets.transport.redaction import MASK, Redaction
 from events_assets.transport.session import ApiError, ApiSession, HttpSettings
 from events_assets_tests.conftest import event, failure
 
@@ -139,7 +139,8 @@ def test_the_log_tells_the_schedule_of_retries(serve, run, capfd):
     api.intercept = failing(2, Answer(503, {}))
     assert run().success
     told = capfd.readouterr().err
-    assert "/v1/events: 503 Service Unavailable; attempt 1 of 4, next in 0.01 s" in told
+    url = f"GET {api.base_url}/v1/events?offset=0&limit=100&api_key={MASK}"
+    assert f"{url}: 503 Service Unavailable; attempt 1 of 4, next in 0.01 s" in told
     assert "attempt 2 of 4, next in 0.02 s" in told
 
 

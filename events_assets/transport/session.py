@@ -132,7 +132,7 @@ class ApiSession(requests.Session):
         self.traffic.seconds_waited += seconds
         self.log.warning(
             self.redaction.text(
-                f"{_name(state.args[0])}: {_reason(_error(state))}; attempt "
+                f"{state.args[0].method} {state.args[0].url}: {_reason(_error(state))}; attempt "
                 f"{state.attempt_number} of {self.settings.max_retries + 1}, "
                 f"next in {seconds:g} s"
             )
