@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -92,42 +93,70 @@ def test_materialize_in_the_browser_loads_events_and_passes_checks(ui: str) -> N
 
 
 LAUNCH = """
-mutation Launch($job: String!) {
-  launchRun(executionParams: {mode: "default", runConfigData: {}, selector: {jobName: $job,
+mutation Launch {
+  launchRun(executionParams: {mode: "default", runConfigData: {}, selector: {jobName: "events_job",
     repositoryName: "__repository__", repositoryLocationName: "events_assets.definitions"}}) {
-    __typename ... on LaunchRunSuccess { run { runId } }
+    ... on LaunchRunSuccess { run { runId } }
   }
 }
 """
+TERMINATE = "mutation Stop($run: String!) { terminateRun(runId: $run) { __typename } }"
+STATUSES = "{ runsOrError { ... on Runs { results { status } } } }"
 
 
-def test_runs_started_at_the_same_time_queue_for_the_warehouse(serve, request):
-    api = serve([event(1)])
+@dataclass
+class Buttons:
+    """What the buttons of the UI ask of its server."""
+
+    ui: str
+
+    def ask(self, query: str, **variables: str) -> dict[str, Any]:
+        body = {"query": query, "variables": variables}
+        return requests.post(f"{self.ui}/graphql", json=body, timeout=30).json()["data"]
+
+    def launch(self) -> str:
+        return self.ask(LAUNCH)["launchRun"]["run"]["runId"]
+
+    def until(self, *expected: str) -> None:
+        """Waits until the runs have these statuses."""
+
+        def differ() -> bool:
+            runs = self.ask(STATUSES)["runsOrError"]["results"]
+            return sorted(run["status"] for run in runs) != sorted(expected)
+
+        stop = stop_after_delay(60)
+        Retrying(stop=stop, wait=wait_fixed(0.2), retry=retry_if_result(bool))(differ)
+
+
+@pytest.fixture
+def busy_api(serve):
+    """An API that answers the first request, and the others only after `go_on`."""
+    api = serve([event(number) for number in range(500)])
     asked, go_on = Event(), Event()
-    api.intercept = lambda number, path: asked.set() or (go_on.wait(60) and None)
-    ui = request.getfixturevalue("ui")  # started after the API, to which its environment points
+    api.intercept = lambda number, path: (
+        None if number == 1 else asked.set() or (go_on.wait(60) and None)
+    )
+    yield api, asked, go_on
+    go_on.set()
 
-    def ask(query: str, **variables: str) -> dict[str, Any]:
-        answer = requests.post(
-            f"{ui}/graphql", json={"query": query, "variables": variables}, timeout=30
-        )
-        return answer.json()["data"]
 
-    def statuses() -> list[str]:
-        runs = ask("{ runsOrError { ... on Runs { results { status } } } }")
-        return sorted(run["status"] for run in runs["runsOrError"]["results"])
+def test_runs_started_at_the_same_time_queue_for_the_warehouse(busy_api, ui):
+    _, asked, go_on = busy_api
+    buttons = Buttons(ui)
+    buttons.launch()
+    assert asked.wait(60)
+    buttons.launch()
+    buttons.until("QUEUED", "STARTED")
+    go_on.set()
+    buttons.until("SUCCESS", "SUCCESS")
 
-    def until(expected: list[str]) -> None:
-        wait = Retrying(
-            stop=stop_after_delay(60), wait=wait_fixed(0.2), retry=retry_if_result(bool)
-        )
-        wait(lambda: statuses() != expected)
 
-    try:
-        assert ask(LAUNCH, job="events_job")["launchRun"]["__typename"] == "LaunchRunSuccess"
-        assert asked.wait(60)
-        assert ask(LAUNCH, job="events_job")["launchRun"]["__typename"] == "LaunchRunSuccess"
-        until(["QUEUED", "STARTED"])
-    finally:
-        go_on.set()
-    until(["SUCCESS", "SUCCESS"])
+def test_a_run_cancelled_in_the_ui_stops_asking(busy_api, ui):
+    api, asked, go_on = busy_api
+    buttons = Buttons(ui)
+    run = buttons.launch()
+    assert asked.wait(60)
+    buttons.ask(TERMINATE, run=run)
+    buttons.until("CANCELED")
+    go_on.set()
+    assert len(api.paths) == 2

@@ -228,7 +228,10 @@ def _remedy(status: int) -> str:
             "there is nothing at this address; check client.base_url and endpoint.path in "
             ".dlt/config.toml"
         )
-    return "the API does not understand the request; check endpoint in .dlt/config.toml"
+    return (
+        "the API does not understand the request; check endpoint in .dlt/config.toml, and set "
+        "overlap = 0 in [sources.events.scan] if it takes only some offsets"
+    )
 
 
 def _retry_after(error: BaseException | None) -> float:
