@@ -2,11 +2,13 @@
 
 import gzip
 import logging
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import requests
 
-from events_assets.sample_api import Answer
+from events_assets.sample_api import Answer, SampleApi
 from events_assets.transport.pages import rows_of
 from events_assets.transport.redaction import Redaction
 from events_assets.transport.session import ApiError, ApiSession, HttpSettings
@@ -61,6 +63,7 @@ def get():
             url = f"{api.base_url}/v1/events?api_key={api.key}"
             return session.send(session.prepare_request(requests.Request("GET", url)))
 
+        get.session = session
         yield get
 
 
@@ -124,3 +127,28 @@ def test_a_torn_scan_is_healed_by_a_second_one(serve, run, rows):
         " FROM scan_receipts"
     )
     assert (scans, verdict, received) == (2, "complete", kept)
+
+
+def test_an_answer_that_drips_does_not_outlast_the_deadline(get):
+    over = threading.Event()
+
+    class Drip(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Length", "1000000")
+            self.end_headers()
+            while not over.wait(0.02):
+                self.wfile.write(b" ")
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Drip) as server:
+        server.daemon_threads, server.block_on_close = True, False
+        server.handle_error = lambda *_: None
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        get.session.settings.deadline = 0.5
+        api = SampleApi(f"http://127.0.0.1:{server.server_port}", "key", [])
+        try:
+            with pytest.raises(ApiError, match=r"http\.deadline"):
+                get(api)
+        finally:
+            over.set()
+            server.shutdown()

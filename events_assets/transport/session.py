@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 import requests
+import urllib3
 from dlt.common.configuration import configspec
 from dlt.common.configuration.specs import BaseConfiguration
 from dlt.sources.helpers.rest_client.exceptions import IgnoreResponseException
@@ -23,6 +24,9 @@ CONNECTION_FAILURES = (
     requests.exceptions.ChunkedEncodingError,
     requests.exceptions.ContentDecodingError,
 )
+
+
+CHUNK = 65_536
 
 
 class ApiError(Exception):
@@ -105,14 +109,34 @@ class ApiSession(requests.Session):
     def _send_once(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         self.traffic.requests += 1
         try:
-            response = super().send(request, **kwargs)
+            response = super().send(request, **{**kwargs, "stream": True})
         except requests.HTTPError as error:
             if error.response is not None:  # raised by a hook, before the body is read
                 error.response.close()
             raise
+        try:
+            self._read(response)
+        except BaseException:
+            response.close()
+            raise
         self.traffic.bytes += len(response.content)
         self.check(response)
         return response
+
+    def _read(self, response: Any) -> None:
+        """Reads the body as it arrives, so that a server that drips cannot outlast the deadline."""
+        if response._content_consumed:  # that of a redirect, read in its own request
+            return
+        chunks = []
+        try:
+            while chunk := response.raw.read1(CHUNK, decode_content=True):
+                chunks.append(chunk)
+                self._require_time()
+        except urllib3.exceptions.DecodeError as error:
+            raise requests.exceptions.ContentDecodingError(error) from error
+        except urllib3.exceptions.HTTPError as error:
+            raise requests.exceptions.ChunkedEncodingError(error) from error
+        response._content, response._content_consumed = b"".join(chunks), True
 
     def _is_transient(self, error: BaseException) -> bool:
         if isinstance(error, requests.HTTPError) and error.response is not None:
