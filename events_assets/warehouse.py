@@ -6,7 +6,7 @@ to its last statement, so that no other process can come in between, and waits f
 
 import logging
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -63,12 +63,38 @@ def reading(log: logging.Logger = logger) -> Iterator[dlt.Dataset]:
     Raises:
         WarehouseError: the warehouse stays locked by another process, or cannot be opened.
     """
+    timeout = configuration.warehouse_settings().lock_timeout
 
-    def dataset() -> dlt.Dataset:
+    def before_sleep(state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        if state.attempt_number == 1 and error:
+            log.warning(f"the warehouse is in use, waiting up to {timeout:g} s: {_cause(error)}")
+
+    retrying = Retrying(
+        retry=retry_if_exception(_is_locked),
+        stop=stop_after_delay(timeout),
+        wait=wait_fixed(min(0.5, timeout)),
+        before_sleep=before_sleep,
+        reraise=True,
+    )
+
+    def connected() -> Any:  # dlt's Dataset is a context manager that its types do not know
         return dlt.dataset(_destination(), dataset_name(), schema="events")
 
-    with _held(dataset, log) as held:
-        yield held
+    with ExitStack() as stack:
+        try:
+            dataset = retrying(lambda: stack.enter_context(connected()))
+        except DestinationConnectionError as error:
+            remedy = (
+                f"another process kept it for {timeout:g} s (warehouse.lock_timeout): close it"
+                if _is_locked(error)
+                else "check that the file and its folder exist and can be written, or set another "
+                "one in [sources.events.warehouse]"
+            )
+            raise WarehouseError(
+                f"the warehouse cannot be opened: {_cause(error)}; {remedy}"
+            ) from error
+        yield dataset
 
 
 def select(dataset: dlt.Dataset, sql: str, *parameters: Any, **parts: str) -> list[tuple[Any, ...]]:
@@ -111,39 +137,6 @@ def _destination() -> Any:
     if name != "duckdb" or configured:
         return name
     return dlt.destinations.duckdb(configuration.warehouse_settings().database)
-
-
-@contextmanager
-def _held(connect: Callable[[], Any], log: logging.Logger) -> Iterator[Any]:
-    """What `connect` gives, opened, after waiting while another process has the database."""
-    timeout = configuration.warehouse_settings().lock_timeout
-
-    def before_sleep(state: RetryCallState) -> None:
-        error = state.outcome.exception() if state.outcome else None
-        if state.attempt_number == 1 and error:
-            log.warning(f"the warehouse is in use, waiting up to {timeout:g} s: {_cause(error)}")
-
-    retrying = Retrying(
-        retry=retry_if_exception(_is_locked),
-        stop=stop_after_delay(timeout),
-        wait=wait_fixed(min(0.5, timeout)),
-        before_sleep=before_sleep,
-        reraise=True,
-    )
-    with ExitStack() as stack:
-        try:
-            opened = retrying(lambda: stack.enter_context(connect()))
-        except DestinationConnectionError as error:
-            remedy = (
-                f"another process kept it for {timeout:g} s (warehouse.lock_timeout): close it"
-                if _is_locked(error)
-                else "check that the file and its folder exist and can be written, or set another "
-                "one in [sources.events.warehouse]"
-            )
-            raise WarehouseError(
-                f"the warehouse cannot be opened: {_cause(error)}; {remedy}"
-            ) from error
-        yield opened
 
 
 def _is_locked(error: BaseException) -> bool:

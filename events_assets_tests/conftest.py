@@ -110,6 +110,29 @@ def python(project: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 
 
 @pytest.fixture
+def spawn(project: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts a process in the project folder, and ends it with the test."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def spawn(*words: str | Path, **env: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            words,
+            cwd=project,
+            env={**os.environ, "PYTHONPATH": str(ROOT), **env},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        processes.append(process)
+        return process
+
+    yield spawn
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
 def holder() -> Callable[[Path], AbstractContextManager[subprocess.Popen[str]]]:
     """Another process that has a DuckDB file open."""
     script = (

@@ -1,6 +1,5 @@
 """What people type: the commands of the README, in processes of their own."""
 
-import os
 import re
 import subprocess
 import sys
@@ -15,34 +14,16 @@ BIN = Path(sys.executable).parent
 
 
 @pytest.fixture
-def command(project, tmp_path):
+def command(spawn, tmp_path):
     """Starts a command in the project folder, on an instance of its own."""
-    (tmp_path / "home").mkdir()
-    (tmp_path / "home" / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text())
-    processes = []
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text())
 
-    def start(*words: str, **env: str) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [BIN / words[0], *words[1:]],
-            cwd=project,
-            env={
-                **os.environ,
-                "DAGSTER_HOME": str(tmp_path / "home"),
-                "HOME": str(tmp_path / "home"),
-                "PYTHONPATH": str(ROOT),
-                **env,
-            },
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        processes.append(process)
-        return process
+    def command(name: str, *words: str, **env: str) -> subprocess.Popen[str]:
+        return spawn(BIN / name, *words, **{"DAGSTER_HOME": str(home), "HOME": str(home)} | env)
 
-    yield start
-    for process in processes:
-        process.kill()
-        process.communicate()
+    return command
 
 
 def table(project: Path) -> list[tuple[int]]:

@@ -25,25 +25,9 @@ with warehouse.loading() as pipeline:
 
 
 @pytest.fixture
-def load(project):
+def load(spawn):
     """Starts a load in a process of its own."""
-    processes = []
-
-    def load(**env: str) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [sys.executable, "-c", LOAD],
-            cwd=project,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **env},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        processes.append(process)
-        return process
-
-    yield load
-    for process in processes:
-        process.kill()
-        process.communicate()
+    return lambda: spawn(sys.executable, "-c", LOAD)
 
 
 def test_a_load_killed_at_any_moment_leaves_all_or_nothing(serve, load, rows):

@@ -20,7 +20,6 @@ DEEPEST = 50
 RESERVED = frozenset({"_dlt_id", "_dlt_load_id", "_dlt_parent_id", "_dlt_root_id", "_dlt_list_idx"})
 """Columns that dlt fills itself."""
 
-
 EMPTY_KEY = "empty"
 """Stands for a key without a visible character; dlt mixes up the tables below such keys."""
 

@@ -158,8 +158,6 @@ class Scan:
         paginator: Any = None
         for page in pages:
             paginator = page.paginator
-            if not isinstance(paginator, OffsetScan):
-                progress.require(page, self.identity(page))
             redaction = self.session.redaction
             if redaction.may_occur_in(page.response.content):
                 page[:] = redaction.value(list(page))
@@ -167,6 +165,8 @@ class Scan:
             receipt.rows_received += len(page)
             receipt.page_size_granted = max(receipt.page_size_granted, len(page))
             identities = self.identity(page)
+            if not isinstance(paginator, OffsetScan):
+                progress.require(page, identities)
             counted = getattr(paginator, "total_last", None) is not None
             overlap = _overlap(before, identities)
             on_page: set[Hashable] = set()
