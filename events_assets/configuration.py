@@ -26,6 +26,7 @@ from dlt.sources.rest_api.typing import RESTAPIConfig
 
 from events_assets.transport.paging import ScanSettings
 from events_assets.transport.session import HttpSettings
+from events_assets.transport.windows import WindowSettings
 
 SECTION = "sources.events"
 SAMPLE = "sample"
@@ -85,7 +86,7 @@ class WarehouseSettings(BaseConfiguration):
 
 OWN_SECTIONS: dict[str, type[BaseConfiguration]] = {
     spec.__section__: spec
-    for spec in (HttpSettings, ScanSettings, ScheduleSettings, WarehouseSettings)
+    for spec in (HttpSettings, ScanSettings, ScheduleSettings, WarehouseSettings, WindowSettings)
 }
 
 
@@ -129,22 +130,38 @@ def is_sample() -> bool:
     return dlt.config.get(f"{SECTION}.client.base_url") == SAMPLE
 
 
-def resource_names() -> list[str]:
-    """The configured resources that are loaded, `events` where none can be read.
+def window_settings() -> WindowSettings:
+    settings = resolve_configuration(WindowSettings(), sections=("sources", "events"))
+    if settings.max_rows and not (settings.start_param and settings.end_param):
+        raise ConfigurationError(
+            f"max_rows in [{SECTION}.windows] needs start_param and end_param: the query "
+            f"parameters that ask for the events of a span of time ({_config_file()})"
+        )
+    return settings
+
+
+def entries(resources: Iterable[Any]) -> list[dict[str, Any]]:
+    """The configured resources, each as a table."""
+    return [{"name": one} if isinstance(one, str) else dict(one) for one in resources]
+
+
+def table_of(entry: Mapping[str, Any]) -> str:
+    """The table that a resource goes to; several resources may share one."""
+    return str(entry.get("table_name") or entry["name"])
+
+
+def table_names() -> list[str]:
+    """The tables that are loaded, each of them an asset; `events` where none can be read.
 
     Used where assets are defined, before any run: it raises nothing. What is wrong with the
     configuration is said by `rest_api_config`, in the run.
     """
     try:
-        resources = _merged("resources") or []
-        names = [
-            resource if isinstance(resource, str) else resource["name"]
-            for resource in resources
-            if isinstance(resource, str) or resource.get("selected", True)
-        ]
+        configured = entries(_merged("resources") or [])
+        names = [table_of(entry) for entry in configured if entry.get("selected", True)]
     except (ConfigurationError, KeyError, TypeError, AttributeError, ValueError):
         names = []
-    return list(dict.fromkeys(["events", *(name for name in names if isinstance(name, str))]))
+    return list(dict.fromkeys(["events", *names]))
 
 
 def rest_api_config() -> RESTAPIConfig:
@@ -156,16 +173,16 @@ def rest_api_config() -> RESTAPIConfig:
     _reject_unknown_sections()
     config = {key: value for key in REST_API_KEYS if (value := _merged(key)) is not None}
     _require_base_url(config.get("client"))
-    if not any(_name(resource) == "events" for resource in config.get("resources", [])):
-        raise ConfigurationError(
-            f"[[{SECTION}.resources]] describes no resource named 'events': add one to "
-            f"{_config_file()}, with its endpoint's path"
-        )
     _reject_unknown_keys(config, RESTAPIConfig, SECTION)
     try:
         validate_dict(RESTAPIConfig, config, path=SECTION)
     except DictValidationException as error:
         raise ConfigurationError(_say(error)) from error
+    if "events" not in map(table_of, entries(config.get("resources") or [])):
+        raise ConfigurationError(
+            f"[[{SECTION}.resources]] describes no resource named 'events', or with that as its "
+            f"table_name: add one to {_config_file()}, with its endpoint's path"
+        )
     return cast(RESTAPIConfig, config)
 
 

@@ -2,23 +2,30 @@
 
 import json
 import logging
+import re
 from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any, cast
 
 import dlt
+import requests
 from dlt.extract import DltResource, DltSource
 from dlt.sources.rest_api import rest_api_resources
+from dlt.sources.rest_api.config_setup import create_paginator
 from dlt.sources.rest_api.typing import RESTAPIConfig
 
 from events_assets import configuration
 from events_assets.configuration import ConfigurationError
-from events_assets.transport.pages import rows_of
-from events_assets.transport.paging import OffsetScan
+from events_assets.transport.chains import ChainScan
+from events_assets.transport.offsets import OffsetScan
+from events_assets.transport.page_numbers import PageNumberScan
+from events_assets.transport.pages import Rows, Total
+from events_assets.transport.paging import ScanSettings, Walk
 from events_assets.transport.redaction import MIN_SECRET_LENGTH, Redaction
 from events_assets.transport.rows import Identity
-from events_assets.transport.scan import Scan, only_rows
+from events_assets.transport.scan import Listing, Scan
 from events_assets.transport.session import ApiSession
+from events_assets.transport.windows import Window
 
 EVENT_COLUMNS: dict[str, Any] = {
     "id": {"nullable": False},
@@ -42,8 +49,9 @@ def events_source(
     run_id: str | None = None,
     log: logging.Logger | None = None,
 ) -> DltSource:
-    """A dlt source named `events` with one resource for each one configured.
+    """A dlt source named `events` with one resource for each table configured.
 
+    Resources with the same `table_name` are lists of one table, and united in one resource.
     Each scan of a resource ends with a row in `scan_receipts`.
 
     Args:
@@ -58,26 +66,8 @@ def events_source(
     log = log or logging.getLogger("events_assets")
     config = deepcopy(config)
     _authenticate(config, api_key)
-    redaction = redaction_of(config, api_key)
-    defaults = cast(dict[str, Any], config.get("resource_defaults") or {})
-    resources: list[Any] = []
-    dependent: list[Any] = []
-    for entry in config["resources"]:
-        resource = {"name": entry} if isinstance(entry, str) else cast(dict[str, Any], entry)
-        if "{resources." in json.dumps(resource) or '"resolve"' in json.dumps(resource):
-            dependent.append(resource)
-            continue
-        session = _session(config, redaction, log)
-        resources.append(_scanned(config, defaults, resource, session, run_id))
-    if dependent:
-        client = {**config["client"], "session": _session(config, redaction, log)}
-        names = {resource["name"] for resource in dependent}
-        resources = rest_api_resources(
-            cast(RESTAPIConfig, {**config, "client": client, "resources": resources + dependent})
-        )
-        for built in resources:
-            if built.name in names:
-                only_rows(built)
+    api = _Api(config, redaction_of(config, api_key), log, run_id)
+    resources = [api.table(name, entries) for name, entries in _tables(config).items()]
 
     @dlt.source(name="events", section="events")
     def events() -> list[DltResource]:
@@ -91,65 +81,170 @@ def events_outline() -> DltSource:
 
     @dlt.source(name="events", section="events")
     def events() -> list[DltResource]:
-        return [dlt.resource([], name=name) for name in configuration.resource_names()]
+        return [dlt.resource([], name=name) for name in configuration.table_names()]
 
     return events()
 
 
-def _session(config: RESTAPIConfig, redaction: Redaction, log: logging.Logger) -> ApiSession:
-    settings = configuration.http_settings()
-    return ApiSession(config["client"]["base_url"], settings, redaction, log)
+def _tables(config: RESTAPIConfig) -> dict[str, list[dict[str, Any]]]:
+    """The entries of the resources to load, by the table that they go to."""
+    tables: dict[str, list[dict[str, Any]]] = {}
+    for entry in configuration.entries(config["resources"]):
+        if entry.get("selected", True):
+            tables.setdefault(configuration.table_of(entry), []).append(entry)
+    return tables
 
 
-def _scanned(
-    config: RESTAPIConfig,
-    defaults: Mapping[str, Any],
-    resource: dict[str, Any],
-    session: ApiSession,
-    run_id: str | None,
-) -> DltResource:
-    """One resource of dlt's REST API source, on a session of its own, wrapped in a scan."""
-    name = resource["name"]
-    if name == "events":
-        resource["columns"] = {**EVENT_COLUMNS, **resource.get("columns", {})}
-    key = resource.get("primary_key", defaults.get("primary_key"))
-    identity = Identity([key] if isinstance(key, str) else list(key or []))
+class _Api:
+    """The configured API: makes its resources, each on sessions of its own."""
 
-    endpoint = _endpoint(defaults, resource)
-    resource["endpoint"] = endpoint
-    paginator = endpoint.get("paginator", config["client"].get("paginator"))
-    page_size = None
-    selector = endpoint.get("data_selector")
-    if isinstance(paginator, dict) and paginator.get("type") == "offset":
-        options = {option: value for option, value in paginator.items() if option != "type"}
-        overlap = configuration.scan_settings().overlap
-        walk = OffsetScan(identity, overlap, **options)
-        endpoint["paginator"] = walk
-        page_size = walk.limit
-        if selector:
-            session.check = lambda response: walk.require_promised(
-                response, rows_of(response, selector)
+    def __init__(
+        self,
+        config: RESTAPIConfig,
+        redaction: Redaction,
+        log: logging.Logger,
+        run_id: str | None,
+    ) -> None:
+        self.config = config
+        self.defaults = cast(dict[str, Any], config.get("resource_defaults") or {})
+        self.entries = {e["name"]: e for e in configuration.entries(config["resources"])}
+        self.redaction = redaction
+        self.log = log
+        self.run_id = run_id
+        self.settings = configuration.scan_settings()
+
+    def table(self, name: str, entries: list[dict[str, Any]]) -> DltResource:
+        """One resource, which scans all lists that go to a table."""
+        scan, resources = self._scan(name, entries)
+        return scan.wrap(resources[0])
+
+    def _scan(self, name: str, entries: list[dict[str, Any]]) -> tuple[Scan, list[DltResource]]:
+        key = entries[0].get("primary_key", self.defaults.get("primary_key"))
+        identity = Identity([key] if isinstance(key, str) else list(key or []))
+        built = [self._listing(name, entry, identity) for entry in entries]
+        scan = Scan(name, identity, [listing for listing, _ in built], self.run_id)
+        return scan, [resource for _, resource in built]
+
+    def _listing(
+        self, table: str, entry: dict[str, Any], identity: Identity
+    ) -> tuple[Listing, DltResource]:
+        """A resource of dlt's REST API source, and how its pages are walked."""
+        endpoint = self._endpoint(entry)
+        paginator = endpoint.get("paginator", self.config["client"].get("paginator"))
+        walk = _walk(paginator, identity, self.settings)
+        rows_of = Rows(endpoint.get("data_selector"), self.settings.absent_when_empty)
+        session = ApiSession(
+            self.config["client"]["base_url"],
+            configuration.http_settings(),
+            self.redaction,
+            self.log,
+        )
+
+        def read(response: requests.Response) -> None:
+            rows = rows_of(response)
+            if self.redaction.may_occur_in(response.content):
+                rows = self.redaction.value(rows)
+            walk.require_promised(response, rows)
+            response.rows = rows  # type: ignore[attr-defined]
+
+        session.check = read
+        session.is_past_the_end = walk.is_past_the_end
+        resource = {
+            **{key: value for key, value in entry.items() if key not in ("table_name", "selected")},
+            "endpoint": {**endpoint, "paginator": walk},
+        }
+        if table == "events":
+            resource["columns"] = {**EVENT_COLUMNS, **resource.get("columns", {})}
+        parent = self._parent(entry)
+        resource["name"] = name = table if parent is None else entry["name"]
+        ancestors = [] if parent is None else self._ancestors(parent)
+        client = {**self.config["client"], "session": session}
+        built = rest_api_resources(
+            cast(
+                RESTAPIConfig,
+                {**self.config, "client": client, "resources": [*ancestors, resource]},
             )
-    elif selector and paginator != "single_page":
-        session.check = lambda response: rows_of(response, selector)
+        )
+        (own,) = (one for one in built if one.name == name)
+        own = own if name == table else own.with_name(table)
+        listing = Listing(
+            name=entry["name"],
+            pages=_pages(own),
+            walk=walk,
+            session=session,
+            page_size=getattr(walk, "limit", None),
+            window=_whole_window() if table == "events" else None,
+        )
+        if parent is not None:
+            listing.parents, _ = self._scan(parent, [self.entries[parent]])
+            fields = entry.get("include_from_parent") or []
+            listing.inherited = lambda row: {f"_{parent}_{field}": row[field] for field in fields}
+        return listing, own
 
-    client = {**config["client"], "session": session}
-    (built,) = rest_api_resources(
-        cast(RESTAPIConfig, {**config, "client": client, "resources": [resource]})
-    )
-    return Scan(name, identity, session, page_size, run_id).wrap(built)
+    def _endpoint(self, entry: Mapping[str, Any]) -> dict[str, Any]:
+        """The endpoint of a resource as a table, with what the defaults say of paging and rows."""
+        endpoint = entry.get("endpoint", entry["name"])
+        endpoint = {"path": endpoint} if isinstance(endpoint, str) else dict(endpoint)
+        shared = self.defaults.get("endpoint")
+        if isinstance(shared, Mapping):
+            for option in ("paginator", "data_selector"):
+                if option in shared:
+                    endpoint.setdefault(option, shared[option])
+        return endpoint
+
+    def _parent(self, entry: Mapping[str, Any]) -> str | None:
+        """The resource whose rows an entry depends on, by dlt's `resolve` or a placeholder."""
+        endpoint = entry.get("endpoint")
+        params = endpoint.get("params") if isinstance(endpoint, Mapping) else None
+        for value in (params or {}).values():
+            if isinstance(value, Mapping) and value.get("type") == "resolve":
+                return str(value["resource"])
+        placeholder = re.search(r"\{resources\.([^.}]+)\.", json.dumps(endpoint or ""))
+        return placeholder.group(1) if placeholder else None
+
+    def _ancestors(self, name: str) -> list[dict[str, Any]]:
+        """What dlt has to know to build a resource that depends on `name`."""
+        if name not in self.entries:
+            raise ConfigurationError(
+                f"a resource depends on '{name}', which [[{configuration.SECTION}.resources]] "
+                f"does not describe: {', '.join(self.entries)}"
+            )
+        parent = self._parent(self.entries[name])
+        return [*(self._ancestors(parent) if parent else []), self.entries[name]]
 
 
-def _endpoint(defaults: Mapping[str, Any], resource: Mapping[str, Any]) -> dict[str, Any]:
-    """The endpoint of a resource as a table, with what the defaults say of paging and rows."""
-    endpoint = resource.get("endpoint", resource["name"])
-    endpoint = {"path": endpoint} if isinstance(endpoint, str) else dict(endpoint)
-    shared = defaults.get("endpoint")
-    if isinstance(shared, Mapping):
-        for option in ("paginator", "data_selector"):
-            if option in shared:
-                endpoint.setdefault(option, shared[option])
-    return endpoint
+def _walk(paginator: Any, identity: Identity, settings: ScanSettings) -> Walk:
+    """The walk that a paginator in dlt's vocabulary stands for."""
+    config = {"type": paginator} if isinstance(paginator, str) else dict(paginator or {})
+    kind = config.pop("type", "auto")
+    total = Total(settings.total_path, settings.total_header)
+    told = bool(settings.total_path or settings.total_header)
+    if kind == "offset":
+        return OffsetScan(identity, total if told else None, settings.overlap, **config)
+    if kind == "page_number":
+        return PageNumberScan(identity, total, **config)
+    has_more_path = config.pop("has_more_path", None)
+    built = create_paginator(cast(Any, {"type": kind, **config}))
+    return ChainScan(identity, total, built, has_more_path)
+
+
+def _pages(resource: DltResource) -> Any:
+    """The pages of a resource, which is to be wrapped: its generator as it is now."""
+    pipe: Any = resource._pipe
+    return pipe.gen
+
+
+def _whole_window() -> Window | None:
+    settings = configuration.window_settings()
+    if not settings.max_rows:
+        return None
+    try:
+        return Window.whole(settings)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"initial_value and end_value in [{configuration.SECTION}.windows] are to be ISO 8601 "
+            f"times, the first before the second: {error}"
+        ) from error
 
 
 def redaction_of(config: RESTAPIConfig, api_key: str | None) -> Redaction:

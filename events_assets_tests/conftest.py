@@ -59,6 +59,18 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., SampleApi]]
 
 
 @pytest.fixture
+def configure(project: Path) -> Callable[[str], None]:
+    """Writes another `.dlt/config.toml`: the given `[sources.events]` tables, and no others."""
+
+    def configure(text: str) -> None:
+        runtime = '[runtime]\ndlthub_telemetry = false\nlog_level = "CRITICAL"\n'
+        (project / ".dlt" / "config.toml").write_text(f"{text}\n{runtime}", encoding="utf-8")
+        configuration.reload_providers()
+
+    return configure
+
+
+@pytest.fixture
 def instance() -> Iterator[dg.DagsterInstance]:
     with dg.DagsterInstance.ephemeral() as instance:
         yield instance

@@ -169,7 +169,7 @@ def test_a_repeated_link_or_cursor_ends_the_run(serve, run, monkeypatch, paginat
     assert len(api.paths) < 10
 
 
-def test_pages_along_a_cursor_are_loaded_and_unproven(serve, run, rows, monkeypatch):
+def test_pages_along_a_cursor_are_proven_by_its_end(serve, run, rows, monkeypatch):
     api = serve([])
     paginator = '{"type": "cursor", "cursor_path": "next", "cursor_param": "after"}'
     monkeypatch.setenv("SOURCES__EVENTS__RESOURCES__EVENTS__ENDPOINT__PAGINATOR", paginator)
@@ -178,4 +178,4 @@ def test_pages_along_a_cursor_are_loaded_and_unproven(serve, run, rows, monkeypa
     )
     assert run().success
     assert rows("SELECT id FROM events ORDER BY id") == [(1,), (2,), (3,), (4,)]
-    assert rows("SELECT verdict FROM scan_receipts") == [("unproven",)]
+    assert rows("SELECT verdict FROM scan_receipts") == [("complete",)]

@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from events_assets.sample_api import Answer, SampleApi
-from events_assets.transport.pages import rows_of
+from events_assets.transport.pages import Rows
 from events_assets.transport.redaction import Redaction
 from events_assets.transport.session import ApiError, ApiSession, HttpSettings
 from events_assets_tests.conftest import event, failure
@@ -56,7 +56,7 @@ def get():
     http = HttpSettings()
     http.backoff_factor, http.read_timeout = 0.001, 2.0
     with ApiSession("", http, Redaction(), logging.getLogger("test")) as session:
-        session.check = lambda response: rows_of(response, "data")
+        session.check = lambda response: Rows("data")(response)
 
         def get(api):
             session.base_url = api.base_url
@@ -83,7 +83,7 @@ def test_an_answer_that_is_a_page_the_next_time_is_one(serve, get, name):
     answer, _ = NO_PAGES[name]
     api = serve([event(1)])
     api.intercept = lambda number, path: answer if number < 3 else None
-    assert rows_of(get(api), "data") == [event(1)]
+    assert Rows("data")(get(api)) == [event(1)]
 
 
 def test_an_error_body_in_the_middle_of_a_scan_leaves_the_tables_alone(serve, run, rows):

@@ -7,8 +7,9 @@ import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from events_assets.transport.offsets import OffsetScan
 from events_assets.transport.pages import PromisedMore, document_of
-from events_assets.transport.paging import EndlessScan, OffsetScan
+from events_assets.transport.paging import EndlessScan
 from events_assets.transport.receipt import COMPLETE, TORN, UNPROVEN, judge
 
 
@@ -32,7 +33,7 @@ class Api:
 
 def scan(api, limit=10, overlap=1):
     """Walks the API as dlt's REST client does; returns the ids received and the verdict."""
-    walk = OffsetScan(lambda rows: rows, overlap, limit=limit)
+    walk = OffsetScan(list, overlap=overlap, limit=limit)
     request = requests.Request("GET", "http://127.0.0.1/v1/events", params={})
     walk.init_request(request)
     received = []
@@ -49,14 +50,9 @@ def scan(api, limit=10, overlap=1):
                 continue
         received += document["data"]
         walk.update_state(response, document["data"])
+        walk.seen.update(document["data"])
         walk.update_request(request)
-    verdict, _ = judge(
-        distinct=len(set(received)),
-        total_first=walk.total_first,
-        total_last=walk.total_last,
-        touching=bool(walk.overlap),
-        torn=walk.torn,
-    )
+    verdict, _ = judge(len(set(received)), walk.evidence)
     return received, verdict, walk
 
 
@@ -84,7 +80,7 @@ def test_rows_removed_during_the_scan_take_no_others_with_them(total):
     api.before = lambda number: number == 4 and api.rows.__delitem__(slice(0, 25))
     received, verdict, walk = scan(api)
     assert set(range(25, 105)) <= set(received)
-    assert walk.step_backs > 0
+    assert walk.evidence.step_backs > 0
     assert verdict == (COMPLETE if total else UNPROVEN)
 
 
@@ -140,12 +136,12 @@ def test_an_api_that_takes_only_multiples_of_the_limit_is_recognised(count, tota
     received, verdict, walk = scan(Api(range(count), grid=True, total=total))
     assert set(received) == set(range(count))
     assert verdict == (COMPLETE if total else UNPROVEN)
-    assert walk.paging == ("plain" if count > 10 else walk.paging)
+    assert walk.evidence.paging == ("plain" if count > 10 else walk.evidence.paging)
 
 
 def test_a_grid_of_offsets_wider_than_its_pages_is_torn():
     _, verdict, walk = scan(Api(range(95), grid=True, cap=5, total=False))
-    assert verdict == TORN and "set the paginator's limit to 5" in walk.torn
+    assert verdict == TORN and "set the paginator's limit to 5" in walk.evidence.torn
 
 
 def test_an_api_that_ignores_the_offset_ends_with_an_error():
@@ -202,7 +198,7 @@ def test_an_empty_page_that_lasts_is_torn():
         {"data": [], "total": 50} if offset >= 20 else whole(offset, limit)
     )
     _, verdict, walk = scan(api)
-    assert verdict == TORN and "gives none from offset" in walk.torn
+    assert verdict == TORN and "gives none from offset" in walk.evidence.torn
 
 
 @pytest.mark.parametrize("total", [None, "50", " 50 ", 50.0])

@@ -7,6 +7,10 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
+
+from events_assets.transport.paging import Evidence
+
 COMPLETE, TORN, UNPROVEN = "complete", "torn", "unproven"
 OFFENDERS_SHOWN = 5
 
@@ -24,6 +28,7 @@ class Receipt:
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     finished_at: datetime | None = None
     scans: int = 0
+    walks: int = 0
     requests: int = 0
     pages: int = 0
     rows_received: int = 0
@@ -52,7 +57,7 @@ class Receipt:
 
     def name_duplicates(self, identities: Iterable[Any]) -> None:
         """Notes the ids that the API answered more than once in one scan."""
-        ids = list(dict.fromkeys(str(identity[1]) for identity in identities))
+        ids = list(dict.fromkeys(map(str, identities)))
         self.duplicate_ids = len(ids)
         self.duplicate_ids_sample = ids[:OFFENDERS_SHOWN]
 
@@ -75,18 +80,18 @@ class Fingerprint:
         self._sum = 0
 
     def add(self, row: Any) -> None:
-        text = json.dumps(row, sort_keys=True, separators=(",", ":"))
-        digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-        self._sum = (self._sum + int.from_bytes(digest)) % (1 << 128)
+        try:
+            text = orjson.dumps(row, option=orjson.OPT_SORT_KEYS)
+        except TypeError:  # what only the standard module writes: surrogates, large integers
+            text = json.dumps(row, sort_keys=True).encode("utf-8", "surrogatepass")
+        self._sum += int.from_bytes(hashlib.blake2b(text, digest_size=16).digest())
 
     def __str__(self) -> str:
-        return f"{self._sum:032x}"
+        return f"{self._sum % (1 << 128):032x}"
 
 
-def judge(
-    *, distinct: int, total_first: int | None, total_last: int | None, touching: bool, torn: str
-) -> tuple[str, str]:
-    """The verdict on one scan, with its reason.
+def judge(distinct: int, evidence: Evidence) -> tuple[str, str]:
+    """The verdict on one walk that brought `distinct` rows, with its reason.
 
     torn
         Evidence of loss: the API promised rows that it did not give (`torn` says which), fewer
@@ -94,19 +99,25 @@ def judge(
         not be seen to touch, so that rows may have slipped through between two pages.
     complete
         Proof: at least as many distinct rows came as the API counts at the end, and either no
-        gap can have opened (each page touches the one before) or the count never moved.
+        gap can have opened (each page touches the one before) or the count never moved. Where
+        the API counts nothing: it named each next page, and said at the last that there is none.
     unproven
-        Neither: the API counts nothing to compare with, or its count is smaller than what came
-        although no row can have been removed.
+        Neither: the walk ends early, as configured, the API counts nothing to compare with, or
+        its count is smaller than what came although no row can have been removed.
     """
-    if torn:
-        return TORN, torn
+    if evidence.cut_short:
+        return UNPROVEN, evidence.cut_short
+    if evidence.torn:
+        return TORN, evidence.torn
+    total_first, total_last = evidence.total_first, evidence.total_last
     if total_last is None:
-        return UNPROVEN, "the API tells no total to compare with"
+        if evidence.chained:
+            return COMPLETE, "the API named each next page, and at the last that there is none"
+        return UNPROVEN, evidence.uncertain or "the API tells no total to compare with"
     if distinct < total_last:
         return TORN, f"the API counts {total_last} rows, but gave {distinct}"
     shrank = total_first is not None and total_last < total_first
-    if shrank and not touching:
+    if shrank and not evidence.touching:
         return TORN, f"the total shrank from {total_first} to {total_last} during the scan"
     if distinct > total_last and not shrank:
         return UNPROVEN, f"the API counts {total_last} rows, but gave {distinct}"

@@ -68,11 +68,11 @@ class Identity:
             try:
                 keyed = self.keyed(row)
                 values = [keyed[name] for name in self.primary_key]
-                return ("key", values[0] if len(values) == 1 else tuple(values))
+                return values[0] if len(values) == 1 else tuple(values)
             except Unloadable:
                 pass
         text = json.dumps(row, sort_keys=True).encode("utf-8", "surrogatepass")
-        return ("row", hashlib.blake2b(text, digest_size=16).digest())
+        return hashlib.blake2b(text, digest_size=16).digest()
 
     def _converted(self, name: str, value: Any) -> Hashable:
         if value is None or value == "":

@@ -1,17 +1,20 @@
-"""Turns the pages of a dlt REST API resource into rows to load, rows set aside, and a receipt."""
+"""Turns the pages of the API's lists into rows to load, rows set aside, and a receipt."""
 
 import json
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import dlt
 from dlt.common.data_types import TDataType
 from dlt.extract import DltResource
+from dlt.extract.items import DataItemWithMeta
 from dlt.sources.helpers.rest_client.client import PageData
 
-from events_assets.transport.paging import IDLE_PAGES, EndlessScan, OffsetScan
+from events_assets.transport.paging import Evidence, Walk
 from events_assets.transport.receipt import (
+    COMPLETE,
     RECEIPT_COLUMNS,
     TORN,
     UNPROVEN,
@@ -21,6 +24,7 @@ from events_assets.transport.receipt import (
 )
 from events_assets.transport.rows import Identity, Loadable, Unloadable
 from events_assets.transport.session import ApiSession
+from events_assets.transport.windows import Window
 
 Pages = Iterator[PageData[Any]]
 
@@ -33,55 +37,79 @@ QUARANTINE_COLUMNS: dict[str, Any] = {
 }
 
 
-class Progress:
-    """Sees to it that a walk along pages, cursors or links gets on."""
-
-    def __init__(self) -> None:
-        self._asked: set[str] = set()
-        self._seen: set[Hashable] = set()
-        self._idle_pages = 0
-
-    def require(self, page: PageData[Any], identities: list[Hashable]) -> None:
-        """Notes a page.
-
-        Raises:
-            EndlessScan: it leads to a request that was made before, or is one of too many pages
-                in a row without a new row.
-        """
-        # dlt has prepared the next request when it yields a page.
-        request = page.request
-        following = repr((request.url, request.params, request.json))
-        if page.paginator.has_next_page and following in self._asked:
-            raise EndlessScan(
-                "the API leads back to a page that was asked for before (it repeats its cursor "
-                "or link), instead of ending"
-            )
-        self._asked.add(following)
-        self._idle_pages = 0 if set(identities) - self._seen else self._idle_pages + 1
-        self._seen.update(identities)
-        if self._idle_pages > IDLE_PAGES:
-            raise EndlessScan(
-                f"{IDLE_PAGES} pages in a row brought no new row; the API repeats its pages "
-                f"instead of ending"
-            )
-
-
 class Aside(dict[str, Any]):
     """A row for another table than that of its resource; dependent resources skip it."""
 
 
+@dataclass
+class Listing:
+    """One list of the API: the pages of a dlt resource, and who walks them.
+
+    `parents` scans the resource whose rows this list depends on; there is one walk for each of
+    them, and `inherited` gives the fields of a parent that its rows get.
+    """
+
+    name: str
+    pages: Callable[..., Pages]
+    walk: Walk
+    session: ApiSession
+    page_size: int | None = None
+    window: Window | None = None
+    parents: "Scan | None" = None
+    inherited: Callable[[dict[str, Any]], dict[str, Any]] = lambda _: {}
+
+
+@dataclass
+class Leg:
+    """One walk over one list, or over one window of it."""
+
+    listing: Listing
+    window: Window | None
+    parent: dict[str, Any] | None
+    seen: set[Hashable] = field(default_factory=set)
+    distinct: int = 0
+    shared: int = 0
+    """Rows that another walk has counted already."""
+    twice: list[Hashable] = field(default_factory=list)
+    far_apart: list[Hashable] = field(default_factory=list)
+    evidence: Evidence = field(default_factory=Evidence)
+    too_deep: bool = False
+    verdict: str = UNPROVEN
+    reason: str = ""
+
+    def pages(self) -> Pages:
+        walk = self.listing.walk
+        walk.parameters = self.window.parameters() if self.window else {}
+        walk.inherited = self.listing.inherited(self.parent) if self.parent else {}
+        if self.parent is None:
+            return self.listing.pages()
+        return self.listing.pages([self.parent])
+
+    def duplicates(self) -> list[Hashable]:
+        """Ids that the API answered twice though nothing moved.
+
+        Where rows come and go during the scan, a row may well come again on a later page.
+        """
+        moved = self.evidence.total_first != self.evidence.total_last or self.evidence.step_backs
+        return self.twice if moved else self.twice + self.far_apart
+
+    def __str__(self) -> str:
+        return f"{self.listing.name} {self.window or ''}".strip()
+
+
 class Scan:
-    """Walks all pages of one resource, and follows its rows with rows set aside and a receipt.
+    """Walks all pages of the lists of one table, and follows its rows with rows set aside and a
+    receipt.
 
     Rows that came before are dropped, rows that cannot be loaded go to
     `quarantined_<resource>`, and the receipt goes to `scan_receipts`, all in the load package of
-    the rows. A torn scan is repeated once.
+    the rows. A torn walk is repeated once. A window with more rows than may be paged through is
+    halved.
 
     Args:
         resource: name of the resource and of its table.
         identity: what identifies its rows.
-        session: the session that the resource's REST client uses, and no other.
-        page_size: rows that a page is asked to hold.
+        listings: the lists to walk, each on a session that nothing else uses.
         run_id: identifies the run in the receipt.
     """
 
@@ -89,23 +117,25 @@ class Scan:
         self,
         resource: str,
         identity: Identity,
-        session: ApiSession,
-        page_size: int | None = None,
+        listings: list[Listing],
         run_id: str | None = None,
     ) -> None:
         self.identity = identity
-        self.session = session
+        self.listings = listings
         self.quarantine = f"quarantined_{resource}"
-        self.receipt = Receipt(resource, run_id, page_size_asked=page_size)
+        self.receipt = Receipt(resource, run_id, page_size_asked=listings[0].page_size)
         self._fingerprint = Fingerprint()
-        self._yielded: set[Hashable] = set()
+        self._legs: list[Leg] = []
+        self._loaded: set[Hashable] = set()
+        self._counted: set[Hashable] = set()
 
     def wrap(self, resource: DltResource) -> DltResource:
         """Lets the scan walk the pages that `resource` yields."""
         # A pipe step sees pages, but neither their end nor a way to ask for them again.
         pipe: Any = resource._pipe
-        pages = pipe.gen
-        pipe.replace_gen(lambda: self._rows(pages))
+        # The rows that it depends on are walked by the scan.
+        pipe.parent = resource._parent = None  # type: ignore[assignment]
+        pipe.replace_gen(self.rows)
         for table, columns in (
             (RECEIPTS, RECEIPT_COLUMNS),
             (self.quarantine, QUARANTINE_COLUMNS),
@@ -121,122 +151,156 @@ class Scan:
                 )
         return resource
 
-    def _rows(self, pages: Callable[[], Pages]) -> Iterator[Any]:
+    def rows(self) -> Iterator[Any]:
+        """Lists of rows, rows set aside for other tables, and at last the receipt."""
         receipt = self.receipt
         self.identity.types.update(self._key_types())
         self._loadable = Loadable(dlt.current.source_schema().naming.normalize_path)
-        with self.session:
-            for receipt.scans in (1, 2):
-                yield from self._scan(pages())
-                if receipt.verdict != TORN:
-                    break
-                if receipt.scans == 1:
-                    self.session.log.warning(
-                        f"{receipt.resource}: {receipt.reason}; scanning once more"
-                    )
+        for listing in self.listings:
+            with listing.session:
+                for parent in self._parents(listing):
+                    yield from self._walk(listing, listing.window, parent)
         if not receipt.rows_loaded:
             for key in self.identity.primary_key:
                 self.identity.types.setdefault(key, "text")
             yield self._with_key_types(dlt.mark.materialize_table_schema())
-        receipt.finished_at = datetime.now(UTC)
-        receipt.fingerprint = str(self._fingerprint)
-        traffic = self.session.traffic
-        receipt.requests, receipt.retries = traffic.requests, traffic.retries
-        receipt.seconds_waited, receipt.bytes = traffic.seconds_waited, traffic.bytes
+        self._conclude()
         yield dlt.mark.with_table_name(Aside(receipt.row()), RECEIPTS)
 
-    def _scan(self, pages: Pages) -> Iterator[Any]:
-        """One walk over all pages; yields what no walk before it has yielded."""
-        receipt = self.receipt
-        seen: set[Hashable] = set()
-        set_aside: set[Hashable] = set()
-        progress = Progress()
+    def _parents(self, listing: Listing) -> Iterator[dict[str, Any] | None]:
+        if listing.parents is None:
+            yield None
+            return
+        for item in listing.parents.rows():
+            rows = item.data if isinstance(item, DataItemWithMeta) else item
+            if isinstance(rows, list):
+                yield from rows
+        of_parents = listing.parents.receipt
+        if of_parents.verdict != COMPLETE:
+            reason = f"{of_parents.resource}: {of_parents.reason}"
+            self._legs.append(Leg(listing, None, None, verdict=of_parents.verdict, reason=reason))
+
+    def _walk(
+        self, listing: Listing, window: Window | None, parent: dict[str, Any] | None
+    ) -> Iterator[Any]:
+        """Walks a list or a window of it, once more if torn, in halves if it is too deep."""
+        for scans in (1, 2):
+            self.receipt.scans = max(self.receipt.scans, scans)
+            leg = Leg(listing, window, parent)
+            yield from self._pages(leg)
+            self._loaded = _union(self._loaded, leg.seen, listing.walk.set_aside)
+            if leg.too_deep and window and (halves := window.halves()):
+                for half in halves:
+                    yield from self._walk(listing, half, parent)
+                return
+            self._judge(leg)
+            if leg.verdict != TORN:
+                break
+            if scans == 1:
+                listing.session.log.warning(f"{leg}: {leg.reason}; scanning once more")
+        self._counted = _union(self._counted, leg.seen, listing.walk.set_aside)
+        leg.seen = set()
+        self._legs.append(leg)
+
+    def _pages(self, leg: Leg) -> Iterator[Any]:
+        """One walk over the pages; yields what no walk before it has yielded."""
+        receipt, walk = self.receipt, leg.listing.walk
         before: list[Hashable] = []
-        twice: list[Hashable] = []
-        far_apart: list[Hashable] = []
-        distinct = 0
-        paginator: Any = None
-        for page in pages:
-            paginator = page.paginator
-            redaction = self.session.redaction
-            if redaction.may_occur_in(page.response.content):
-                page[:] = redaction.value(list(page))
+        for _ in leg.pages():
+            leg.evidence, leg.seen = walk.evidence, walk.seen
+            rows, identities = walk.rows, walk.page
             receipt.pages += 1
-            receipt.rows_received += len(page)
-            receipt.page_size_granted = max(receipt.page_size_granted, len(page))
-            identities = self.identity(page)
-            if not isinstance(paginator, OffsetScan):
-                progress.require(page, identities)
-            counted = getattr(paginator, "total_last", None) is not None
+            receipt.rows_received += len(rows)
+            counted = leg.evidence.total_last is not None
             overlap = _overlap(before, identities)
             on_page: set[Hashable] = set()
-            rows: list[Any] = []
-            for position, (row, identity) in enumerate(zip(page, identities, strict=True)):
+            loadables: list[Any] = []
+            for position, (row, identity) in enumerate(zip(rows, identities, strict=True)):
                 try:
                     loadable = self._loadable(self.identity.keyed(row))
                 except Unloadable as unloadable:
                     reason = str(unloadable)
                 else:
                     reason = ""
-                repeated = position < overlap or (not reason and identity in seen)
+                repeated = position < overlap or (not reason and identity in leg.seen)
                 if repeated:
                     if identity in on_page:
-                        twice.append(identity)
+                        leg.twice.append(identity)
                     elif position >= overlap and (counted or identity not in before):
-                        far_apart.append(identity)
+                        leg.far_apart.append(identity)
                 else:
-                    distinct += 1
+                    leg.distinct += 1
+                    leg.shared += identity in self._counted
                 on_page.add(identity)
-                (set_aside if reason else seen).add(identity)
-                if repeated or (receipt.scans > 1 and identity in self._yielded):
+                (walk.set_aside if reason else walk.seen).add(identity)
+                if repeated or identity in self._loaded:
                     receipt.repeats += 1
                     continue
                 self._fingerprint.add(row)
                 if reason:
                     receipt.rows_quarantined += 1
-                    yield self._quarantined(row, reason, distinct - 1)
+                    yield self._quarantined(row, reason, leg.distinct - 1)
                 else:
-                    rows.append(loadable)
+                    loadables.append(loadable)
             before = identities
-            if rows and not receipt.rows_loaded:
-                yield self._with_key_types(rows)
+            if loadables and not receipt.rows_loaded:
+                yield self._with_key_types(loadables)
             else:
-                yield rows
-            receipt.rows_loaded += len(rows)
-        self._yielded |= seen | set_aside
-        self._judge(paginator, distinct, twice, far_apart)
+                yield loadables
+            receipt.rows_loaded += len(loadables)
+            if self._is_too_deep(leg):
+                leg.too_deep = True
+                break
 
-    def _judge(
-        self, paginator: Any, distinct: int, twice: list[Hashable], far_apart: list[Hashable]
-    ) -> None:
-        receipt = self.receipt
-        receipt.distinct_ids = distinct
-        total_first = total_last = None
-        touching, torn, cut_short = False, "", ""
-        if isinstance(paginator, OffsetScan):
-            # From offset 1 on may be all rows of an API that counts from 1.
-            skipped = paginator.initial_value if paginator.initial_value > 1 else 0
-            total_first, total_last = (
-                None if total is None else max(0, total - skipped)
-                for total in (paginator.total_first, paginator.total_last)
+    def _is_too_deep(self, leg: Leg) -> bool:
+        if leg.window is None:
+            return False
+        most, total = leg.window.settings.max_rows, leg.evidence.total_last
+        walk = leg.listing.walk
+        return walk.has_next_page and (walk.depth > most or (total is not None and total >= most))
+
+    def _judge(self, leg: Leg) -> None:
+        evidence = leg.evidence
+        if leg.too_deep and leg.window:
+            evidence.torn = (
+                f"there are more than {leg.window.settings.max_rows} rows (windows.max_rows) "
+                f"{leg.window}, which cannot be split any further"
             )
-            receipt.step_backs += paginator.step_backs
-            receipt.paging = paginator.paging
-            touching, torn = bool(paginator.overlap), paginator.torn
-            cut_short = paginator.cut_short
-        receipt.total_first, receipt.total_last = total_first, total_last
-        receipt.verdict, receipt.reason = judge(
-            distinct=distinct,
-            total_first=total_first,
-            total_last=total_last,
-            touching=touching,
-            torn=torn,
-        )
-        if cut_short:
-            receipt.verdict, receipt.reason = UNPROVEN, cut_short
-        # Where rows come and go during the scan, a row may well come again on a later page.
-        moved = total_first != total_last or receipt.step_backs
-        receipt.name_duplicates(twice if moved else twice + far_apart)
+        leg.verdict, leg.reason = judge(leg.distinct, evidence)
+        self.receipt.step_backs += evidence.step_backs
+        self.receipt.page_size_granted = max(self.receipt.page_size_granted, evidence.granted)
+
+    def _conclude(self) -> None:
+        """Adds up the walks: the worst verdict holds for all of them."""
+        receipt, legs = self.receipt, self._legs
+        receipt.finished_at = datetime.now(UTC)
+        receipt.fingerprint = str(self._fingerprint)
+        for traffic in (listing.session.traffic for listing in self.listings):
+            receipt.requests += traffic.requests
+            receipt.retries += traffic.retries
+            receipt.seconds_waited += traffic.seconds_waited
+            receipt.bytes += traffic.bytes
+        shared = sum(leg.shared for leg in legs)
+        walks = [leg for leg in legs if leg.evidence.paging]
+        receipt.walks = len(walks)
+        receipt.distinct_ids = sum(leg.distinct for leg in legs) - shared
+        receipt.paging = ", ".join(dict.fromkeys(leg.evidence.paging for leg in walks))
+        receipt.total_first = _sum((leg.evidence.total_first for leg in walks), -shared)
+        receipt.total_last = _sum((leg.evidence.total_last for leg in walks), -shared)
+        receipt.name_duplicates(one for leg in legs for one in leg.duplicates())
+        for verdict in (TORN, UNPROVEN, COMPLETE):
+            found = [leg for leg in legs if leg.verdict == verdict]
+            if found:
+                receipt.verdict = verdict
+                receipt.reason = found[0].reason
+                if len(legs) > 1:
+                    receipt.reason = f"{len(found)} of {len(legs)} walks, {found[0]}: " + (
+                        found[0].reason
+                    )
+                break
+        if receipt.verdict == COMPLETE and len(legs) > 1:
+            told = "" if receipt.total_last is None else f", {receipt.total_last} rows"
+            receipt.reason = f"all of {len(legs)} walks{told}"
 
     def _key_types(self) -> dict[str, TDataType]:
         schema = dlt.current.source_schema()
@@ -266,14 +330,17 @@ class Scan:
         return dlt.mark.with_table_name(aside, self.quarantine)
 
 
-def only_rows(resource: DltResource) -> DltResource:
-    """Keeps what a scan sets aside from a resource that depends on the scanned one."""
-    pipe: Any = resource._pipe
-    transform = pipe.gen
-    pipe.replace_gen(
-        lambda item, meta=None: None if isinstance(item, Aside) else transform(item, meta=meta)
-    )
-    return resource
+def _union(known: set[Hashable], *more: set[Hashable]) -> set[Hashable]:
+    """All members; a set of millions is not copied for the sake of an empty one."""
+    for members in more:
+        known = known | members if known and members else known or members
+    return known
+
+
+def _sum(numbers: Iterable[int | None], start: int) -> int | None:
+    """The sum, None if one of the numbers is not known or there are none."""
+    known = list(numbers)
+    return start + sum(known) if known and None not in known else None  # type: ignore[arg-type]
 
 
 def _overlap(before: list[Hashable], page: list[Hashable]) -> int:

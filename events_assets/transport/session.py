@@ -82,6 +82,8 @@ class ApiSession(requests.Session):
         self.traffic = Traffic()
         self.check: Callable[[requests.Response], object] = lambda _: None
         """Raises `NotAPage` for an answer that is no page of what this session is used for."""
+        self.is_past_the_end: Callable[[requests.Response], bool] = lambda _: False
+        """Whether an error status means that there are no further pages."""
         self._started = time.monotonic()
         self._retrying = Retrying(
             retry=retry_if_exception(self._is_transient),
@@ -90,6 +92,9 @@ class ApiSession(requests.Session):
             before_sleep=self._before_sleep,
             reraise=True,
         )
+
+    def __deepcopy__(self, memo: Any) -> "ApiSession":
+        return self  # dlt copies configurations, also what they hold of connections
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         self._require_same_origin(request)
@@ -100,8 +105,10 @@ class ApiSession(requests.Session):
         except IgnoreResponseException:
             raise
         except PromisedMore as error:
-            return error.response
+            return error.page
         except (requests.RequestException, NotAPage) as error:
+            if error.response is not None and self.is_past_the_end(error.response):
+                raise IgnoreResponseException from None
             failure = ApiError(self.redaction.text(self._explain(request, error)))
         # Raised here and not in the handler, so that nothing refers to the request and its key.
         raise failure

@@ -1,0 +1,255 @@
+"""Several lists make one table of events: by kind, by parent, by window of time."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from events_assets.sample_api import Answer
+from events_assets.transport.windows import Window, WindowSettings
+from events_assets_tests.conftest import event, failure
+
+CLIENT = """
+[sources.events.client.auth]
+type = "api_key"
+name = "api_key"
+location = "query"
+
+[sources.events.resource_defaults]
+primary_key = "id"
+write_disposition = "merge"
+endpoint = { data_selector = "data", paginator = { type = "offset", limit = 10 } }
+"""
+
+
+def query(path):
+    return {name: values[0] for name, values in parse_qs(urlsplit(path).query).items()}
+
+
+def paged(path, found, limit=10):
+    """A page of `found` as the offset in `path` asks for it."""
+    offset = int(query(path)["offset"])
+    return Answer(200, {"data": found[offset : offset + limit], "total": len(found)})
+
+
+def receipt(rows, *fields):
+    return rows(f"SELECT {', '.join(fields)} FROM scan_receipts WHERE resource = 'events'")[-1]
+
+
+LISTS = (
+    CLIENT
+    + """
+[[sources.events.resources]]
+name = "live"
+table_name = "events"
+endpoint = { path = "/live" }
+
+[[sources.events.resources]]
+name = "archived"
+table_name = "events"
+endpoint = { path = "/archived" }
+"""
+)
+
+
+def test_several_lists_become_one_table(serve, run, rows, configure):
+    configure(LISTS)
+    lists = {"/live": [event(n) for n in range(25)], "/archived": [event(n) for n in range(20, 55)]}
+    serve().intercept = lambda number, path: paged(path, lists[urlsplit(path).path])
+    for _ in range(2):
+        assert run().success
+        assert rows("SELECT count(*), count(DISTINCT id) FROM events") == [(55, 55)]
+    assert receipt(rows, "verdict", "walks", "distinct_ids", "total_last", "rows_loaded") == (
+        ("complete", 2, 55, 55, 55)
+    )
+
+
+def test_one_torn_list_makes_the_scan_torn_and_is_named(serve, run, rows, configure):
+    configure(LISTS)
+    lists = {"/live": [event(n) for n in range(25)], "/archived": [event(n) for n in range(50, 60)]}
+
+    def answer(number, path):
+        answer = paged(path, lists[urlsplit(path).path])
+        if "/archived" in path:
+            answer.document["total"] = 12
+        return answer
+
+    serve().intercept = answer
+    assert not run().success
+    verdict, reason = receipt(rows, "verdict", "reason")
+    assert verdict == "torn" and "archived" in reason and "counts 12 rows, but g" in reason
+    assert rows("SELECT count(*) FROM events") == [(35,)]
+
+
+PARENTS = (
+    CLIENT
+    + """
+[[sources.events.resources]]
+name = "organizers"
+endpoint = { path = "/organizers" }
+selected = false
+
+[[sources.events.resources]]
+name = "events"
+include_from_parent = ["slug"]
+
+[sources.events.resources.endpoint]
+path = "/organizers/{slug}/events"
+params = { slug = { type = "resolve", resource = "organizers", field = "slug" } }
+"""
+)
+
+
+def organizers(path):
+    """Three organizers with 0, 12 and 24 events."""
+    if urlsplit(path).path == "/organizers":
+        return paged(path, [{"id": n, "slug": f"org-{n}"} for n in range(3)])
+    number = int(urlsplit(path).path.split("/")[2].removeprefix("org-"))
+    return paged(path, [event(100 * number + n) for n in range(12 * number)])
+
+
+def test_events_of_each_parent_are_loaded_with_a_receipt(serve, run, rows, configure):
+    configure(PARENTS)
+    serve().intercept = lambda number, path: organizers(path)
+    for _ in range(2):
+        assert run().success
+        assert rows("SELECT _organizers_slug, count(*) FROM events GROUP BY 1 ORDER BY 1") == [
+            ("org-1", 12),
+            ("org-2", 24),
+        ]
+    assert receipt(rows, "verdict", "walks", "total_last") == ("complete", 3, 36)
+
+
+def test_a_parent_that_is_missing_makes_the_scan_torn(serve, run, rows, configure):
+    configure(PARENTS)
+
+    def answer(number, path):
+        answer = organizers(path)
+        if urlsplit(path).path == "/organizers":
+            answer.document["total"] = 4
+        return answer
+
+    serve().intercept = answer
+    run()
+    verdict, reason = receipt(rows, "verdict", "reason")
+    assert verdict == "torn" and "organizers: the API counts 4 rows, but gave 3" in reason
+
+
+def test_rows_of_two_parents_with_one_id_are_both_kept(serve, run, rows, configure):
+    configure(
+        PARENTS.replace(
+            'name = "events"', 'name = "events"\nprimary_key = ["_organizers_slug", "id"]'
+        )
+    )
+
+    def answer(number, path):
+        if urlsplit(path).path == "/organizers":
+            return organizers(path)
+        return paged(path, [event(1), event(2)])
+
+    serve().intercept = answer
+    run()
+    assert rows("SELECT count(*) FROM events") == [(6,)]
+
+
+WINDOWS = (
+    CLIENT
+    + """
+[[sources.events.resources]]
+name = "events"
+endpoint = { path = "/events" }
+
+[sources.events.windows]
+max_rows = 50
+start_param = "from"
+end_param = "until"
+initial_value = "2026-01-01"
+end_value = "2027-01-01"
+"""
+)
+
+
+class Shallow:
+    """Gives no more than 50 rows of what is asked for; the total may be cut off as well."""
+
+    def __init__(self, events, total=True, capped=False, inclusive=(True, False)):
+        self.events, self.total, self.capped, self.inclusive = events, total, capped, inclusive
+
+    def __call__(self, _number, path):
+        asked = query(path)
+        first, last = (datetime.fromisoformat(asked[name]) for name in ("from", "until"))
+        found = [
+            one
+            for one in self.events
+            if ((start := datetime.fromisoformat(one["start_time"])) > first and start < last)
+            or (start == first and self.inclusive[0])
+            or (start == last and self.inclusive[1])
+        ]
+        if int(asked["offset"]) + int(asked["limit"]) > 50:
+            return Answer(400, {"error": "too deep"})
+        answer = paged(path, found)
+        if not self.total:
+            del answer.document["total"]
+        elif self.capped:
+            answer.document["total"] = min(len(found), 50)
+        return answer
+
+
+def year(count):
+    """Events spread over 2026, three of them at any one time."""
+    day = datetime(2026, 1, 2, tzinfo=UTC)
+    return [
+        event(n, start_time=(day + timedelta(hours=n // 3 * 20)).isoformat()) for n in range(count)
+    ]
+
+
+@pytest.mark.parametrize("inclusive", [(True, True), (True, False), (False, True), (False, False)])
+@pytest.mark.parametrize(("total", "capped"), [(True, False), (True, True), (False, False)])
+def test_an_api_that_ends_its_pages_early_is_walked_in_windows(
+    serve, run, rows, configure, monkeypatch, total, capped, inclusive
+):
+    configure(WINDOWS)
+    monkeypatch.setenv("SOURCES__EVENTS__HTTP__MAX_RETRIES", "0")
+    serve().intercept = Shallow(year(400), total, capped, inclusive)
+    assert run().success
+    assert rows("SELECT count(*), count(DISTINCT id) FROM events") == [(400, 400)]
+    verdict, distinct, total_last = receipt(rows, "verdict", "distinct_ids", "total_last")
+    assert distinct == 400
+    assert (verdict, total_last) == (("complete", 400) if total else ("unproven", None))
+
+
+def test_more_events_at_one_moment_than_may_be_paged_through_is_torn(serve, run, rows, configure):
+    configure(WINDOWS)
+    serve().intercept = Shallow([event(n, start_time="2026-05-01T00:00:00Z") for n in range(60)])
+    assert not run().success
+    verdict, reason = receipt(rows, "verdict", "reason")
+    assert verdict == "torn" and "more than 50 rows" in reason and "2026-05-01" in reason
+
+
+def test_windows_without_their_parameters_are_refused(serve, run, configure):
+    configure(WINDOWS.replace('start_param = "from"', ""))
+    serve()
+    assert "needs start_param and end_param" in failure(run())
+
+
+@pytest.mark.parametrize(
+    ("form", "written"),
+    [
+        ("%Y-%m-%d", {"a": "2026-01-01", "b": "2026-07-02"}),
+        ("seconds", {"a": "1767225600", "b": "1782993600"}),
+        ("milliseconds", {"a": "1767225600000", "b": "1782993600000"}),
+    ],
+)
+def test_windows_are_written_as_the_api_wants_them(form, written):
+    settings = WindowSettings(
+        max_rows=10,
+        start_param="a",
+        end_param="b",
+        initial_value="2026-01-01",
+        end_value="2027-01-01",
+        format=form,
+    )
+    first, second = Window.whole(settings).halves()
+    assert json.dumps(first.parameters()) == json.dumps(written)
+    assert second.end == datetime(2027, 1, 1, tzinfo=UTC) and second.start < first.end
