@@ -1,5 +1,6 @@
 """Paging by cursor or link: the API names the next page, and says when there is none."""
 
+import re
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -21,6 +22,8 @@ from events_assets.transport.pages import Total, says_no, says_yes, value_at
 from events_assets.transport.paging import EndlessScan, Walk
 
 NO_TOTAL = "the API tells no total to compare with (scan.total_path, scan.total_header)"
+POSITION = re.compile(r"page|offset|skip|^_?(start|from|p)$", re.IGNORECASE)
+"""Names of parameters that count rows or pages."""
 
 
 class ChainScan(Walk):
@@ -92,14 +95,24 @@ class ChainScan(Walk):
                 "or link), instead of ending"
             )
         self._asked.add(asked)
-        positions = {self._rows_given, self._rows_given + 1, self._pages, self._pages + 1}
-        changed = _numbers(request) - before
-        self._positional |= any(int(number) in positions for _, number in changed)
+        for name, number in _numbers(request) - before:
+            self._positional |= self._is_position(name, int(number))
 
     def is_past_the_end(self, response: requests.Response) -> bool:
         if isinstance(self._following, PageNumberScan):
             return self._following.is_past_the_end(response)
         return False
+
+    def _is_position(self, name: str, number: int) -> bool:
+        """Whether a parameter that leads to the next page counts rows or pages.
+
+        A number that is an id on this page as well is taken for that id, unless the name of the
+        parameter says that it is a position.
+        """
+        positions = {self._rows_given, self._rows_given + 1, self._pages, self._pages + 1}
+        if number not in positions:
+            return False
+        return bool(POSITION.search(name)) or number not in self.page
 
     def _weigh(self, response: requests.Response, more: Any) -> None:
         """Tells an end that the API names from one that merely happens."""
