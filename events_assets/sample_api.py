@@ -65,6 +65,8 @@ class SampleApi:
     events: list[Event]
     paths: list[str] = field(default_factory=list)
     """Path and query of each request, in order."""
+    bodies: list[bytes] = field(default_factory=list)
+    """The body of each request."""
     intercept: Callable[[int, str], Answer | None] = lambda _number, _path: None
     """May answer in place of the API; it gets the number of the request, from 1, and its path."""
 
@@ -143,6 +145,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         api: SampleApi = self.server.api  # type: ignore[attr-defined]
+        api.bodies.append(self.rfile.read(int(self.headers.get("Content-Length", 0))))
         api.paths.append(self.path)
         answer = api.intercept(len(api.paths), self.path) or _answer(api, self.path)
         body = answer.document
@@ -154,6 +157,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
+
+    do_POST = do_GET  # noqa: N815
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         """Says nothing: a request line holds the key."""
