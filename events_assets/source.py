@@ -142,7 +142,7 @@ class _Api:
 
         def read(response: requests.Response) -> None:
             rows = rows_of(response)
-            if self.redaction.may_occur_in(response.content):
+            if self.redaction.may_occur_in(response.content, response.json()):
                 rows = self.redaction.value(rows)
             walk.require_promised(response, rows)
             response.rows = rows  # type: ignore[attr-defined]

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote, quote_plus
 
+import orjson
+
 MASK = "[masked]"
 MIN_SECRET_LENGTH = 6
 """Shorter values occur in ordinary text; masking them would garble it."""
@@ -42,11 +44,19 @@ class Redaction:
             return {self.value(key): self.value(item) for key, item in value.items()}
         return value
 
-    def may_occur_in(self, body: bytes) -> bool:
-        """Whether a JSON text may contain a secret, also with characters written as escapes."""
-        return bool(self.forms) and (
-            b"\\" in body or any(form.encode() in body for form in self.forms)
-        )
+    def may_occur_in(self, body: bytes, document: Any) -> bool:
+        """Whether a JSON document may contain a secret, also with characters written as escapes.
+
+        Args:
+            body: the JSON text.
+            document: the same, parsed.
+        """
+        if b"\\" in body:
+            try:
+                body = orjson.dumps(document)  # writes each character in one way only
+            except TypeError:
+                return bool(self.forms)
+        return any(orjson.dumps(form)[1:-1] in body for form in self.forms)
 
     def exception(self, error: BaseException) -> None:
         """Masks `error` in place, with all it was caused by and what those refer to."""

@@ -46,6 +46,20 @@ class Identity:
         self.primary_key = primary_key
         self.types: dict[str, TDataType] = {}
 
+    def with_key(self, row: Any, identity: Hashable) -> dict[str, Any]:
+        """`keyed` for a row whose identity is known already.
+
+        Raises:
+            Unloadable: as `keyed`.
+        """
+        if len(self.primary_key) == 1 and not isinstance(identity, bytes):
+            (name,) = self.primary_key
+            return cast(
+                dict[str, Any],
+                row if type(row[name]) is type(identity) else {**row, name: identity},
+            )
+        return self.keyed(row)
+
     def keyed(self, row: Any) -> dict[str, Any]:
         """The row with its primary key as the warehouse will hold it.
 
@@ -64,10 +78,9 @@ class Identity:
         return [self._of(row) for row in rows]
 
     def _of(self, row: Any) -> Hashable:
-        if self.primary_key:
+        if self.primary_key and isinstance(row, dict):
             try:
-                keyed = self.keyed(row)
-                values = [keyed[name] for name in self.primary_key]
+                values = [self._converted(name, row.get(name)) for name in self.primary_key]
                 return values[0] if len(values) == 1 else tuple(values)
             except Unloadable:
                 pass

@@ -217,7 +217,7 @@ class Scan:
             loadables: list[Any] = []
             for position, (row, identity) in enumerate(zip(rows, identities, strict=True)):
                 try:
-                    loadable = self._loadable(self.identity.keyed(row))
+                    loadable = self._loadable(self.identity.with_key(row, identity))
                 except Unloadable as unloadable:
                     reason = str(unloadable)
                 else:
