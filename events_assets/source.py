@@ -115,6 +115,8 @@ def _scanned(
     key = resource.get("primary_key", defaults.get("primary_key"))
     identity = Identity([key] if isinstance(key, str) else list(key or []))
 
+    fields = configuration.fields() if name == "events" else None
+
     endpoint = _endpoint(defaults, resource)
     resource["endpoint"] = endpoint
     paginator = endpoint.get("paginator", config["client"].get("paginator"))
@@ -123,7 +125,8 @@ def _scanned(
     if isinstance(paginator, dict) and paginator.get("type") == "offset":
         options = {option: value for option, value in paginator.items() if option != "type"}
         overlap = configuration.scan_settings().overlap
-        walk = OffsetScan(identity, overlap, **options)
+        identities = (lambda rows: identity(fields.map(rows, name))) if fields else identity
+        walk = OffsetScan(identities, overlap, **options)
         endpoint["paginator"] = walk
         page_size = walk.limit
         if selector:
@@ -137,7 +140,7 @@ def _scanned(
     (built,) = rest_api_resources(
         cast(RESTAPIConfig, {**config, "client": client, "resources": [resource]})
     )
-    return Scan(name, identity, session, page_size, run_id).wrap(built)
+    return Scan(name, identity, session, page_size, run_id, fields).wrap(built)
 
 
 def _endpoint(defaults: Mapping[str, Any], resource: Mapping[str, Any]) -> dict[str, Any]:

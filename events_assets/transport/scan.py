@@ -10,6 +10,7 @@ from dlt.common.data_types import TDataType
 from dlt.extract import DltResource
 from dlt.sources.helpers.rest_client.client import PageData
 
+from events_assets.transport.fields import Fields
 from events_assets.transport.paging import IDLE_PAGES, EndlessScan, OffsetScan
 from events_assets.transport.receipt import (
     RECEIPT_COLUMNS,
@@ -83,6 +84,7 @@ class Scan:
         session: the session that the resource's REST client uses, and no other.
         page_size: rows that a page is asked to hold.
         run_id: identifies the run in the receipt.
+        fields: maps its rows onto the canonical columns; none: they stay as they are.
     """
 
     def __init__(
@@ -92,8 +94,10 @@ class Scan:
         session: ApiSession,
         page_size: int | None = None,
         run_id: str | None = None,
+        fields: Fields | None = None,
     ) -> None:
         self.identity = identity
+        self.fields = fields
         self.session = session
         self.quarantine = f"quarantined_{resource}"
         self.receipt = Receipt(resource, run_id, page_size_asked=page_size)
@@ -161,6 +165,8 @@ class Scan:
             redaction = self.session.redaction
             if redaction.may_occur_in(page.response.content):
                 page[:] = redaction.value(list(page))
+            if self.fields:
+                page[:] = self.fields.map(page, receipt.resource)
             receipt.pages += 1
             receipt.rows_received += len(page)
             receipt.page_size_granted = max(receipt.page_size_granted, len(page))
