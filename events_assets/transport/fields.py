@@ -28,6 +28,8 @@ from events_assets.transport.times import Unreadable
 
 Row = dict[str, Any]
 Find = Callable[[Row], Any]
+Read = tuple[str | None, datetime | None]
+"""What goes into the field of a time, and the instant if it can be read."""
 
 KEYS = ("id", "event_name", "language", "timezone", "start_time", "end_time", "status")
 START_KEYS = ("path", "unit", "format", "time_path", "timezone_path")
@@ -129,9 +131,10 @@ class Fields:
                     new[_free("event_name", new)] = name
                 name = _translation(name, self._language)
             new["event_name"] = name
-        start = None
+        start: Read = (None, None)
         if self._start:
-            new["start_time"], start = self._start(row)
+            start = self._start(row)
+            new["start_time"] = start[0]
         if self._end:
             new["end_time"], _ = self._end(row, start)
         if self._status:
@@ -195,12 +198,12 @@ class Time:
             for key in ("time_path", "timezone_path")
         )
 
-    def __call__(self, row: Row, start: datetime | None = None) -> tuple[Any, datetime | None]:
+    def __call__(self, row: Row, start: Read = (None, None)) -> Read:
         """What goes into the canonical field, and the instant if there is one.
 
         Args:
             row: a row of the API.
-            start: where a duration begins.
+            start: what the start was read as, for an end given as a duration.
         """
         value = self._find(row)
         if value is None or value == "":
@@ -208,9 +211,12 @@ class Time:
         parts = [value]
         try:
             if self.is_duration:
-                if start is None:
+                text, begin = start
+                if text is None:
                     return None, None
-                instant = times.later(start, times.duration(value, self._unit or None))
+                if begin is None:
+                    raise Unreadable(text)
+                instant = times.later(begin, times.duration(value, self._unit or None))
             elif self._unit:
                 instant = times.from_number(value, self._unit)
             else:
@@ -271,6 +277,7 @@ def _rule(setting: Any, rule: str) -> Callable[[Row, str], bool]:
     if values is not None and (not isinstance(values, list) or not values):
         raise WrongFields(f'{place}.values must be a list, like ["cancelled"]')
     find = finder(path, f"{place}.path", every=True) if path else None
+    texts = {value for value in values or () if isinstance(value, str)}
     wanted = {json.dumps(value) for value in values or ()}
 
     def told(row: Row, resource: str) -> bool:
@@ -280,7 +287,9 @@ def _rule(setting: Any, rule: str) -> Callable[[Row, str], bool]:
         if not wanted:
             return any(_is_set(value) for value in found)
         items = (item for value in found for item in (value if type(value) is list else [value]))
-        return any(json.dumps(item) in wanted for item in items)
+        return any(
+            item in texts if type(item) is str else json.dumps(item) in wanted for item in items
+        )
 
     return told
 
