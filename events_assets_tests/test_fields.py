@@ -4,6 +4,8 @@ import json
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from events_assets import configuration
 from events_assets.configuration import ConfigurationError
@@ -267,6 +269,40 @@ def test_without_settings_rows_are_given_on_untouched():
     assert Fields({}).map(rows) is rows
 
 
+KEYS = st.sampled_from(
+    "id,ID,slug,event_name,eventName,name,start_time,startTime,end_time,day,time,tz,status,gone,"
+    "id_original,start_time_original,, ,a b".split(",")
+)
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=5)
+    | st.sampled_from(["2026-05-01", "10:00", "Europe/Vienna", str(SECONDS)])
+)
+VALUES = SCALARS | st.lists(SCALARS, max_size=2) | st.dictionaries(KEYS, SCALARS, max_size=2)
+
+
+@given(st.dictionaries(KEYS, VALUES))
+def test_whatever_a_row_holds_is_still_there_when_it_is_mapped(row):
+    fields = Fields(
+        {
+            "id": ["slug", "id"],
+            "event_name": "name",
+            "start_time": {"path": "start_time", "unit": "seconds"},
+            "end_time": {"path": "day", "time_path": "time", "timezone_path": "tz"},
+            "status": {"path": "status", "deleted": "gone", "cancelled": {"path": "$..status"}},
+        }
+    )
+    (mapped,) = fields.map([row])
+    canonical = {"id", "event_name", "start_time", "end_time", "status"}
+    kept = [json.dumps(value) for key, value in mapped.items() if key not in canonical]
+    assert sorted(kept) == sorted(map(json.dumps, row.values()))
+    assert canonical <= mapped.keys()
+    assert fields.map([json.loads(json.dumps(row))])[0].keys() == mapped.keys()
+
+
 def test_rows_are_not_changed_in_place():
     rows = [{"id": 1, "slug": "a"}, None]
     fields = Fields({"id": "slug"})
@@ -308,6 +344,8 @@ WRONG = {
     "start_time = 'a[?'": "start_time is 'a[?', which is no JSON path",
     "timezone = 'Europe/Lisboa'": "timezone is 'Europe/Lisboa', which is no time zone",
     "timezone = 1": "timezone must be a text",
+    "timezone = 'Europe/Lisbon'": "timezone is set, but neither start_time nor end_time",
+    "language = 'en'": "language is set, but event_name is not",
     "id = []": "id must be a path, or a list of paths",
     "id = 7": "id must be a path, or a list of paths",
     "event_name = ['a']": "event_name must be a text",

@@ -14,7 +14,7 @@ import difflib
 import json
 import operator
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from datetime import datetime, tzinfo
 from functools import lru_cache
 from typing import Any
@@ -84,6 +84,12 @@ class Fields:
         self._status = Status(settings["status"]) if "status" in settings else None
 
         local_times = "timezone" in settings
+        if self._language and not name:
+            raise WrongFields("language is set, but event_name is not: say where the name is")
+        if local_times and not self._start and not self._end:
+            raise WrongFields(
+                "timezone is set, but neither start_time nor end_time: say where they are"
+            )
         as_it_is = {
             "id": settings.get("id"),
             "event_name": None if self._language else name,
@@ -119,7 +125,8 @@ class Fields:
     def _row(self, row: Row, resource: str) -> Row:
         moves = self._moves(tuple(row))
         if moves:
-            new = {moves.get(key, key): item for key, item in row.items() if moves.get(key, key)}
+            names = ((moves.get(key, key), item) for key, item in row.items())
+            new = {name: item for name, item in names if name is not None}
         else:
             new = row.copy()
         if self._id:
@@ -127,7 +134,7 @@ class Fields:
         if self._name:
             name = self._name(row)
             if isinstance(name, dict):
-                if moves.get(str(self._as_it_is["event_name"])) == "":
+                if moves.get(str(self._as_it_is["event_name"]), "") is None:
                     new[_free("event_name", new)] = name
                 name = _translation(name, self._language)
             new["event_name"] = name
@@ -141,14 +148,14 @@ class Fields:
             new["status"] = self._status(row, resource)
         return new
 
-    def _moves_of(self, keys: tuple[str, ...]) -> dict[str, str]:
-        """New names for keys that share a canonical column, "" for one that becomes it."""
-        moves: dict[str, str] = {}
+    def _moves_of(self, keys: tuple[str, ...]) -> dict[str, str | None]:
+        """New names for keys that share a canonical column, None for one that becomes it."""
+        moves: dict[str, str | None] = {}
         for key in keys:
             name = _column(key)
             if name in self._as_it_is:
                 taken = {*keys, *moves.values()}
-                moves[key] = "" if self._as_it_is[name] == key else _free(name, taken)
+                moves[key] = None if self._as_it_is[name] == key else _free(name, taken)
         return moves
 
 
@@ -379,7 +386,7 @@ def _column(key: str) -> str:
     return _normalize(key) if key.strip() else ""
 
 
-def _free(name: str, taken: Iterable[str]) -> str:
+def _free(name: str, taken: Container[str | None]) -> str:
     new, number = f"{name}_original", 2
     while new in taken:
         new, number = f"{name}_original_{number}", number + 1
