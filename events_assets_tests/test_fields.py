@@ -270,8 +270,27 @@ def test_without_settings_rows_are_given_on_untouched():
 
 
 KEYS = st.sampled_from(
-    "id,ID,slug,event_name,eventName,name,start_time,startTime,end_time,day,time,tz,status,gone,"
-    "id_original,start_time_original,, ,a b".split(",")
+    [
+        "id",
+        "ID",
+        "slug",
+        "event_name",
+        "eventName",
+        "name",
+        "start_time",
+        "startTime",
+        "end_time",
+        "day",
+        "time",
+        "tz",
+        "status",
+        "gone",
+        "id_original",
+        "start_time_original",
+        "",
+        " ",
+        "a b",
+    ]
 )
 SCALARS = (
     st.none()
