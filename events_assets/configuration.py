@@ -24,6 +24,7 @@ from dlt.common.validation import validate_dict
 from dlt.sources.rest_api import typing
 from dlt.sources.rest_api.typing import RESTAPIConfig
 
+from events_assets.transport.fields import Fields, WrongFields
 from events_assets.transport.paging import ScanSettings
 from events_assets.transport.session import HttpSettings
 from events_assets.transport.windows import WindowSettings
@@ -106,6 +107,19 @@ def http_settings() -> HttpSettings:
 
 def scan_settings() -> ScanSettings:
     return resolve_configuration(ScanSettings(), sections=("sources", "events"))
+
+
+def fields() -> Fields:
+    """`[sources.events.fields]`: how rows are mapped onto the canonical columns.
+
+    Raises:
+        ConfigurationError: a setting is unknown, has the wrong type, or contradicts another one.
+    """
+    settings = _merged("fields")
+    try:
+        return Fields({} if settings is None else settings)
+    except WrongFields as error:
+        raise ConfigurationError(f"[{SECTION}.fields] in {_config_file()}: {error}") from error
 
 
 def schedule_settings() -> ScheduleSettings:
@@ -235,6 +249,8 @@ def _replaced(value: Any, path: list[str], text: str, place: str) -> Any:
             f"'{head}': {', '.join(str(_name(item)) for item in value)}"
         )
     table = value if isinstance(value, MutableMapping) else {}
+    if isinstance(value, str) and place.startswith(f"{SECTION}.fields."):
+        table = {"path": value}  # what a text in place of a table stands for
     key = next((key for key in table if key.lower().replace("-", "_") == head), head)
     table[key] = _replaced(table.get(key), rest, text, f"{place}.{key}")
     return table
@@ -251,7 +267,7 @@ def _reject_unknown_sections() -> None:
             value, _ = provider.get_value(SECTION.split(".")[1], Any, "", SECTION.split(".")[0])
             if isinstance(value, Mapping):
                 _update(section, value)
-    _require_known(section, [*REST_API_KEYS, *OWN_SECTIONS, "api_key"], SECTION)
+    _require_known(section, [*REST_API_KEYS, *OWN_SECTIONS, "fields", "api_key"], SECTION)
     for name in OWN_SECTIONS.keys() & section.keys():
         fields = list(OWN_SECTIONS[name].get_resolvable_fields())
         _require_known(section[name], fields, f"{SECTION}.{name}")

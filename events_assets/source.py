@@ -149,6 +149,9 @@ class _Api:
 
         session.check = read
         session.is_past_the_end = walk.is_past_the_end
+        fields = configuration.fields()
+        if table == "events" and fields:
+            walk.map_rows = lambda rows: fields.map(rows, entry["name"])
         resource = {
             **{key: value for key, value in entry.items() if key not in ("table_name", "selected")},
             "endpoint": {**endpoint, "paginator": walk},
@@ -177,8 +180,8 @@ class _Api:
         )
         if parent is not None:
             listing.parents, _ = self._scan(parent, [self.entries[parent]])
-            fields = entry.get("include_from_parent") or []
-            listing.inherited = lambda row: {f"_{parent}_{field}": row[field] for field in fields}
+            taken = entry.get("include_from_parent") or []
+            listing.inherited = lambda row: {f"_{parent}_{name}": row[name] for name in taken}
         return listing, own
 
     def _endpoint(self, entry: Mapping[str, Any]) -> dict[str, Any]:

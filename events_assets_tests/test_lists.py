@@ -82,6 +82,14 @@ def test_one_torn_list_makes_the_scan_torn_and_is_named(serve, run, rows, config
     assert rows("SELECT count(*) FROM events") == [(35,)]
 
 
+def test_events_of_a_list_of_deleted_ones_are_deleted(serve, run, rows, configure):
+    configure(LISTS + '\n[sources.events.fields]\nstatus = { deleted = { resource = "archived" } }')
+    lists = {"/live": [event(1, status=None)], "/archived": [event(2)]}
+    serve().intercept = lambda number, path: paged(path, lists[urlsplit(path).path])
+    assert run().success
+    assert rows("SELECT id, status FROM events ORDER BY id") == [(1, None), (2, "deleted")]
+
+
 PARENTS = (
     CLIENT
     + """

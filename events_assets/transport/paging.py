@@ -101,6 +101,8 @@ class Walk(BasePaginator):
         """Query parameters of all requests of the walk, besides those of the endpoint."""
         self.inherited: dict[str, Any] = {}
         """Fields that all rows get from the row that they depend on."""
+        self.map_rows: Callable[[list[Any]], list[Any]] = list
+        """Gives the rows of a page as they are to be loaded."""
         self._begin()
 
     def __deepcopy__(self, memo: Any) -> "Walk":
@@ -143,7 +145,8 @@ class Walk(BasePaginator):
         rows = getattr(response, "rows", data) or []
         if self.inherited:
             rows = [row | self.inherited if isinstance(row, dict) else row for row in rows]
-        self.rows, self.page = rows, self._identities(rows)
+        self.rows = rows = self.map_rows(rows)
+        self.page = self._identities(rows)
         self.evidence.count(self._total(response))
         self.evidence.granted = max(self.evidence.granted, len(self.page))
         return self.page
