@@ -8,7 +8,8 @@ import dagster as dg
 from dlt.extract import DltSource
 
 from events_assets import configuration, sample_api
-from events_assets.source import events_source, redaction_of
+from events_assets.authentication import Authentication
+from events_assets.source import events_source
 
 
 class EventsApi(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -31,5 +32,6 @@ class EventsApi(dg.ConfigurableResource):  # type: ignore[type-arg]
             if config["client"]["base_url"] == configuration.SAMPLE:
                 api = stack.enter_context(sample_api.serving())
                 config["client"]["base_url"], key = api.base_url, api.key
-            stack.enter_context(redaction_of(config, key).everywhere())
-            yield events_source(config, key, run_id=run_id, log=log)
+            authentication = Authentication(key)
+            stack.enter_context(authentication.redaction.everywhere())
+            yield events_source(config, authentication=authentication, run_id=run_id, log=log)

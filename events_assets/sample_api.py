@@ -66,7 +66,8 @@ class SampleApi:
     paths: list[str] = field(default_factory=list)
     """Path and query of each request, in order."""
     bodies: list[bytes] = field(default_factory=list)
-    """The body of each request."""
+    headers: list[dict[str, str]] = field(default_factory=list)
+    """Body and headers of each request."""
     intercept: Callable[[int, str], Answer | None] = lambda _number, _path: None
     """May answer in place of the API; it gets the number of the request, from 1, and its path."""
 
@@ -146,6 +147,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         api: SampleApi = self.server.api  # type: ignore[attr-defined]
         api.bodies.append(self.rfile.read(int(self.headers.get("Content-Length", 0))))
+        api.headers.append(dict(self.headers))
         api.paths.append(self.path)
         answer = api.intercept(len(api.paths), self.path) or _answer(api, self.path)
         body = answer.document

@@ -15,13 +15,13 @@ from dlt.sources.rest_api.config_setup import create_paginator
 from dlt.sources.rest_api.typing import RESTAPIConfig
 
 from events_assets import configuration
+from events_assets.authentication import Authentication
 from events_assets.configuration import ConfigurationError
 from events_assets.transport.chains import ChainScan
 from events_assets.transport.offsets import OffsetScan
 from events_assets.transport.page_numbers import PageNumberScan
 from events_assets.transport.pages import Rows, Total
 from events_assets.transport.paging import ScanSettings, Walk
-from events_assets.transport.redaction import MIN_SECRET_LENGTH, Redaction
 from events_assets.transport.rows import Identity
 from events_assets.transport.scan import Listing, Scan
 from events_assets.transport.session import ApiSession
@@ -35,17 +35,12 @@ EVENT_COLUMNS: dict[str, Any] = {
 }
 """Canonical columns: they exist also where every value is null. `id` is typed by its data."""
 
-KEY_FIELDS = {"api_key": "api_key", "bearer": "token", None: "token"}
-"""Where dlt's authentication types take the key."""
-
-SECRET_FIELDS = ("api_key", "token", "password", "client_secret", "access_token")
-"""Fields of dlt's authentication types that nobody may see."""
-
 
 def events_source(
     config: RESTAPIConfig,
     api_key: str | None = None,
     *,
+    authentication: Authentication | None = None,
     run_id: str | None = None,
     log: logging.Logger | None = None,
 ) -> DltSource:
@@ -57,6 +52,7 @@ def events_source(
     Args:
         config: the API in dlt's vocabulary, without its key.
         api_key: the key, put where `auth` says.
+        authentication: fills in the key and other secrets, instead of `api_key`.
         run_id: identifies the run in the receipts.
         log: told about retries and repeated scans.
 
@@ -64,10 +60,9 @@ def events_source(
         ConfigurationError: `auth` needs a key and there is none, or it is too short to be masked.
     """
     log = log or logging.getLogger("events_assets")
-    config = deepcopy(config)
-    _authenticate(config, api_key)
-    api = _Api(config, redaction_of(config, api_key), log, run_id)
-    resources = [api.table(name, entries) for name, entries in _tables(config).items()]
+    authentication = authentication or Authentication(api_key)
+    api = _Api(authentication.fill(deepcopy(config)), authentication, log, run_id)
+    resources = [api.table(name, entries) for name, entries in api.tables().items()]
 
     @dlt.source(name="events", section="events")
     def events() -> list[DltResource]:
@@ -86,32 +81,32 @@ def events_outline() -> DltSource:
     return events()
 
 
-def _tables(config: RESTAPIConfig) -> dict[str, list[dict[str, Any]]]:
-    """The entries of the resources to load, by the table that they go to."""
-    tables: dict[str, list[dict[str, Any]]] = {}
-    for entry in configuration.entries(config["resources"]):
-        if entry.get("selected", True):
-            tables.setdefault(configuration.table_of(entry), []).append(entry)
-    return tables
-
-
 class _Api:
     """The configured API: makes its resources, each on sessions of its own."""
 
     def __init__(
         self,
         config: RESTAPIConfig,
-        redaction: Redaction,
+        authentication: Authentication,
         log: logging.Logger,
         run_id: str | None,
     ) -> None:
         self.config = config
         self.defaults = cast(dict[str, Any], config.get("resource_defaults") or {})
         self.entries = {e["name"]: e for e in configuration.entries(config["resources"])}
-        self.redaction = redaction
+        self.authentication = authentication
+        self.redaction = authentication.redaction
         self.log = log
         self.run_id = run_id
         self.settings = configuration.scan_settings()
+
+    def tables(self) -> dict[str, list[dict[str, Any]]]:
+        """The entries of the resources to load, by the table that they go to."""
+        tables: dict[str, list[dict[str, Any]]] = {}
+        for entry in self.entries.values():
+            if entry.get("selected", True):
+                tables.setdefault(configuration.table_of(entry), []).append(entry)
+        return tables
 
     def table(self, name: str, entries: list[dict[str, Any]]) -> DltResource:
         """One resource, which scans all lists that go to a table."""
@@ -133,11 +128,9 @@ class _Api:
         paginator = endpoint.get("paginator", self.config["client"].get("paginator"))
         walk = _walk(paginator, identity, self.settings)
         rows_of = Rows(endpoint.get("data_selector"), self.settings.absent_when_empty)
-        session = ApiSession(
-            self.config["client"]["base_url"],
-            configuration.http_settings(),
-            self.redaction,
-            self.log,
+        session = self._session(self.config["client"]["base_url"])
+        session.auth = self.authentication.of(
+            endpoint.pop("auth", self.config["client"].get("auth")), self._session
         )
 
         def read(response: requests.Response) -> None:
@@ -161,7 +154,8 @@ class _Api:
         parent = self._parent(entry)
         resource["name"] = name = table if parent is None else entry["name"]
         ancestors = [] if parent is None else self._ancestors(parent)
-        client = {**self.config["client"], "session": session}
+        # The session authenticates; dlt gets to see no secret of it.
+        client = {**self.config["client"], "session": session, "auth": None}
         built = rest_api_resources(
             cast(
                 RESTAPIConfig,
@@ -183,6 +177,9 @@ class _Api:
             taken = entry.get("include_from_parent") or []
             listing.inherited = lambda row: {f"_{parent}_{name}": row[name] for name in taken}
         return listing, own
+
+    def _session(self, base_url: str) -> ApiSession:
+        return ApiSession(base_url, configuration.http_settings(), self.redaction, self.log)
 
     def _endpoint(self, entry: Mapping[str, Any]) -> dict[str, Any]:
         """The endpoint of a resource as a table, with what the defaults say of paging and rows."""
@@ -248,47 +245,3 @@ def _whole_window() -> Window | None:
             f"initial_value and end_value in [{configuration.SECTION}.windows] are to be ISO 8601 "
             f"times, the first before the second: {error}"
         ) from error
-
-
-def redaction_of(config: RESTAPIConfig, api_key: str | None) -> Redaction:
-    """What masks the key, and any other secret that `auth` holds.
-
-    Raises:
-        ConfigurationError: a secret in `auth` is too short to be masked.
-    """
-    auths: list[Any] = [config["client"].get("auth")]
-    for resource in config["resources"]:
-        endpoint = resource.get("endpoint") if isinstance(resource, dict) else None
-        auths.append(endpoint.get("auth") if isinstance(endpoint, dict) else None)
-    # A short key that `auth` does not use is no secret; one that it uses is refused below.
-    secrets = [api_key] if api_key and len(api_key) >= MIN_SECRET_LENGTH else []
-    for auth in auths:
-        for field in SECRET_FIELDS:
-            secret = auth.get(field) if isinstance(auth, dict) else None
-            if isinstance(secret, str) and secret:
-                secrets.append(_long_enough(secret))
-    return Redaction(*secrets)
-
-
-def _authenticate(config: RESTAPIConfig, api_key: str | None) -> None:
-    """Puts the key where `client.auth` says."""
-    auth: Any = config["client"].get("auth")
-    auth = {"type": auth} if isinstance(auth, str) else auth
-    field = KEY_FIELDS.get(auth.get("type")) if isinstance(auth, dict) else None
-    if field is None or auth.get(field):
-        return
-    if api_key is None:
-        raise ConfigurationError(
-            "the API needs a key and there is none: set the environment variable API_KEY, or "
-            "copy .dlt/example.secrets.toml to .dlt/secrets.toml and put it there"
-        )
-    config["client"]["auth"] = cast(Any, {**auth, field: _long_enough(api_key)})
-
-
-def _long_enough(secret: str) -> str:
-    if len(secret) < MIN_SECRET_LENGTH:
-        raise ConfigurationError(
-            f"the API key is shorter than {MIN_SECRET_LENGTH} characters, too short to be kept "
-            f"out of logs and tables; use a longer one (API_KEY, or api_key in secrets.toml)"
-        )
-    return secret

@@ -19,14 +19,18 @@ class Redaction:
     """Masks the given secrets, plain, URL-encoded or JSON-escaped."""
 
     def __init__(self, *secrets: str) -> None:
-        forms = set()
-        for secret in secrets:
-            escaped = json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]
-            forms |= {secret, quote(secret), quote(secret, safe=""), quote_plus(secret), *escaped}
-            forms |= {form.replace("/", "\\/") for form in escaped}
-            forms |= {repr(secret)[1:-1], repr(secret.encode())[2:-1]}
-        self.forms = sorted(forms, key=len, reverse=True)
+        self.forms: list[str] = []
         """All spellings, the longest first, so that no masked part leaves a rest behind."""
+        for secret in secrets:
+            self.add(secret)
+
+    def add(self, secret: str) -> None:
+        """Masks one more secret from now on."""
+        escaped = json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]
+        forms = {secret, quote(secret), quote(secret, safe=""), quote_plus(secret), *escaped}
+        forms |= {form.replace("/", "\\/") for form in escaped}
+        forms |= {repr(secret)[1:-1], repr(secret.encode())[2:-1]}
+        self.forms = sorted({*self.forms, *forms}, key=len, reverse=True)
 
     def text(self, text: str) -> str:
         for form in self.forms:

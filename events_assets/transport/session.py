@@ -113,14 +113,23 @@ class ApiSession(requests.Session):
         # Raised here and not in the handler, so that nothing refers to the request and its key.
         raise failure
 
-    def _send_once(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+    def _send_once(
+        self,
+        request: requests.PreparedRequest,
+        renewed: bool = False,
+        **kwargs: Any,
+    ) -> requests.Response:
         self.traffic.requests += 1
         try:
             response = super().send(request, **{**kwargs, "stream": True})
         except requests.HTTPError as error:
             if error.response is not None:  # raised by a hook, before the body is read
                 error.response.close()
-            raise
+            renew = getattr(self.auth, "renew", None)
+            if renew is None or renewed or _status(error) != 401:
+                raise
+            renew(request)
+            return self._send_once(request, renewed=True, **kwargs)
         try:
             self._read(response)
         except BaseException:
@@ -209,6 +218,10 @@ class ApiSession(requests.Session):
                 f"client.base_url and that the API is reachable from here"
             )
         return f"{_name(request)}: {_reason(error)}"
+
+
+def _status(error: requests.HTTPError) -> int | None:
+    return error.response.status_code if error.response is not None else None
 
 
 def _error(state: RetryCallState) -> BaseException | None:
