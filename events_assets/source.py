@@ -17,6 +17,7 @@ from dlt.sources.rest_api.typing import RESTAPIConfig
 from events_assets import configuration
 from events_assets.authentication import Authentication
 from events_assets.configuration import ConfigurationError
+from events_assets.transport.budget import Budget
 from events_assets.transport.chains import ChainScan
 from events_assets.transport.offsets import OffsetScan
 from events_assets.transport.page_numbers import PageNumberScan
@@ -99,6 +100,8 @@ class _Api:
         self.log = log
         self.run_id = run_id
         self.settings = configuration.scan_settings()
+        self.http = configuration.http_settings()
+        self.budget = Budget(self.http.max_requests, self.http.period)
 
     def tables(self) -> dict[str, list[dict[str, Any]]]:
         """The entries of the resources to load, by the table that they go to."""
@@ -179,7 +182,7 @@ class _Api:
         return listing, own
 
     def _session(self, base_url: str) -> ApiSession:
-        return ApiSession(base_url, configuration.http_settings(), self.redaction, self.log)
+        return ApiSession(base_url, self.http, self.redaction, self.log, self.budget)
 
     def _endpoint(self, entry: Mapping[str, Any]) -> dict[str, Any]:
         """The endpoint of a resource as a table, with what the defaults say of paging and rows."""

@@ -2,9 +2,8 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import field
-from email.utils import parsedate_to_datetime
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -15,6 +14,7 @@ from dlt.common.configuration.specs import BaseConfiguration
 from dlt.sources.helpers.rest_client.exceptions import IgnoreResponseException
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 
+from events_assets.transport.budget import Budget, asked_to_wait, is_spent
 from events_assets.transport.pages import NotAPage, PromisedMore
 from events_assets.transport.redaction import Redaction
 
@@ -41,6 +41,15 @@ class HttpSettings(BaseConfiguration):
     max_retries: int = 3
     backoff_factor: float = 2.0
     max_retry_after: float = 300.0
+    retry_after_headers: list[str] = field(default_factory=lambda: ["Retry-After", "X-Retry-After"])
+    max_requests: int = 0
+    period: float = 60.0
+    remaining_headers: list[str] = field(
+        default_factory=lambda: ["X-RateLimit-Remaining", "RateLimit-Remaining"]
+    )
+    reset_headers: list[str] = field(
+        default_factory=lambda: ["X-RateLimit-Reset", "RateLimit-Reset"]
+    )
     connect_timeout: float = 10.0
     read_timeout: float = 60.0
     deadline: float = 21600.0
@@ -72,9 +81,15 @@ class ApiSession(requests.Session):
     """
 
     def __init__(
-        self, base_url: str, settings: HttpSettings, redaction: Redaction, log: logging.Logger
+        self,
+        base_url: str,
+        settings: HttpSettings,
+        redaction: Redaction,
+        log: logging.Logger,
+        budget: Budget | None = None,
     ) -> None:
         super().__init__()
+        self.budget = budget or Budget(settings.max_requests, settings.period)
         self.base_url = base_url
         self.settings = settings
         self.redaction = redaction
@@ -84,12 +99,14 @@ class ApiSession(requests.Session):
         """Raises `NotAPage` for an answer that is no page of what this session is used for."""
         self.is_past_the_end: Callable[[requests.Response], bool] = lambda _: False
         """Whether an error status means that there are no further pages."""
+        self._sleep: Callable[[float], None] = time.sleep
         self._started = time.monotonic()
         self._retrying = Retrying(
             retry=retry_if_exception(self._is_transient),
             stop=stop_after_attempt(settings.max_retries + 1),
             wait=self._wait,
             before_sleep=self._before_sleep,
+            sleep=self._sleep,
             reraise=True,
         )
 
@@ -119,6 +136,7 @@ class ApiSession(requests.Session):
         renewed: bool = False,
         **kwargs: Any,
     ) -> requests.Response:
+        self._wait_for_turn()
         self.traffic.requests += 1
         try:
             response = super().send(request, **{**kwargs, "stream": True})
@@ -136,8 +154,40 @@ class ApiSession(requests.Session):
             response.close()
             raise
         self.traffic.bytes += len(response.content)
+        self._heed(response)
         self.check(response)
         return response
+
+    def _wait_for_turn(self) -> None:
+        """Waits until the budget lets a request pass, also if the pause grows meanwhile."""
+        seconds = self.budget.reserve()
+        while seconds > 0:
+            if seconds >= 1:
+                self.log.info(f"waiting {seconds:.0f} s for the rate limit of the API")
+            self.traffic.seconds_waited += seconds
+            self._sleep(seconds)
+            self._require_time()
+            seconds = self.budget.remaining()
+
+    def _heed(self, response: requests.Response) -> None:
+        """Pauses where the API says that this request was the last one for now."""
+        if is_spent(response.headers, self.settings.remaining_headers):
+            seconds = asked_to_wait(response.headers, self.settings.reset_headers)
+            if seconds <= self.settings.max_retry_after:
+                self.budget.pause(seconds)
+
+    def _retry_after(self, error: BaseException | None) -> float:
+        """Seconds that the answer asks to wait (`Retry-After`, RFC 9110 10.2.3), 0 if none.
+
+        When a limit is reset is in many answers; it says how long to wait only after a 429.
+        """
+        response = getattr(error, "response", None)
+        if response is None:
+            return 0.0
+        asked = asked_to_wait(response.headers, self.settings.retry_after_headers)
+        if not asked and response.status_code == 429:
+            asked = asked_to_wait(response.headers, self.settings.reset_headers)
+        return asked
 
     def _read(self, response: Any) -> None:
         """Reads the body as it arrives, so that a server that drips cannot outlast the deadline."""
@@ -158,18 +208,20 @@ class ApiSession(requests.Session):
         if isinstance(error, requests.HTTPError) and error.response is not None:
             return (
                 error.response.status_code in self.settings.retry_statuses
-                and _retry_after(error) <= self.settings.max_retry_after
+                and self._retry_after(error) <= self.settings.max_retry_after
             )
         return isinstance(error, (*CONNECTION_FAILURES, NotAPage))
 
     def _wait(self, state: RetryCallState) -> float:
         backoff: float = self.settings.backoff_factor * 2 ** (state.attempt_number - 1)
-        return max(backoff, _retry_after(_error(state)))
+        return max(backoff, self._retry_after(_error(state)))
 
     def _before_sleep(self, state: RetryCallState) -> None:
         seconds = state.next_action.sleep if state.next_action else 0.0
         self.traffic.retries += 1
         self.traffic.seconds_waited += seconds
+        if _status(_error(state)) == 429:
+            self.budget.pause(seconds)
         self.log.warning(
             self.redaction.text(
                 f"{state.args[0].method} {state.args[0].url}: {_reason(_error(state))}; attempt "
@@ -198,7 +250,7 @@ class ApiSession(requests.Session):
         response = getattr(error, "response", None)
         attempts = f"after {self.settings.max_retries + 1} attempts"
         if isinstance(error, requests.HTTPError) and response is not None:
-            retry_after = _retry_after(error)
+            retry_after = self._retry_after(error)
             if response.status_code in self.settings.retry_statuses:
                 if retry_after > self.settings.max_retry_after:
                     when = time.strftime(
@@ -220,8 +272,9 @@ class ApiSession(requests.Session):
         return f"{_name(request)}: {_reason(error)}"
 
 
-def _status(error: requests.HTTPError) -> int | None:
-    return error.response.status_code if error.response is not None else None
+def _status(error: BaseException | None) -> int | None:
+    response = error.response if isinstance(error, requests.HTTPError) else None
+    return None if response is None else response.status_code
 
 
 def _error(state: RetryCallState) -> BaseException | None:
@@ -276,16 +329,3 @@ def _remedy(status: int) -> str:
         "the API does not understand the request; check endpoint in .dlt/config.toml, and set "
         "overlap = 0 in [sources.events.scan] if it takes only some offsets"
     )
-
-
-def _retry_after(error: BaseException | None) -> float:
-    """Seconds that the answer asks to wait (`Retry-After`, RFC 9110 10.2.3), 0 if none."""
-    response = getattr(error, "response", None)
-    headers: Mapping[str, str] = response.headers if response is not None else {}
-    value = headers.get("Retry-After", "").strip()
-    if value.isdigit():
-        return float(value)
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except (TypeError, ValueError):
-        return 0.0
