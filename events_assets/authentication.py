@@ -19,7 +19,7 @@ from dlt.sources.rest_api.config_setup import create_auth
 from dlt.sources.rest_api.typing import RESTAPIConfig
 
 from events_assets import configuration
-from events_assets.configuration import ConfigurationError
+from events_assets.configuration import SECRET_FIELDS, ConfigurationError
 from events_assets.transport.redaction import MIN_SECRET_LENGTH, Redaction
 from events_assets.transport.session import ApiError, ApiSession
 
@@ -27,9 +27,6 @@ SECRET = re.compile(r"\{secrets\.([A-Za-z0-9_.]+)\}")
 
 KEY_FIELDS = {"api_key": "api_key", "bearer": "token"}
 """Where dlt's authentication types take the key, if nothing else stands there."""
-
-SECRET_FIELDS = ("api_key", "token", "password", "client_secret", "access_token")
-"""Fields of dlt's authentication types that nobody may see."""
 
 FORMATTED = ("headers", "params", "json", "data")
 """Parts of an endpoint in which dlt fills in placeholders of its own."""

@@ -8,15 +8,18 @@ variable `SOURCES__EVENTS__<PATH>` replaces one value in the result.
 
 import difflib
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from copy import deepcopy
+from pathlib import Path
 from typing import Any, ClassVar, cast, get_type_hints
 from urllib.parse import urlsplit
 
 import dlt
 from dlt.common.configuration import configspec, resolve_configuration
 from dlt.common.configuration.container import Container
-from dlt.common.configuration.providers import VaultDocProvider
+from dlt.common.configuration.providers import ConfigTomlProvider, VaultDocProvider
+from dlt.common.configuration.providers.toml import TomlProviderReadException
 from dlt.common.configuration.specs import BaseConfiguration, PluggableRunContext
 from dlt.common.configuration.utils import auto_cast
 from dlt.common.exceptions import DictValidationException
@@ -32,6 +35,9 @@ from events_assets.transport.windows import WindowSettings
 SECTION = "sources.events"
 SAMPLE = "sample"
 """The `client.base_url` that stands for the built-in sample API."""
+
+SECRET_FIELDS = ("api_key", "token", "password", "client_secret", "access_token")
+"""Fields of dlt's authentication types that nobody may see."""
 
 REST_API_KEYS = ("client", "resource_defaults", "resources")
 
@@ -92,10 +98,17 @@ OWN_SECTIONS: dict[str, type[BaseConfiguration]] = {
 
 
 def reload_providers() -> None:
-    """Makes dlt read config.toml, secrets.toml and vaults anew, so that edits count at once."""
+    """Makes dlt read config.toml, secrets.toml and vaults anew, so that edits count at once.
+
+    Raises:
+        ConfigurationError: one of the files is no TOML.
+    """
     context = Container()[PluggableRunContext]
     before = context.providers.providers
-    context.reload_providers()
+    try:
+        context.reload_providers()
+    except TomlProviderReadException as error:
+        raise ConfigurationError(" ".join(str(error).split())) from error
     for provider in before:  # dlt forgets those that were registered by code
         if provider.name not in context.providers:
             context.providers.add_provider(provider)
@@ -185,6 +198,7 @@ def rest_api_config() -> RESTAPIConfig:
         ConfigurationError: a key is unknown, missing, or has a value of the wrong type.
     """
     _reject_unknown_sections()
+    _reject_secrets_in_config_toml()
     config = {key: value for key in REST_API_KEYS if (value := _merged(key)) is not None}
     _require_base_url(config.get("client"))
     _reject_unknown_keys(config, RESTAPIConfig, SECTION)
@@ -299,7 +313,7 @@ def _require_known(keys: Iterable[str], known: Sequence[str], place: str) -> Non
         if known and key not in known:
             nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
             remedy = f"did you mean '{nearest[0]}'?" if nearest else f"known: {', '.join(known)}"
-            raise ConfigurationError(f"unknown '{key}' in {place} ({_config_file()}); {remedy}")
+            raise ConfigurationError(f"unknown '{key}' in {place} ({_config_file(key)}); {remedy}")
 
 
 def _say(error: DictValidationException) -> str:
@@ -309,7 +323,7 @@ def _say(error: DictValidationException) -> str:
     place = ".".join(filter(None, [error.path.replace("/", "."), error.field]))
     expected = getattr(error.expected_type, "__name__", None)
     finding = f"a value of type {expected} is expected" if expected else error.msg
-    return f"wrong configuration at {place} ({_config_file()}): {finding}"
+    return f"wrong configuration at {place} ({_config_file(error.field)}): {finding}"
 
 
 def _require_base_url(client: Any) -> None:
@@ -331,5 +345,34 @@ def _require_base_url(client: Any) -> None:
         )
 
 
-def _config_file() -> str:
-    return dlt.current.run_context().get_setting("config.toml")
+def _reject_secrets_in_config_toml() -> None:
+    """Secrets belong into secrets.toml, which git ignores, or the environment."""
+    for provider in dlt.config.config_providers:
+        if not isinstance(provider, ConfigTomlProvider):
+            continue
+        for place, name in (
+            ("", "api_key"),
+            (SECTION, "api_key"),
+            *((f"{SECTION}.client.auth", field) for field in SECRET_FIELDS),
+        ):
+            value, _ = provider.get_value(name, Any, "", *filter(None, place.split(".")))
+            if isinstance(value, str) and value and "{secrets." not in value:
+                raise ConfigurationError(
+                    f"there is a secret, {name}, in {_config_file(name)}, which is no place for "
+                    f"one: move it to .dlt/secrets.toml, or to the environment"
+                )
+
+
+def _config_file(key: str | None = None) -> str:
+    """The path of config.toml, with the line of a key that occurs only once."""
+    path = dlt.current.run_context().get_setting("config.toml")
+    if key is None or not Path(path).is_file():
+        return path
+    at_key = re.compile(rf"""(^|[\s{{,.\["']){re.escape(str(key))}["']?\s*[=.\]]""")
+    with Path(path).open(encoding="utf-8") as lines:
+        found = [
+            number
+            for number, line in enumerate(lines, 1)
+            if at_key.search(line) and not line.lstrip().startswith("#")
+        ]
+    return f"{path}, line {found[0]}" if len(found) == 1 else path

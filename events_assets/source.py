@@ -129,7 +129,13 @@ class _Api:
         """A resource of dlt's REST API source, and how its pages are walked."""
         endpoint = self._endpoint(entry)
         paginator = endpoint.get("paginator", self.config["client"].get("paginator"))
-        walk = _walk(paginator, identity, self.settings)
+        try:
+            walk = _walk(paginator, identity, self.settings)
+        except (TypeError, ValueError) as error:
+            raise ConfigurationError(
+                f"wrong paginator of the resource '{entry['name']}' in "
+                f"[[{configuration.SECTION}.resources]]: {error}"
+            ) from error
         rows_of = Rows(endpoint.get("data_selector"), self.settings.absent_when_empty)
         session = self._session(self.config["client"]["base_url"])
         session.auth = self.authentication.of(

@@ -97,6 +97,52 @@ def test_a_misspelt_section_is_named(project, right, wrong, told):
     assert told in mistake()
 
 
+def test_a_misspelt_key_is_named_with_its_line(project):
+    config = project / ".dlt" / "config.toml"
+    text = config.read_text().replace("max_retries = 3", "max_retrys = 3")
+    config.write_text(text)
+    configuration.reload_providers()
+    line = text[: text.index("max_retrys")].count("\n") + 1
+    assert f"config.toml, line {line})" in mistake()
+
+
+@pytest.mark.parametrize(
+    ("before", "secret"),
+    [
+        ("", 'api_key = "a-real-key"\n'),
+        ("[sources.events.client.auth]\n", 'api_key = "a-real-key"\n'),
+        ("[sources.events.client.auth]\n", 'password = "a-real-key"\n'),
+    ],
+)
+def test_a_secret_in_config_toml_is_refused_and_not_quoted(project, before, secret):
+    config = project / ".dlt" / "config.toml"
+    config.write_text(config.read_text().replace(before, before + secret, 1))
+    configuration.reload_providers()
+    told = mistake()
+    assert "move it to .dlt/secrets.toml" in told and "line" in told and "a-real-key" not in told
+
+
+def test_a_file_that_is_no_toml_says_where(serve, run, project):
+    serve([event(1)])
+    (project / ".dlt" / "config.toml").write_text("[sources.events\nx = 1")
+    assert "at line 1 col" in failure(run())
+
+
+@pytest.mark.parametrize(
+    ("paginator", "told"),
+    [
+        ('{"type": "offset"}', "limit"),
+        ('{"type": "offset", "limit": 10, "offset_param": "a", "offset_body_path": "b"}', "both"),
+        ('{"type": "cursor", "cursor_param": "a", "cursor_body_path": "b"}', "both"),
+    ],
+)
+def test_a_paginator_that_contradicts_itself_is_told(serve, run, monkeypatch, paginator, told):
+    api = serve([event(1)])
+    monkeypatch.setenv("SOURCES__EVENTS__RESOURCES__EVENTS__ENDPOINT__PAGINATOR", paginator)
+    said = failure(run())
+    assert told in said and "paginator" in said and api.paths == []
+
+
 def mistake() -> str:
     """What is said of a wrong configuration."""
     with pytest.raises(configuration.ConfigurationError) as raised:
