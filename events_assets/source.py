@@ -151,6 +151,7 @@ class _Api:
 
         session.check = read
         session.is_past_the_end = walk.is_past_the_end
+        session.read_ahead(walk.upcoming, self.settings.read_ahead)
         fields = configuration.fields()
         if table == "events" and fields:
             walk.map_rows = lambda rows: fields.map(rows, entry["name"])

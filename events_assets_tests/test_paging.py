@@ -40,6 +40,7 @@ def scan(api, limit=10, overlap=1):
     while walk.has_next_page:
         for _ in range(4):
             response = requests.Response()
+            response.request = request.prepare()
             document = api.answer(request.params["offset"], request.params["limit"])
             response._content = json.dumps(document).encode()
             document_of(response)

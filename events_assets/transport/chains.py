@@ -98,9 +98,9 @@ class ChainScan(Walk):
         for name, number in _numbers(request) - before:
             self._positional |= self._is_position(name, int(number))
 
-    def is_past_the_end(self, response: requests.Response) -> bool:
+    def is_past_the_end(self, status: int) -> bool:
         if isinstance(self._following, PageNumberScan):
-            return self._following.is_past_the_end(response)
+            return self._following.is_past_the_end(status)
         return False
 
     def _is_position(self, name: str, number: int) -> bool:

@@ -6,7 +6,7 @@ advances by the rows received, less an overlap, and accepts a page only if it sh
 what came before; otherwise it steps back until it does.
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from typing import Any
 
 import requests
@@ -14,6 +14,7 @@ from dlt.sources.helpers.rest_client.paginators import OffsetPaginator
 
 from events_assets.transport.pages import PromisedMore, Total, says_no, says_yes, value_at
 from events_assets.transport.paging import EndlessScan, Walk
+from events_assets.transport.read_ahead import Position
 
 RESTARTS = 10
 """So often a scan may step back to its first page (rows may be removed during the scan)."""
@@ -46,6 +47,7 @@ class OffsetScan(Walk, OffsetPaginator):
         self._overlap_asked = overlap
         super().__init__(identities, **config)
         self._total = total if total is not None else Total(self.total_path)
+        self._position = Position(self.param_name, self.param_body_path)
 
     def _begin(self) -> None:
         super()._begin()
@@ -69,11 +71,26 @@ class OffsetScan(Walk, OffsetPaginator):
         self.evidence.paging = "touching" if overlap else "plain"
 
     def require_promised(self, response: requests.Response, rows: list[Any]) -> None:
-        total = self._total(response)
-        if not rows and total is not None and total > self.current_value:
+        total, offset = self._total(response), self._position.of(response.request)
+        if not rows and total is not None and offset is not None and total > offset:
             raise PromisedMore(f"the page is empty although the API counts {total} rows", response)
         if not rows and says_yes(value_at(self.has_more_path, response)[1]):
             raise PromisedMore("the page is empty although the API says that it has more", response)
+
+    def upcoming(
+        self, request: requests.PreparedRequest, count: int
+    ) -> Iterator[requests.PreparedRequest]:
+        step = self.evidence.granted - self.overlap
+        if step <= 0 or self._step or self._probing or self._on_grid:
+            return
+        if len(self.page) < self.evidence.granted:  # probably the last one
+            return
+        ends = (self.evidence.total_last, self.maximum_value)
+        last = min((end for end in ends if end is not None), default=None)
+        for offset in range(self.current_value + step, self.current_value + step * count + 1, step):
+            if last is not None and offset + self.overlap >= last:
+                return
+            yield self._position.moved(request, offset)
 
     def update_state(self, response: requests.Response, data: list[Any] | None = None) -> None:
         page = self._observe(response, data)

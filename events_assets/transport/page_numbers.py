@@ -4,6 +4,7 @@ dlt's `PageNumberPaginator` fails where the total is missing, and stops at the p
 names, though most APIs count rows there, not pages. `PageNumberScan` takes either.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import requests
@@ -11,6 +12,7 @@ from dlt.sources.helpers.rest_client.paginators import PageNumberPaginator
 
 from events_assets.transport.pages import Total, says_no, says_yes, value_at, whole_number
 from events_assets.transport.paging import Walk
+from events_assets.transport.read_ahead import Position
 
 UNPROVEN = (
     "pages found by number cannot be seen to touch, and the API tells no total of rows to compare "
@@ -33,6 +35,7 @@ class PageNumberScan(Walk, PageNumberPaginator):
     def __init__(self, identities: Any, total: Total | None = None, **config: Any) -> None:
         self._counts_pages = config.get("total_path") is not None
         super().__init__(identities, total, **config)
+        self._position = Position(self.param_name, self.param_body_path)
 
     def _begin(self) -> None:
         super()._begin()
@@ -71,8 +74,24 @@ class PageNumberScan(Walk, PageNumberPaginator):
         elif named is not None and self.current_value >= named + self.base_index:
             self._has_next_page = not self._counts_pages and not short
 
-    def is_past_the_end(self, response: requests.Response) -> bool:
-        if response.status_code != 404 or self._last_given is None:
+    def upcoming(
+        self, request: requests.PreparedRequest, count: int
+    ) -> Iterator[requests.PreparedRequest]:
+        if not self.page or len(self.page) < self.evidence.granted:  # none, or the last one
+            return
+        last = self.maximum_value
+        if self.evidence.total_last is not None:
+            pages = -(-self.evidence.total_last // self.evidence.granted)
+            last = self.initial_value + pages
+        elif self._counts_pages and self._named is not None:
+            last = self._named + self.base_index
+        for number in range(self.current_value + 1, self.current_value + 1 + count):
+            if last is not None and number >= last:
+                return
+            yield self._position.moved(request, number)
+
+    def is_past_the_end(self, status: int) -> bool:
+        if status != 404 or self._last_given is None:
             return False
         self._has_next_page = False
         self._reconcile(self.current_value)

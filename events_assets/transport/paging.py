@@ -13,7 +13,7 @@ What proves that a walk got everything depends on how pages are found:
 A total that says otherwise outweighs all of these.
 """
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -37,11 +37,13 @@ class ScanSettings(BaseConfiguration):
     """`[sources.events.scan]`: how pages are walked, and what tells how many rows there are.
 
     `overlap`: rows by which a page starts before the end of the page before; 0: plain offsets.
+    `read_ahead`: requests under way besides the one that is waited for; 0: one after another.
     `total_path`, `total_header`: where the API counts its rows, for any way of paging.
     `absent_when_empty`: the API leaves the list of rows out where there are none.
     """
 
     overlap: int = 1
+    read_ahead: int = 4
     total_path: str | None = None
     total_header: str | None = None
     absent_when_empty: bool = False
@@ -135,10 +137,17 @@ class Walk(BasePaginator):
             PromisedMore: there should be rows on this page.
         """
 
-    def is_past_the_end(self, response: requests.Response) -> bool:
+    def is_past_the_end(self, status: int) -> bool:
         """Whether an error status means that the last page was the one before."""
-        del response
+        del status
         return False
+
+    def upcoming(
+        self, request: requests.PreparedRequest, count: int
+    ) -> Iterator[requests.PreparedRequest]:
+        """The requests that will follow `request` if all goes on as it does, at most `count`."""
+        del request, count
+        return iter(())
 
     def _observe(self, response: requests.Response, data: list[Any] | None) -> list[Hashable]:
         """Notes a page and returns the identities of its rows."""

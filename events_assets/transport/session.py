@@ -1,8 +1,9 @@
 """Sends requests: which answers are asked for again, how long to wait, and what failures say."""
 
 import logging
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import field
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -16,6 +17,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_at
 
 from events_assets.transport.budget import Budget, asked_to_wait, is_spent
 from events_assets.transport.pages import NotAPage, PromisedMore
+from events_assets.transport.read_ahead import ReadAhead
 from events_assets.transport.redaction import Redaction
 
 CONNECTION_FAILURES = (
@@ -30,7 +32,12 @@ CHUNK = 65_536
 
 
 class ApiError(Exception):
-    """The API could not be used; the message says what it answered and what to do."""
+    """The API could not be used; the message says what it answered and what to do.
+
+    `status` is that of the answer, if there was one.
+    """
+
+    status: int | None = None
 
 
 @configspec
@@ -65,6 +72,16 @@ class Traffic:
         self.retries = 0
         self.seconds_waited = 0.0
         self.bytes = 0
+        self._lock = threading.Lock()
+
+    def add(
+        self, *, requests: int = 0, retries: int = 0, seconds_waited: float = 0.0, received: int = 0
+    ) -> None:
+        with self._lock:
+            self.requests += requests
+            self.retries += retries
+            self.seconds_waited += seconds_waited
+            self.bytes += received
 
 
 class ApiSession(requests.Session):
@@ -97,9 +114,12 @@ class ApiSession(requests.Session):
         self.traffic = Traffic()
         self.check: Callable[[requests.Response], object] = lambda _: None
         """Raises `NotAPage` for an answer that is no page of what this session is used for."""
-        self.is_past_the_end: Callable[[requests.Response], bool] = lambda _: False
+        self.is_past_the_end: Callable[[int], bool] = lambda _: False
         """Whether an error status means that there are no further pages."""
-        self._sleep: Callable[[float], None] = time.sleep
+        self._ahead: ReadAhead | None = None
+        self._upcoming: Callable[[requests.PreparedRequest], Iterator[Any]] = lambda _: iter(())
+        self._thread = threading.local()
+        self._closing = threading.Event()
         self._started = time.monotonic()
         self._retrying = Retrying(
             retry=retry_if_exception(self._is_transient),
@@ -113,7 +133,53 @@ class ApiSession(requests.Session):
     def __deepcopy__(self, memo: Any) -> "ApiSession":
         return self  # dlt copies configurations, also what they hold of connections
 
+    def read_ahead(
+        self,
+        upcoming: Callable[[requests.PreparedRequest, int], Iterator[requests.PreparedRequest]],
+        count: int,
+    ) -> None:
+        """Sends up to `count` of the upcoming requests while one is waited for."""
+        if count > 0:
+            adapter = requests.adapters.HTTPAdapter(pool_maxsize=count + 1)
+            self.mount("http://", adapter)
+            self.mount("https://", adapter)
+            self._ahead = ReadAhead(self._answer, count)
+            self._upcoming = lambda request: upcoming(request, count)
+
+    def forget(self) -> None:
+        """Forgets what was read ahead: a new walk asks anew."""
+        if self._ahead:
+            self._ahead.forget()
+
+    def close(self) -> None:
+        self._closing.set()
+        if self._ahead:
+            self._ahead.close()
+        super().close()
+
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        if getattr(self._thread, "is_answering", False):  # a redirect of a request under way
+            return self._checked_answer(request, **kwargs)
+        try:
+            if self._ahead:
+                return self._ahead(request, self._upcoming(request))
+            return self._answer(request, **kwargs)
+        except ApiError as error:
+            if error.status is None or not self.is_past_the_end(error.status):
+                raise
+        raise IgnoreResponseException
+
+    def _answer(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        """The answer to one request, after all retries. Called by several threads."""
+        self._thread.is_answering = True
+        try:
+            return self._checked_answer(request, **kwargs)
+        finally:
+            self._thread.is_answering = False
+
+    def _checked_answer(
+        self, request: requests.PreparedRequest, **kwargs: Any
+    ) -> requests.Response:
         self._require_same_origin(request)
         self._require_time()
         kwargs["timeout"] = (self.settings.connect_timeout, self.settings.read_timeout)
@@ -124,9 +190,8 @@ class ApiSession(requests.Session):
         except PromisedMore as error:
             return error.page
         except (requests.RequestException, NotAPage) as error:
-            if error.response is not None and self.is_past_the_end(error.response):
-                raise IgnoreResponseException from None
             failure = ApiError(self.redaction.text(self._explain(request, error)))
+            failure.status = _status(error)
         # Raised here and not in the handler, so that nothing refers to the request and its key.
         raise failure
 
@@ -137,7 +202,7 @@ class ApiSession(requests.Session):
         **kwargs: Any,
     ) -> requests.Response:
         self._wait_for_turn()
-        self.traffic.requests += 1
+        self.traffic.add(requests=1)
         try:
             response = super().send(request, **{**kwargs, "stream": True})
         except requests.HTTPError as error:
@@ -153,7 +218,7 @@ class ApiSession(requests.Session):
         except BaseException:
             response.close()
             raise
-        self.traffic.bytes += len(response.content)
+        self.traffic.add(received=len(response.content))
         self._heed(response)
         self.check(response)
         return response
@@ -164,10 +229,14 @@ class ApiSession(requests.Session):
         while seconds > 0:
             if seconds >= 1:
                 self.log.info(f"waiting {seconds:.0f} s for the rate limit of the API")
-            self.traffic.seconds_waited += seconds
+            self.traffic.add(seconds_waited=seconds)
             self._sleep(seconds)
             self._require_time()
             seconds = self.budget.remaining()
+
+    def _sleep(self, seconds: float) -> None:
+        if self._closing.wait(seconds):
+            raise ApiError("the scan has ended")
 
     def _heed(self, response: requests.Response) -> None:
         """Pauses where the API says that this request was the last one for now."""
@@ -218,8 +287,7 @@ class ApiSession(requests.Session):
 
     def _before_sleep(self, state: RetryCallState) -> None:
         seconds = state.next_action.sleep if state.next_action else 0.0
-        self.traffic.retries += 1
-        self.traffic.seconds_waited += seconds
+        self.traffic.add(retries=1, seconds_waited=seconds)
         if _status(_error(state)) == 429:
             self.budget.pause(seconds)
         self.log.warning(
