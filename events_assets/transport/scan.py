@@ -10,6 +10,7 @@ from dlt.common.data_types import TDataType
 from dlt.extract import DltResource
 from dlt.sources.helpers.rest_client.client import PageData
 
+from events_assets.transport.columnar import BATCH, Columnar
 from events_assets.transport.paging import IDLE_PAGES, EndlessScan, OffsetScan
 from events_assets.transport.receipt import (
     RECEIPT_COLUMNS,
@@ -99,6 +100,8 @@ class Scan:
         self.receipt = Receipt(resource, run_id, page_size_asked=page_size)
         self._fingerprint = Fingerprint()
         self._yielded: set[Hashable] = set()
+        self._columnar: Columnar | None = None
+        self._waiting: list[Any] = []
 
     def wrap(self, resource: DltResource) -> DltResource:
         """Lets the scan walk the pages that `resource` yields."""
@@ -198,13 +201,20 @@ class Scan:
                 else:
                     rows.append(loadable)
             before = identities
-            if rows and not receipt.rows_loaded:
-                yield self._with_key_types(rows)
-            else:
-                yield rows
+            self._waiting += rows
+            if len(self._waiting) >= BATCH:
+                yield from self._flush()
             receipt.rows_loaded += len(rows)
+        yield from self._flush()
         self._yielded |= seen | set_aside
         self._judge(paginator, distinct, twice, far_apart)
+
+    def _flush(self) -> Iterator[Any]:
+        if self._waiting:
+            if self._columnar is None:
+                self._columnar = Columnar(self.identity.types)
+            yield from self._columnar(self._waiting)
+            self._waiting = []
 
     def _judge(
         self, paginator: Any, distinct: int, twice: list[Hashable], far_apart: list[Hashable]

@@ -1,0 +1,233 @@
+"""Property: rows that go to dlt as Arrow tables become what dlt makes of them one by one."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dlt
+import duckdb
+from dlt.common.schema.typing import TWriteDisposition
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from events_assets.source import EVENT_COLUMNS
+from events_assets.transport.coercion import fitting
+from events_assets.transport.columnar import Columnar
+from events_assets.transport.rows import Loadable, Unloadable
+
+Rows = list[dict[str, Any]]
+
+SOME_KEYS = [
+    "event_name",
+    "Event Name",
+    "start_time",
+    "a",
+    "b",
+    "a__b",
+    "value",
+    "list",
+    "x__v_text",
+]
+KEYS = st.one_of(
+    st.sampled_from(SOME_KEYS),
+    st.sampled_from(["", " ", "_dlt_id", "_dlt_parent_id", "é", "_", "a_", "1", "\ud800", "empty"]),
+    st.text(max_size=4),
+)
+TIMES = st.one_of(
+    st.datetimes().map(lambda time: time.isoformat()),
+    st.datetimes(timezones=st.timezones()).map(lambda time: time.isoformat()),
+    st.datetimes().map(lambda time: time.isoformat(" ", "milliseconds") + "Z"),
+    st.sampled_from(
+        [
+            "0001-01-01T00:00:00+14:00",
+            "9999-12-31T23:59:59-14:00",
+            "2026-05-01",
+            "2026-05-01T10",
+            "2026-05-01T10:00+0200",
+            "2026-05-01T10:00:00.1234567Z",
+            "2026-05-01T10:00:00+25:00",
+            "2026-02-30T10:00:00Z",
+            "2026-05-01T24:00:00Z",
+            "10:00:00",
+            "TBA",
+            "2026",
+            "",
+        ]
+    ),
+)
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 3),
+    st.integers(-(2**65), 2**65),
+    st.sampled_from([2**53 + 1, 2**63 - 1, 2**63, -(2**63), 1.0, 2.5, -0.0, 1e300]),
+    st.floats(),
+    TIMES,
+    st.sampled_from(["1", "1.5", "true", "abc", '{"a": 1}', "\uf0272026-05-01", "\ud800", "\x00"]),
+    st.text(max_size=5),
+)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
+    max_leaves=6,
+)
+TIDY = st.fixed_dictionaries(
+    {"event_name": st.text("abc", max_size=3)},
+    optional={
+        "start_time": TIMES,
+        "price": st.sampled_from([1, 2.5, None, 0.0]),
+        "capacity": st.sampled_from([1, 20, None]),
+        "free": st.sampled_from([True, False, None, 1]),
+        "venue": st.fixed_dictionaries(
+            {}, optional={"name": st.text("xy", max_size=2), "seats": st.integers(0, 3)}
+        ),
+        "tags": st.lists(st.sampled_from(["free", "food", None]), max_size=3),
+        "performers": st.lists(
+            st.fixed_dictionaries(
+                {}, optional={"name": st.text("xy"), "roles": st.lists(st.sampled_from("abc"))}
+            ),
+            max_size=2,
+        ),
+    },
+)
+AWKWARD = st.dictionaries(KEYS, VALUES, max_size=4)
+LOADS = st.lists(
+    st.lists(
+        st.one_of(TIDY, TIDY, AWKWARD, st.builds(lambda a, b: a | b, TIDY, AWKWARD)), max_size=12
+    ),
+    min_size=1,
+    max_size=3,
+)
+EXAMPLES = int(os.environ.get("EXAMPLES", 8))
+
+
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.explicit, Phase.generate] + ([Phase.shrink] if "SHRINK" in os.environ else []),
+)
+@given(
+    loads=LOADS,
+    disposition=st.sampled_from(["merge", "merge", "append", "replace"]),
+    nesting=st.sampled_from([None, None, None, 0, 1, 2]),
+)
+def test_tables_are_those_of_the_row_path(
+    project: Path, loads: list[Rows], disposition: Any, nesting: Any
+) -> None:
+    require_equal_tables(loads, disposition, nesting)
+
+
+def require_equal_tables(
+    loads: list[Rows], disposition: TWriteDisposition = "merge", nesting: int | None = None
+) -> None:
+    """Loads rows along both paths, each into a database of its own, and compares the tables."""
+    with tempfile.TemporaryDirectory() as folder, fitting():
+        columnar = Loading(Path(folder) / "columnar", disposition, nesting)
+        plain = Loading(Path(folder) / "plain", disposition, nesting)
+        for rows in loads:
+            # an id of the load before comes again, others are new
+            events = [row | {"id": number} for number, row in enumerate(rows)]
+            accepted: Rows = []
+            failure = columnar.run(converted(events, accepted))
+            expected = plain.run(iter([accepted]))
+            assert (failure is None) == (expected is None), (failure, expected)
+            if failure:
+                return
+            assert columnar.tables() == plain.tables()
+
+
+def converted(events: Rows, accepted: Rows) -> Iterator[Any]:
+    """The items for dlt; the rows that are in them go to `accepted`."""
+    loadable = Loadable(dlt.current.source_schema().naming.normalize_path)
+    conversion = Columnar({"id": "bigint"}, loadable)
+    for start in range(0, len(events), 5):
+        yield from conversion(events[start : start + 5])
+    refused = [id(row) for row, _ in conversion.refused]
+    for row in events:
+        try:
+            accepted.append(loadable(row))
+        except Unloadable:
+            # More than is known to be loadable may well be loaded.
+            if id(row) not in refused:
+                accepted.append(row)
+        else:
+            assert id(row) not in refused
+
+
+class Loading:
+    """A pipeline with a database of its own."""
+
+    def __init__(self, folder: Path, disposition: TWriteDisposition, nesting: int | None) -> None:
+        self.disposition, self.nesting = disposition, nesting
+        folder.mkdir()
+        self.database = str(folder / "events.duckdb")
+        self.pipeline = dlt.pipeline(
+            f"events_{folder.name}",
+            pipelines_dir=str(folder),
+            destination=dlt.destinations.duckdb(self.database),
+            dataset_name="data",
+        )
+
+    def run(self, rows: Iterator[Any]) -> Exception | None:
+        """Loads rows; what dlt cannot load is returned."""
+
+        @dlt.source(name="events")
+        def source() -> Any:
+            return dlt.resource(
+                lambda: rows,
+                name="events",
+                primary_key="id",
+                write_disposition=self.disposition,
+                columns=EVENT_COLUMNS | {"id": {"nullable": False, "data_type": "bigint"}},
+                max_table_nesting=self.nesting,
+            )
+
+        try:
+            self.pipeline.run(source(), loader_file_format="parquet").raise_on_failed_jobs()
+        except Exception as error:
+            return error
+        return None
+
+    def tables(self) -> dict[str, Any]:
+        """Columns and rows of all tables, with the ids that dlt makes up told by their place."""
+        with duckdb.connect(self.database) as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            columns: dict[str, list[Any]] = {}
+            for table, *column in connection.execute(
+                "SELECT table_name, column_name, data_type, is_nullable FROM information_schema.columns "
+                "WHERE table_schema = 'data' AND table_name NOT LIKE '\\_dlt%' ESCAPE '\\' "
+                "ORDER BY table_name, ordinal_position"
+            ).fetchall():
+                columns.setdefault(table, []).append(tuple(column))
+            rows = {
+                table: connection.execute(f'SELECT * FROM data."{table}"').fetchall()
+                for table in columns
+            }
+            loads = {
+                load
+                for (load,) in connection.execute("SELECT load_id FROM data._dlt_loads").fetchall()
+            }
+        places: dict[str, Any] = {}
+        content: dict[str, Any] = {}
+        for table in sorted(columns, key=len):
+            names = [name for name, *_ in columns[table]]
+            records = [dict(zip(names, row, strict=True)) for row in rows[table]]
+            for record in records:
+                parent = record.pop("_dlt_parent_id", None)
+                root = record.pop("_dlt_root_id", None)
+                place = (places[parent], table, record["_dlt_list_idx"]) if parent else record["id"]
+                if root:
+                    top = places[parent]
+                    while isinstance(top, tuple):
+                        top = top[0]
+                    assert places[root] == top
+                assert record["_dlt_id"] not in places
+                places[record.pop("_dlt_id")] = place
+                if parent is None:
+                    assert record.pop("_dlt_load_id") in loads
+                record["place"] = repr(place)
+            content[table] = sorted(repr(record) for record in records)
+        return {"columns": columns, "rows": content}
