@@ -143,18 +143,19 @@ def converted(events: Rows, accepted: Rows) -> Iterator[Any]:
     """The items for dlt; the rows that are in them go to `accepted`."""
     loadable = Loadable(dlt.current.source_schema().naming.normalize_path)
     conversion = Columnar({"id": "bigint"}, loadable)
+    refused: list[int] = []
     for start in range(0, len(events), 5):
-        yield from conversion(events[start : start + 5])
-    refused = [id(row) for row, _ in conversion.refused]
-    for row in events:
+        refused += [start + place for place in conversion.take(events[start : start + 5])]
+        yield from conversion.items()
+    for place, row in enumerate(events):
         try:
             accepted.append(loadable(row))
         except Unloadable:
-            # More than is known to be loadable may well be loaded.
-            if id(row) not in refused:
+            # More may well be loaded than is known to be loadable.
+            if place not in refused:
                 accepted.append(row)
         else:
-            assert id(row) not in refused
+            assert place not in refused
 
 
 class Loading:
@@ -197,7 +198,8 @@ class Loading:
             connection.execute("SET TimeZone = 'UTC'")
             columns: dict[str, list[Any]] = {}
             for table, *column in connection.execute(
-                "SELECT table_name, column_name, data_type, is_nullable FROM information_schema.columns "
+                "SELECT table_name, column_name, data_type, is_nullable "
+                "FROM information_schema.columns "
                 "WHERE table_schema = 'data' AND table_name NOT LIKE '\\_dlt%' ESCAPE '\\' "
                 "ORDER BY table_name, ordinal_position"
             ).fetchall():

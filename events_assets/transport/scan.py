@@ -213,7 +213,8 @@ class Scan:
         if self._waiting:
             if self._columnar is None:
                 self._columnar = Columnar(self.identity.types)
-            yield from self._columnar(self._waiting)
+            self._columnar.take(self._waiting)
+            yield from self._columnar.items()
             self._waiting = []
 
     def _judge(
