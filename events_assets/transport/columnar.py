@@ -17,6 +17,7 @@ from dlt.common.configuration.container import Container
 from dlt.common.data_types import TDataType
 from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.common.json import json, may_have_pua
+from dlt.common.schema.exceptions import CannotCoerceColumnException
 from dlt.normalize.configuration import NormalizeConfiguration
 from dlt.normalize.items_normalizers import JsonLItemsNormalizer
 
@@ -107,15 +108,27 @@ class Columnar:
         return refused
 
     def _pass_on(self, row: Row) -> None:
-        """Leaves a row to dlt, and adds the columns and tables that it makes for it."""
-        self._rows.append(row)
+        """Leaves a row to dlt, and adds the columns and tables that it makes for it.
+
+        Raises:
+            Unloadable: a value fits neither its column nor the variant column beside it.
+        """
         if self._usable:
-            written = json.typed_dumpb([row])
-            update = self._normalizer._normalize_chunk(
-                self._shape.table, json.loadb(written), may_have_pua(written), skip_write=True
-            )
-            for table in chain.from_iterable(update.values()):
+            written, problem = json.typed_dumpb([row]), ""
+            try:
+                update = self._normalizer._normalize_chunk(
+                    self._shape.table, json.loadb(written), may_have_pua(written), skip_write=True
+                )
+                tables = [*chain.from_iterable(update.values())]
+            except CannotCoerceColumnException as error:
+                # dlt 1.31 ends the load here, after it has added some of the columns.
+                tables = deepcopy(self._shape.schema.data_tables(include_incomplete=True))
+                problem = f"no column of {error.table_name} for the value of {error.column_name}"
+            for table in tables:
                 self._schema.update_table(table, normalize_identifiers=False)
+            if problem:
+                raise Unloadable(problem)
+        self._rows.append(row)
 
     def items(self) -> Iterator[Any]:
         """What has been taken, as items to be yielded to dlt: Arrow tables, and a list of rows."""

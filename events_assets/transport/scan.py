@@ -213,7 +213,11 @@ class Scan:
         if self._waiting:
             if self._columnar is None:
                 self._columnar = Columnar(self.identity.types)
-            self._columnar.take(self._waiting)
+            refused = self._columnar.take(self._waiting)
+            for place, reason in refused.items():
+                yield self._quarantined(self._waiting[place], reason, place)
+            self.receipt.rows_loaded -= len(refused)
+            self.receipt.rows_quarantined += len(refused)
             yield from self._columnar.items()
             self._waiting = []
 
