@@ -75,20 +75,34 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
     max_leaves=6,
 )
+
+
+def mostly(plain: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.one_of(*[plain] * 12, SCALARS, VALUES)
+
+
 TIDY = st.fixed_dictionaries(
     {"event_name": st.text("abc", max_size=3)},
     optional={
-        "start_time": TIMES,
-        "price": st.sampled_from([1, 2.5, None, 0.0]),
-        "capacity": st.sampled_from([1, 20, None]),
-        "free": st.sampled_from([True, False, None, 1]),
-        "venue": st.fixed_dictionaries(
-            {}, optional={"name": st.text("xy", max_size=2), "seats": st.integers(0, 3)}
+        "start_time": mostly(TIMES),
+        "price": mostly(st.sampled_from([1.0, 2.5, None, 0.0])),
+        "capacity": mostly(st.sampled_from([1, 20, None])),
+        "free": mostly(st.booleans()),
+        "venue": mostly(
+            st.fixed_dictionaries(
+                {},
+                optional={"name": st.sampled_from("xy"), "Name": SCALARS, "_dlt_id": SCALARS},
+            )
         ),
-        "tags": st.lists(st.sampled_from(["free", "food", None]), max_size=3),
+        "tags": mostly(st.lists(mostly(st.sampled_from(["free", "food", None])), max_size=3)),
         "performers": st.lists(
             st.fixed_dictionaries(
-                {}, optional={"name": st.text("xy"), "roles": st.lists(st.sampled_from("abc"))}
+                {},
+                optional={
+                    "name": mostly(st.sampled_from("xy")),
+                    "roles": mostly(st.lists(st.sampled_from("abc"), max_size=2)),
+                    "_dlt_list_idx": mostly(st.just(7)),
+                },
             ),
             max_size=2,
         ),
@@ -96,7 +110,7 @@ TIDY = st.fixed_dictionaries(
 )
 AWKWARD = st.dictionaries(KEYS, VALUES, max_size=4)
 LOADS = st.lists(
-    st.lists(st.one_of(TIDY, TIDY, AWKWARD, st.builds(dict.__or__, TIDY, AWKWARD)), max_size=12),
+    st.lists(st.one_of(*[TIDY] * 6, AWKWARD, st.builds(dict.__or__, TIDY, AWKWARD)), max_size=12),
     min_size=1,
     max_size=3,
 )
