@@ -58,16 +58,21 @@ class Columnar:
                 self._schema.update_table(
                     table, normalize_identifiers=False, merge_compound_props=False
                 )
-            # The normalizer of a schema learns when it is made which keys its tables have.
-            decided = self._schema.clone(update_normalizers=True)
-            config = NormalizeConfiguration()
-            config.destination_capabilities = Container()[DestinationCapabilitiesContext]
-            nowhere: Any = None
-            self._normalizer = JsonLItemsNormalizer(
-                nowhere, nowhere, nowhere, decided, self._load_id, config
-            )
-            self._shape = Shape(decided, str(resource.table_name), config.destination_capabilities)
+            self._decide_anew()
             self._usable = self._shape.plain
+
+    def _decide_anew(self) -> None:
+        """Lets dlt decide from here on, in a copy of the schema."""
+        # The normalizer of a schema learns when it is made which keys its tables have.
+        decided = self._schema.clone(update_normalizers=True)
+        config = NormalizeConfiguration()
+        config.destination_capabilities = Container()[DestinationCapabilitiesContext]
+        nowhere: Any = None
+        self._normalizer = JsonLItemsNormalizer(
+            nowhere, nowhere, nowhere, decided, self._load_id, config
+        )
+        table = str(self._resource.table_name)
+        self._shape = Shape(decided, table, config.destination_capabilities)
 
     @property
     def _feeds(self) -> bool:
@@ -114,20 +119,19 @@ class Columnar:
             Unloadable: a value fits neither its column nor the variant column beside it.
         """
         if self._usable:
-            written, problem = json.typed_dumpb([row]), ""
+            written = json.typed_dumpb([row])
             try:
                 update = self._normalizer._normalize_chunk(
                     self._shape.table, json.loadb(written), may_have_pua(written), skip_write=True
                 )
-                tables = [*chain.from_iterable(update.values())]
             except CannotCoerceColumnException as error:
-                # dlt 1.31 ends the load here, after it has added some of the columns.
-                tables = deepcopy(self._shape.schema.data_tables(include_incomplete=True))
-                problem = f"no column of {error.table_name} for the value of {error.column_name}"
-            for table in tables:
-                self._schema.update_table(table, normalize_identifiers=False)
-            if problem:
-                raise Unloadable(problem)
+                # dlt 1.31 ends the load here. It has added some of the row's columns already.
+                self._decide_anew()
+                raise Unloadable(
+                    f"no column of {error.table_name} for the value of {error.column_name}"
+                ) from None
+            for table in chain.from_iterable(update.values()):
+                self._schema.update_table(deepcopy(table), normalize_identifiers=False)
         self._rows.append(row)
 
     def items(self) -> Iterator[Any]:
