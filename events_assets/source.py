@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import dlt
 import requests
+from dlt.common import jsonpath
 from dlt.extract import DltResource, DltSource
 from dlt.sources.rest_api import rest_api_resources
 from dlt.sources.rest_api.config_setup import create_paginator
@@ -80,6 +81,10 @@ def events_outline() -> DltSource:
         return [dlt.resource([], name=name) for name in configuration.table_names()]
 
     return events()
+
+
+ANYTHING = jsonpath.compile_path("$")
+"""What dlt looks for in a page; `Rows` finds the rows."""
 
 
 class _Api:
@@ -157,7 +162,7 @@ class _Api:
             walk.map_rows = lambda rows: fields.map(rows, entry["name"])
         resource = {
             **{key: value for key, value in entry.items() if key not in ("table_name", "selected")},
-            "endpoint": {**endpoint, "paginator": walk},
+            "endpoint": {**endpoint, "paginator": walk, "data_selector": ANYTHING},
         }
         if table == "events":
             resource["columns"] = {**EVENT_COLUMNS, **resource.get("columns", {})}

@@ -1,5 +1,6 @@
 """Pages that are fetched before they are asked for are the same pages, in the same order."""
 
+import itertools
 import threading
 import time
 
@@ -112,7 +113,7 @@ def test_a_refusal_pauses_all(serve, run, rows, ahead, monkeypatch):
     api.intercept = answer
     assert run().success
     assert rows("SELECT count(*), max(retries) FROM events, scan_receipts") == [(1500, 1)]
-    gaps = [later - earlier for earlier, later in zip(after, after[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(after)]
     assert max(gaps) > 0.3 and len(after) > 10
 
 

@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import requests
+from dlt.common import jsonpath
 from dlt.sources.helpers.rest_client.detector import PaginatorFactory
 from dlt.sources.helpers.rest_client.paginators import (
     BaseNextUrlPaginator,
@@ -47,7 +48,7 @@ class ChainScan(Walk):
         has_more_path: str | None = None,
     ) -> None:
         self._configured = paginator
-        self._has_more_path = has_more_path
+        self._has_more_path = jsonpath.compile_path(has_more_path) if has_more_path else None
         super().__init__(identities, total)
 
     def _begin(self) -> None:
@@ -70,7 +71,7 @@ class ChainScan(Walk):
         self._pages += 1
         self._rows_given += len(self.page)
         self.depth = self._rows_given + self.evidence.granted
-        following.update_state(response, data)
+        following.update_state(response, self.rows)
         self._has_next_page = following.has_next_page
         if isinstance(following, PageNumberScan):
             return

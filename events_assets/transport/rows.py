@@ -201,7 +201,7 @@ def _require_instant(text: str, path: tuple[str, ...]) -> None:
         return
     try:
         time.astimezone(UTC)
-    except OverflowError:
+    except (ValueError, OverflowError):
         raise Unloadable(f"a time outside the years 1 to 9999 (UTC) at {_place(path)}") from None
 
 

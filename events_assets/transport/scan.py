@@ -9,9 +9,9 @@ from typing import Any
 import dlt
 from dlt.common.data_types import TDataType
 from dlt.extract import DltResource
-from dlt.extract.items import DataItemWithMeta
 from dlt.sources.helpers.rest_client.client import PageData
 
+from events_assets.transport.columnar import BATCH, ByRow, Columnar
 from events_assets.transport.paging import Evidence, Walk
 from events_assets.transport.receipt import (
     COMPLETE,
@@ -129,6 +129,9 @@ class Scan:
         self._legs: list[Leg] = []
         self._loaded: set[Hashable] = set()
         self._counted: set[Hashable] = set()
+        self._waiting: dict[Hashable, tuple[dict[str, Any], int]] = {}
+        self._batches: Columnar | ByRow | None = None
+        self._of_parents = False
 
     def wrap(self, resource: DltResource) -> DltResource:
         """Lets the scan walk the pages that `resource` yields."""
@@ -172,8 +175,8 @@ class Scan:
         if listing.parents is None:
             yield None
             return
-        for item in listing.parents.rows():
-            rows = item.data if isinstance(item, DataItemWithMeta) else item
+        listing.parents._of_parents = True
+        for rows in listing.parents.rows():
             if isinstance(rows, list):
                 yield from rows
         of_parents = listing.parents.receipt
@@ -215,15 +218,12 @@ class Scan:
             counted = leg.evidence.total_last is not None
             overlap = _overlap(before, identities)
             on_page: set[Hashable] = set()
-            loadables: list[Any] = []
             for position, (row, identity) in enumerate(zip(rows, identities, strict=True)):
-                try:
-                    loadable = self._loadable(self.identity.with_key(row, identity))
-                except Unloadable as unloadable:
-                    reason = str(unloadable)
-                else:
-                    reason = ""
-                repeated = position < overlap or (not reason and identity in leg.seen)
+                repeated = position < overlap
+                if not repeated and identity in walk.seen:
+                    if identity in self._waiting:  # and may yet turn out to be none
+                        yield from self._flush(leg)
+                    repeated = identity in walk.seen
                 if repeated:
                     if identity in on_page:
                         leg.twice.append(identity)
@@ -233,25 +233,48 @@ class Scan:
                     leg.distinct += 1
                     leg.shared += identity in self._counted
                 on_page.add(identity)
-                (walk.set_aside if reason else walk.seen).add(identity)
                 if repeated or identity in self._loaded:
+                    walk.seen.add(identity)
                     receipt.repeats += 1
                     continue
                 self._fingerprint.add(row)
-                if reason:
-                    receipt.rows_quarantined += 1
-                    yield self._quarantined(row, reason, leg.distinct - 1)
+                try:
+                    keyed = self.identity.with_key(row, identity)
+                except Unloadable as unloadable:
+                    yield self._set_aside(leg, identity, row, str(unloadable), leg.distinct - 1)
                 else:
-                    loadables.append(loadable)
+                    walk.seen.add(identity)
+                    self._waiting[identity] = (keyed, leg.distinct - 1)
             before = identities
-            if loadables and not receipt.rows_loaded:
-                yield self._with_key_types(loadables)
-            else:
-                yield loadables
-            receipt.rows_loaded += len(loadables)
+            if len(self._waiting) >= BATCH:
+                yield from self._flush(leg)
             if self._is_too_deep(leg):
                 leg.too_deep = True
                 break
+        yield from self._flush(leg)
+
+    def _flush(self, leg: Leg) -> Iterator[Any]:
+        """Gives the rows that are waiting to dlt, in batches, which is faster than one by one."""
+        waiting, self._waiting = self._waiting, {}
+        if not waiting:
+            return
+        if self._batches is None:
+            by_row = ByRow if self._of_parents else Columnar
+            self._batches = by_row(self.identity.types, self._loadable)
+        refused = self._batches.take([row for row, _ in waiting.values()])
+        entries = list(waiting.items()) if refused else []
+        for place, reason in refused.items():
+            identity, (row, position) = entries[place]
+            yield self._set_aside(leg, identity, row, reason, position)
+        self.receipt.rows_loaded += len(waiting) - len(refused)
+        yield from self._batches.items()
+
+    def _set_aside(self, leg: Leg, identity: Hashable, row: Any, reason: str, position: int) -> Any:
+        walk = leg.listing.walk
+        walk.seen.discard(identity)
+        walk.set_aside.add(identity)
+        self.receipt.rows_quarantined += 1
+        return self._quarantined(row, reason, position)
 
     def _is_too_deep(self, leg: Leg) -> bool:
         if leg.window is None:

@@ -116,6 +116,8 @@ class ApiSession(requests.Session):
         """Raises `NotAPage` for an answer that is no page of what this session is used for."""
         self.is_past_the_end: Callable[[int], bool] = lambda _: False
         """Whether an error status means that there are no further pages."""
+        self._environment: dict[Any, Any] = {}
+        self._send_settings: dict[str, Any] = {}
         self._ahead: ReadAhead | None = None
         self._upcoming: Callable[[requests.PreparedRequest], Iterator[Any]] = lambda _: iter(())
         self._thread = threading.local()
@@ -146,6 +148,13 @@ class ApiSession(requests.Session):
             self._ahead = ReadAhead(self._answer, count)
             self._upcoming = lambda request: upcoming(request, count)
 
+    def merge_environment_settings(self, url: Any, *settings: Any) -> Any:
+        """As `requests.Session`, but looks into the environment once, not for each page."""
+        key = (_origin(str(url)), repr(settings))
+        if key not in self._environment:
+            self._environment[key] = super().merge_environment_settings(url, *settings)
+        return dict(self._environment[key])
+
     def forget(self) -> None:
         """Forgets what was read ahead: a new walk asks anew."""
         if self._ahead:
@@ -161,19 +170,20 @@ class ApiSession(requests.Session):
         if getattr(self._thread, "is_answering", False):  # a redirect of a request under way
             return self._checked_answer(request, **kwargs)
         try:
+            self._send_settings = kwargs
             if self._ahead:
                 return self._ahead(request, self._upcoming(request))
-            return self._answer(request, **kwargs)
+            return self._answer(request)
         except ApiError as error:
             if error.status is None or not self.is_past_the_end(error.status):
                 raise
         raise IgnoreResponseException
 
-    def _answer(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+    def _answer(self, request: requests.PreparedRequest) -> requests.Response:
         """The answer to one request, after all retries. Called by several threads."""
         self._thread.is_answering = True
         try:
-            return self._checked_answer(request, **kwargs)
+            return self._checked_answer(request, **self._send_settings)
         finally:
             self._thread.is_answering = False
 

@@ -1,0 +1,108 @@
+"""Values of a column as an Arrow array, where that gives exactly what dlt makes of each."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from types import NoneType
+from typing import Any
+
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.compute as pc  # type: ignore[import-untyped]
+from dlt.common.destination import DestinationCapabilitiesContext
+from dlt.common.json import PUA_CHARACTER_MAX, PUA_START
+from dlt.common.libs.pyarrow import get_py_arrow_datatype
+from dlt.common.schema.typing import TColumnSchema
+from dlt.common.time import get_context_timezone_name
+
+NONE: frozenset[type] = frozenset()
+PLAIN: dict[Any, tuple[frozenset[type], pa.DataType]] = {
+    "text": (frozenset({str}), pa.string()),
+    "bigint": (frozenset({int}), pa.int64()),
+    "double": (frozenset({float, int}), pa.float64()),
+    "bool": (frozenset({bool}), pa.bool_()),
+    "timestamp": (frozenset({str}), pa.timestamp("us", "UTC")),
+}
+"""Data types of dlt: the types of values that Arrow converts as dlt does, and its own type."""
+
+TYPED = f"^[\\x{{{PUA_START:x}}}-\\x{{{PUA_START + PUA_CHARACTER_MAX:x}}}]"
+"""Starts text that dlt takes for a value of another type."""
+
+TIME = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?"
+ZONE = r"(Z|[+-]\d\d:\d\d)"
+EARLIEST, LATEST = datetime(2, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
+
+
+def column_array(
+    values: Sequence[Any], column: TColumnSchema, caps: DestinationCapabilitiesContext
+) -> tuple[pa.Array, list[int]]:
+    """The values of a column, and the places of those that dlt may convert in another way.
+
+    Args:
+        values: texts, numbers, booleans or None.
+        column: the column as dlt has decided it.
+        caps: what the destination can hold.
+    """
+    arrow_type = get_py_arrow_datatype(column, caps, get_context_timezone_name())
+    plain, plain_type = PLAIN.get(column.get("data_type"), (NONE, None))
+    if arrow_type != plain_type:  # of a precision or time zone of its own
+        plain = NONE
+    allowed = plain | {NoneType} if column.get("nullable", True) else plain
+    unfit: list[int] = []
+    if not allowed.issuperset(map(type, values)):
+        unfit = [place for place, value in enumerate(values) if type(value) not in allowed]
+        values = _without(values, unfit)
+    try:
+        return _converted(values, arrow_type), unfit
+    except (ValueError, OverflowError):
+        misfits = list(_misfits(values, 0, arrow_type))
+        return _converted(_without(values, misfits), arrow_type), unfit + misfits
+
+
+def _without(values: Sequence[Any], places: list[int]) -> list[Any]:
+    values = list(values)
+    for place in places:
+        values[place] = None
+    return values
+
+
+def _misfits(values: Sequence[Any], start: int, arrow_type: pa.DataType) -> Iterator[int]:
+    """The places of values that are not converted, found by halving."""
+    try:
+        _converted(values, arrow_type)
+    except (ValueError, OverflowError):
+        if len(values) == 1:
+            yield start
+            return
+        half = len(values) // 2
+        yield from _misfits(values[:half], start, arrow_type)
+        yield from _misfits(values[half:], start + half, arrow_type)
+
+
+def _converted(values: Sequence[Any], arrow_type: pa.DataType) -> pa.Array:
+    """An array of values that are all plain.
+
+    Raises:
+        ValueError, OverflowError: some of them are not.
+    """
+    if pa.types.is_timestamp(arrow_type):
+        return _times(pa.array(values, pa.string()), arrow_type)
+    array = pa.array(values, arrow_type)
+    if pa.types.is_floating(arrow_type):
+        _require(pc.is_finite(array))
+    elif pa.types.is_string(arrow_type):
+        _require(pc.invert(pc.match_substring_regex(array, TYPED)))
+    return array
+
+
+def _times(texts: pa.Array, arrow_type: pa.DataType) -> pa.Array:
+    naive = pc.match_substring_regex(texts, f"^{TIME}$")
+    _require(pc.or_(naive, pc.match_substring_regex(texts, f"^{TIME}{ZONE}$")))
+    # dlt takes a time without a zone to be in that of the column, which is UTC.
+    zoned = pc.if_else(naive, pc.binary_join_element_wise(texts, "Z", ""), texts)
+    times = pc.cast(zoned, arrow_type)
+    _require(pc.and_(pc.less_equal(EARLIEST, times), pc.less(times, LATEST)))
+    return times
+
+
+def _require(claims: pa.Array) -> None:
+    if pc.all(claims).as_py() is False:
+        raise ValueError

@@ -1,0 +1,236 @@
+"""Rows taken apart into the columns of the tables that dlt makes of them."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import chain
+from types import NoneType
+from typing import Any
+
+import pyarrow as pa  # type: ignore[import-untyped]
+from dlt.common.destination import DestinationCapabilitiesContext
+from dlt.common.normalizers.json.relational import DataItemNormalizer
+from dlt.common.normalizers.utils import generate_dlt_ids
+from dlt.common.schema import DEFAULT_SCHEMA_CONTRACT_MODE, Schema
+from dlt.common.schema.typing import TTableSchemaColumns
+
+from events_assets.transport.arrays import column_array
+from events_assets.transport.rows import DEEPEST, RESERVED
+
+Row = dict[str, Any]
+Path = tuple[str, ...]
+
+NOTHING: Row = {}
+NESTED = frozenset({dict, list})
+
+
+class Shape:
+    """Names, tables and columns that dlt gives to what rows hold, as far as it has decided them.
+
+    Args:
+        schema: where it decides them.
+        resource_table: the table of the rows themselves.
+        caps: what the destination can hold.
+    """
+
+    def __init__(
+        self, schema: Schema, resource_table: str, caps: DestinationCapabilitiesContext
+    ) -> None:
+        normalizer = schema.data_item_normalizer
+        assert isinstance(normalizer, DataItemNormalizer)  # noqa: S101, dlt has no other
+        self.schema, self.normalizer, self.caps = schema, normalizer, caps
+        self.table = normalizer._normalize_table_identifier(resource_table)
+        nesting = normalizer._get_table_nesting_level(self.table, normalizer.max_nesting)
+        self.nesting = 0 if nesting is None else nesting
+        inherited = normalizer._get_propagation_mapping
+        self.inherited = inherited(self.table, True) if inherited else {}
+        self.name = lru_cache(maxsize=100_000)(self._name)
+
+    @property
+    def plain(self) -> bool:
+        """Whether tables have the keys and the freedom to change that they have by default."""
+        contract = self.schema.resolve_contract_settings_for_table(self.table)
+        return (
+            contract == DEFAULT_SCHEMA_CONTRACT_MODE
+            and self.normalizer._get_root_row_id_type(self.table) == "random"
+            and set(self.inherited) <= {self.normalizer.c_dlt_id}
+        )
+
+    def columns(self, table: str) -> TTableSchemaColumns:
+        return self.schema.tables[table]["columns"] if table in self.schema.tables else {}
+
+    def list_table(self, path: Path) -> str | None:
+        """The table of lists; none if dlt may give them another one."""
+        table = self.normalizer._shorten_fragments(*path)
+        stable = self.schema.naming.normalize_tables_path(table) == table
+        return table if stable and self.normalizer._should_be_nested(table) else None
+
+    def _name(self, path: Path, key: str) -> tuple[str, str] | None:
+        """The column of a key and the last part of its name; none if dlt may give it another."""
+        if not key.strip():
+            return None
+        part = self.normalizer._normalize_identifier(key)
+        column = self.normalizer._shorten_fragments(*path, part)
+        stable = self.schema.naming.normalize_path(column) == column
+        return (column, part) if stable and part not in RESERVED and _is_text(key) else None
+
+
+@dataclass
+class Level:
+    """Objects that become the rows of one table.
+
+    `roots` are the positions of the rows they belong to. `parents` are the positions of the
+    objects `above` in whose lists they stand, at `indexes`. `columns` hold a value for each object.
+    """
+
+    table: str
+    path: Path
+    nesting: int
+    objects: list[Row]
+    roots: list[int]
+    above: "Level | None" = None
+    parents: list[int] = field(default_factory=list)
+    indexes: list[int] = field(default_factory=list)
+    columns: dict[str, list[Any]] = field(default_factory=dict)
+    arrays: dict[str, pa.Array] = field(default_factory=dict)
+    ids: list[str] = field(default_factory=list)
+
+
+class Levels:
+    """Some rows, taken apart.
+
+    `new` is the position of the first row that brings a table or column which is not decided
+    yet. `unfit` are the positions of rows of which dlt may make something else.
+    """
+
+    def __init__(self, shape: Shape, rows: list[Row]) -> None:
+        self.shape = shape
+        self.new = len(rows)
+        self.unfit: set[int] = set()
+        self._levels: dict[str, Level] = {}
+        if rows:
+            roots = list(range(len(rows)))
+            self._read(Level(shape.table, (shape.table,), shape.nesting, rows, roots))
+
+    def _read(self, level: Level) -> None:
+        self._levels[level.table] = level
+        if self.shape.normalizer.c_dlt_id not in self.shape.columns(level.table):
+            self.new = min(self.new, level.roots[0])
+        else:
+            self._read_objects(level, level.objects, (), level.nesting)
+
+    def _read_objects(self, level: Level, objects: list[Row], path: Path, nesting: int) -> None:
+        columns = self.shape.columns(level.table)
+        for key in dict.fromkeys(chain.from_iterable(objects)):
+            name = self.shape.name(path, key)
+            if name is None or name[0] in level.columns:
+                self._refuse(level, (place for place, item in enumerate(objects) if key in item))
+                continue
+            column, part = name
+            values = [item.get(key) for item in objects]
+            level.columns[column] = values
+            kinds = {*map(type, values)} - {NoneType}
+            if not kinds.isdisjoint(NESTED):
+                level.columns[column] = [None if type(v) in NESTED else v for v in values]
+                self._read_nested(level, values, (*path, part), key, nesting)
+            if kinds - NESTED and "data_type" not in columns.get(column, {}):
+                scalars = level.columns[column]
+                first = next(place for place, value in enumerate(scalars) if value is not None)
+                self.new = min(self.new, level.roots[first])
+
+    def _read_nested(
+        self, level: Level, values: list[Any], path: Path, key: str, nesting: int
+    ) -> None:
+        normalizer = self.shape.normalizer
+        column = normalizer._shorten_fragments(*path)
+        if normalizer._is_nested_type(level.table, column, nesting) or len(path) > DEEPEST:
+            self._refuse(level, (at for at, value in enumerate(values) if type(value) in NESTED))
+            return
+        objects = [value if type(value) is dict else NOTHING for value in values]
+        if any(objects):
+            self._read_objects(level, objects, path, nesting - 1)
+        lists = [(at, value) for at, value in enumerate(values) if type(value) is list and value]
+        if lists:
+            table_path = (*level.path, *path[:-1], normalizer._normalize_table_identifier(key))
+            self._read_lists(level, lists, table_path)
+
+    def _read_lists(self, level: Level, lists: list[tuple[int, list[Any]]], path: Path) -> None:
+        table = self.shape.list_table(path)
+        if table is None or table in self._levels:
+            self._refuse(level, (place for place, _ in lists))
+            return
+        parents = [place for place, items in lists for _ in items]
+        objects = [_as_object(item) for _, items in lists for item in items]
+        # dlt counts a list in a list as one level more.
+        deeper = 2 if any("list" in item for item in objects) else 1
+        below = Level(
+            table=table,
+            path=path,
+            nesting=level.nesting - deeper,
+            objects=objects,
+            roots=[level.roots[parent] for parent in parents],
+            above=level,
+            parents=parents,
+            indexes=[index for _, items in lists for index in range(len(items))],
+        )
+        self._read(below)
+
+    def _refuse(self, level: Level, places: Iterable[int]) -> None:
+        self.unfit.update(level.roots[place] for place in places)
+
+    def tables(self, load_id: str) -> Iterator[tuple[str, pa.Table]]:
+        """Names and rows of tables, those of the rows that are fit; parents come first."""
+        for level in self._levels.values():
+            self._convert(level)
+        for level in self._levels.values():
+            columns = self.shape.columns(level.table)
+            arrays = level.arrays | self._keys(level, load_id)
+            nullable = {name: columns[name].get("nullable", True) for name in arrays}
+            fields = [pa.field(name, array.type, nullable[name]) for name, array in arrays.items()]
+            table = pa.Table.from_arrays(list(arrays.values()), schema=pa.schema(fields))
+            if self.unfit:
+                table = table.filter(pa.array([root not in self.unfit for root in level.roots]))
+            if table.num_rows:
+                yield level.table, table
+
+    def _convert(self, level: Level) -> None:
+        nothing = [None] * len(level.objects)
+        for name, column in self.shape.columns(level.table).items():
+            filled = any(value is not None for value in level.columns.get(name, nothing))
+            required = not column.get("nullable", True)
+            if filled or (required and name not in RESERVED):
+                values = level.columns.get(name, nothing)
+                level.arrays[name], unfit = column_array(values, column, self.shape.caps)
+                self._refuse(level, unfit)
+
+    def _keys(self, level: Level, load_id: str) -> dict[str, pa.Array]:
+        """The columns that dlt adds."""
+        normalizer = self.shape.normalizer
+        level.ids = generate_dlt_ids(len(level.objects))
+        keys: dict[str, list[str]] = {normalizer.c_dlt_id: level.ids}
+        if level.above is None:
+            keys[normalizer.c_dlt_load_id] = [load_id] * len(level.objects)
+        else:
+            keys[normalizer.c_dlt_parent_id] = [level.above.ids[at] for at in level.parents]
+            root_ids = self._levels[self.shape.table].ids
+            for name in self.shape.inherited.values():
+                keys[name] = [root_ids[root] for root in level.roots]
+        arrays = {name: pa.array(values, pa.string()) for name, values in keys.items()}
+        if level.above is not None:
+            arrays[normalizer.c_dlt_list_idx] = pa.array(level.indexes, pa.int64())
+        return arrays
+
+
+def _as_object(item: Any) -> Row:
+    """An item of a list as the object that dlt makes of it."""
+    if type(item) is dict:
+        return item
+    return {"list": item} if type(item) is list else {"value": item}
+
+
+def _is_text(key: str) -> bool:
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,272 @@
+"""Property: rows that go to dlt as Arrow tables become what dlt makes of them one by one."""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import dlt
+import duckdb
+from dlt.common.schema.typing import TWriteDisposition
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from events_assets import configuration, warehouse
+from events_assets.sample_api import sample_events
+from events_assets.source import EVENT_COLUMNS, events_source
+from events_assets.transport.coercion import fitting
+from events_assets.transport.columnar import Columnar
+from events_assets.transport.rows import Loadable, Unloadable
+
+Rows = list[dict[str, Any]]
+
+SOME_KEYS = [
+    "event_name",
+    "Event Name",
+    "start_time",
+    "a",
+    "b",
+    "a__b",
+    "value",
+    "list",
+    "x__v_text",
+]
+KEYS = st.one_of(
+    st.sampled_from(SOME_KEYS),
+    st.sampled_from(["", " ", "_dlt_id", "_dlt_parent_id", "é", "_", "a_", "1", "\ud800", "empty"]),
+    st.text(max_size=4),
+)
+TIMES = st.one_of(
+    st.datetimes().map(lambda time: time.isoformat()),
+    st.datetimes(timezones=st.timezones()).map(lambda time: time.isoformat()),
+    st.datetimes().map(lambda time: time.isoformat(" ", "milliseconds") + "Z"),
+    st.sampled_from(
+        [
+            "0001-01-01T00:00:00+14:00",
+            "9999-12-31T23:59:59-14:00",
+            "2026-05-01",
+            "2026-05-01T10",
+            "2026-05-01T10:00+0200",
+            "2026-05-01T10:00:00.1234567Z",
+            "2026-05-01T10:00:00+25:00",
+            "2026-02-30T10:00:00Z",
+            "2026-05-01T24:00:00Z",
+            "10:00:00",
+            "TBA",
+            "2026",
+            "",
+        ]
+    ),
+)
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 3),
+    st.integers(-(2**65), 2**65),
+    st.sampled_from([2**53 + 1, 2**63 - 1, 2**63, -(2**63), 1.0, 2.5, -0.0, 1e300]),
+    st.floats(),
+    TIMES,
+    st.sampled_from(["1", "1.5", "true", "abc", '{"a": 1}', "\uf0272026-05-01", "\ud800", "\x00"]),
+    st.text(max_size=5),
+)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def mostly(plain: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.one_of(*[plain] * 12, SCALARS, VALUES)
+
+
+TIDY = st.fixed_dictionaries(
+    {"event_name": st.text("abc", max_size=3)},
+    optional={
+        "start_time": mostly(TIMES),
+        "price": mostly(st.sampled_from([1.0, 2.5, None, 0.0])),
+        "capacity": mostly(st.sampled_from([1, 20, None])),
+        "free": mostly(st.booleans()),
+        "venue": mostly(
+            st.fixed_dictionaries(
+                {},
+                optional={"name": st.sampled_from("xy"), "Name": SCALARS, "_dlt_id": SCALARS},
+            )
+        ),
+        "tags": mostly(st.lists(mostly(st.sampled_from(["free", "food", None])), max_size=3)),
+        "performers": st.lists(
+            st.fixed_dictionaries(
+                {},
+                optional={
+                    "name": mostly(st.sampled_from("xy")),
+                    "roles": mostly(st.lists(st.sampled_from("abc"), max_size=2)),
+                    "_dlt_list_idx": mostly(st.just(7)),
+                },
+            ),
+            max_size=2,
+        ),
+    },
+)
+AWKWARD = st.dictionaries(KEYS, VALUES, max_size=4)
+LOADS = st.lists(
+    st.lists(st.one_of(*[TIDY] * 6, AWKWARD, st.builds(dict.__or__, TIDY, AWKWARD)), max_size=12),
+    min_size=1,
+    max_size=3,
+)
+
+
+@settings(
+    max_examples=int(os.environ.get("EXAMPLES", 6)),
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.explicit, Phase.generate],
+)
+@given(
+    loads=LOADS,
+    disposition=st.sampled_from(["merge", "merge", "append", "replace"]),
+)
+def test_tables_are_those_of_the_row_path(
+    project: Path, loads: list[Rows], disposition: Any
+) -> None:
+    require_equal_tables(loads, disposition)
+
+
+def test_floats_after_integers_are_not_rounded(project: Path) -> None:
+    prices: list[Any] = [1, 2, 2.5, 3.0, 2**53 + 1]
+    tables = require_equal_tables([[{"price": price} for price in prices]] * 2)
+    assert [row for row in tables["rows"]["events"] if "'price__v_double': 2.5" in row]
+
+
+def test_children_of_changed_rows_are_replaced(project: Path) -> None:
+    many, few = (
+        [{"tags": ["a"] * size, "performers": [{"roles": ["b"]}] * size}] * 20 for size in (3, 1)
+    )
+    tables = require_equal_tables([many, few])
+    children = ("events__tags", "events__performers", "events__performers__roles")
+    assert [len(tables["rows"][table]) for table in children] == [20, 20, 20]
+
+
+def test_plain_rows_become_arrow_tables(serve: Callable[..., Any]) -> None:
+    api = serve(sample_events(700))
+    config = configuration.rest_api_config()
+    with warehouse.loading() as pipeline:
+        config["client"]["base_url"] = api.base_url
+        info = pipeline.extract(events_source(config, api.key), loader_file_format="parquet")
+    rows: dict[str, int] = {}
+    for metrics in info.metrics.values():
+        for job, metric in metrics[0]["job_metrics"].items():
+            rows[job.split(".")[0] + job[-8:]] = metric.items_count
+    assert rows["events.parquet"] > 690
+    assert rows["events__tags.parquet"] > 900
+
+
+def require_equal_tables(loads: list[Rows], disposition: TWriteDisposition = "merge") -> Any:
+    """Loads rows along both paths, each into a database of its own; the tables of both."""
+    with tempfile.TemporaryDirectory() as folder, fitting():
+        columnar = Loading(Path(folder) / "columnar", disposition)
+        plain = Loading(Path(folder) / "plain", disposition)
+        for rows in loads:
+            # an id of the load before comes again, others are new
+            events = [row | {"id": number} for number, row in enumerate(rows)]
+            accepted: Rows = []
+            refused: dict[int, str] = {}
+            columnar.run(converted(events, accepted, refused))
+            plain.run(iter([accepted]))
+            found, expected = columnar.tables(), plain.tables()
+            assert found["rows"] == expected["rows"]
+            assert found["columns"] == expected["columns"]
+        return found
+
+
+def converted(events: Rows, accepted: Rows, refused: dict[int, str]) -> Iterator[Any]:
+    """The items for dlt; the rows that are in them go to `accepted`, reasons to `refused`."""
+    loadable = Loadable(dlt.current.source_schema().naming.normalize_path)
+    conversion = Columnar({"id": "bigint"}, loadable)
+    for start in range(0, len(events), 5):
+        reasons = conversion.take(events[start : start + 5])
+        refused.update({start + place: reason for place, reason in reasons.items()})
+        yield from conversion.items()
+    for place, row in enumerate(events):
+        try:
+            row = loadable(row)
+        except Unloadable:
+            pass  # What is not known to be loadable may well be loaded.
+        else:
+            assert "no column" in refused.get(place, "no column")
+        if place not in refused:
+            accepted.append(row)
+
+
+class Loading:
+    """A pipeline with a database of its own."""
+
+    def __init__(self, folder: Path, disposition: TWriteDisposition) -> None:
+        self.disposition = disposition
+        folder.mkdir()
+        self.database = str(folder / "events.duckdb")
+        self.pipeline = dlt.pipeline(
+            f"events_{folder.name}",
+            pipelines_dir=str(folder),
+            destination=dlt.destinations.duckdb(self.database),
+            dataset_name="data",
+        )
+
+    def run(self, rows: Iterator[Any]) -> None:
+
+        @dlt.source(name="events")
+        def source() -> Any:
+            return dlt.resource(
+                lambda: rows,
+                name="events",
+                primary_key="id",
+                write_disposition=self.disposition,
+                columns=EVENT_COLUMNS | {"id": {"nullable": False, "data_type": "bigint"}},
+            )
+
+        self.pipeline.run(source(), loader_file_format="parquet").raise_on_failed_jobs()
+
+    def tables(self) -> dict[str, Any]:
+        """Columns and rows of all tables, with the ids that dlt makes up told by their place."""
+        with duckdb.connect(self.database) as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            columns: dict[str, list[Any]] = {}
+            for table, *column in connection.execute(
+                "SELECT table_name, column_name, data_type, is_nullable "
+                "FROM information_schema.columns "
+                "WHERE table_schema = 'data' AND table_name NOT LIKE '\\_dlt%' ESCAPE '\\' "
+                "ORDER BY table_name, ordinal_position"
+            ).fetchall():
+                columns.setdefault(table, []).append(tuple(column))
+            rows = {
+                table: connection.execute(f'SELECT * FROM data."{table}"').fetchall()
+                for table in columns
+            }
+            loads = {
+                load
+                for (load,) in connection.execute("SELECT load_id FROM data._dlt_loads").fetchall()
+            }
+        places: dict[str, Any] = {}
+        content: dict[str, Any] = {}
+        for table in sorted(columns, key=len):
+            names = [name for name, *_ in columns[table]]
+            records = [dict(zip(names, row, strict=True)) for row in rows[table]]
+            for record in records:
+                parent = record.pop("_dlt_parent_id", None)
+                root = record.pop("_dlt_root_id", None)
+                place = (places[parent], table, record["_dlt_list_idx"]) if parent else record["id"]
+                if root:
+                    top = places[parent]
+                    while isinstance(top, tuple):
+                        top = top[0]
+                    assert places[root] == top
+                assert record["_dlt_id"] not in places
+                places[record.pop("_dlt_id")] = place
+                if parent is None:
+                    assert record.pop("_dlt_load_id") in loads
+                record["place"] = repr(place)
+            content[table] = sorted(
+                repr({name: value for name, value in record.items() if value is not None})
+                for record in records
+            )
+        return {"columns": columns, "rows": content}
