@@ -151,8 +151,8 @@ class _Api:
             rows = rows_of(response)
             if self.redaction.may_occur_in(response.content, response.json()):
                 rows = self.redaction.value(rows)
-            walk.require_promised(response, rows)
             response.rows = rows  # type: ignore[attr-defined]
+            walk.require_promised(response, rows)
 
         session.check = read
         session.is_past_the_end = walk.is_past_the_end
