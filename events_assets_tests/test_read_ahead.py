@@ -100,15 +100,13 @@ def test_a_failing_page_that_is_asked_for_fails_the_run(serve, run, ahead):
 def test_a_refusal_pauses_all(serve, run, rows, ahead, monkeypatch):
     monkeypatch.setenv("SOURCES__EVENTS__HTTP__MAX_RETRIES", "1")
     api = serve([event(number) for number in range(1500)])
-    refused, after = threading.Event(), []
+    after = []
 
     def answer(number, path):
-        if number == 3:
-            refused.set()
-            return Answer(429, {}, {"Retry-After": "0.5"})
-        if refused.is_set():
+        refuses = not after and offset(path) == 297
+        if refuses or after:
             after.append(time.monotonic())
-        return None
+        return Answer(429, {}, {"Retry-After": "0.5"}) if refuses else None
 
     api.intercept = answer
     assert run().success

@@ -218,6 +218,26 @@ def test_chains_lose_no_row_that_was_there_all_along(config, form, count, moves)
 
 
 @pytest.mark.parametrize(
+    ("config", "form"),
+    [
+        (LAST_ID, lambda page, left: {"data": page}),
+        (LAST_ID | {"has_more_path": "has_more"}, flag),
+    ],
+)
+def test_the_id_0_at_the_end_of_a_page_is_not_the_end(config, form):
+    api = Cursors(11, form)
+    api.ids = [one - 9 for one in api.ids]  # the first page ends with 0
+    received, verdict, _ = walk_through(chain(**config), api)
+    assert received == api.ids and verdict == COMPLETE
+
+
+def test_a_cursor_of_0_that_is_no_id_is_the_end():
+    api = Cursors(25, lambda page, left: {"data": page, "next": page[-1] if left else 0})
+    received, verdict, _ = walk_through(chain(**NEXT), api)
+    assert received == list(range(25)) and verdict == COMPLETE
+
+
+@pytest.mark.parametrize(
     ("config", "form", "verdict"),
     [
         (NEXT, null_at_the_end, COMPLETE),

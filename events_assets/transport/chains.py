@@ -72,6 +72,7 @@ class ChainScan(Walk):
         self._rows_given += len(self.page)
         self.depth = self._rows_given + self.evidence.granted
         following.update_state(response, self.rows)
+        self._take_zero_for_an_id(response)
         self._has_next_page = following.has_next_page
         if isinstance(following, PageNumberScan):
             return
@@ -103,6 +104,14 @@ class ChainScan(Walk):
         if isinstance(self._following, PageNumberScan):
             return self._following.is_past_the_end(status)
         return False
+
+    def _take_zero_for_an_id(self, response: requests.Response) -> None:
+        """A cursor of 0 is the end of most APIs, as dlt takes it, but may be the id of a row."""
+        following = self._following
+        if isinstance(following, JSONResponseCursorPaginator) and self.page:
+            there, cursor = value_at(following.cursor_path, response)
+            if there and cursor == 0 and str(cursor) == str(self.page[-1]):
+                following._next_reference = "0"
 
     def _is_position(self, name: str, number: int) -> bool:
         """Whether a parameter that leads to the next page counts rows or pages.
