@@ -4,7 +4,7 @@ BIN := .venv/bin
 export DAGSTER_HOME ?= $(CURDIR)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help setup demo load test dev lint lock
+.PHONY: help setup demo check load test dev lint lock
 help:           ## list the commands
 	@grep -E '^[a-z]+: .*##|^[a-z]+:  *##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 10
 
@@ -13,6 +13,9 @@ demo: setup     ## load the events of the built-in sample API and show what came
 
 test: setup     ## run all tests
 	@$(BIN)/python -m pytest
+
+check: setup    ## try the configured API with a few requests
+	@$(BIN)/events-assets check
 
 load: setup     ## load and check the events of the configured API
 	@$(BIN)/dg launch --job events_job

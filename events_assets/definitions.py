@@ -9,7 +9,7 @@ from events_assets.resources import EventsApi
 defs = dg.Definitions(
     assets=[assets.events, daily_events.daily_events],
     asset_checks=dg.load_asset_checks_from_modules([checks]),
-    jobs=[jobs.events_job, jobs.daily_events_job],
+    jobs=[jobs.events_job, jobs.daily_events_job, jobs.check_api_job],
     schedules=[schedules.events_schedule],
     sensors=[sensors.events_sensor],
     resources={"events_api": EventsApi(), "dlt": DagsterDltResource()},

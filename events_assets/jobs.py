@@ -1,8 +1,9 @@
-"""Jobs: `events_job` loads and checks the events, `daily_events_job` builds on them."""
+"""Jobs: to load and check the events, to build on them, and to try the API beforehand."""
 
 import dagster as dg
 
 from events_assets.assets import events
+from events_assets.check_api import try_api
 from events_assets.daily_events import daily_events
 
 events_job = dg.define_asset_job(
@@ -16,3 +17,9 @@ daily_events_job = dg.define_asset_job(
     selection=dg.AssetSelection.assets(daily_events),
     description="Counts the events per day and status.",
 )
+
+
+@dg.job
+def check_api_job() -> None:
+    """Tries the configured API with a few requests, and reports what a load would find."""
+    try_api()

@@ -26,7 +26,7 @@ from events_assets.transport.pages import Rows, Total
 from events_assets.transport.paging import ScanSettings, Walk
 from events_assets.transport.rows import Identity
 from events_assets.transport.scan import Listing, Scan
-from events_assets.transport.session import ApiSession
+from events_assets.transport.session import ApiSession, patient
 from events_assets.transport.windows import Window
 
 EVENT_COLUMNS: dict[str, Any] = {
@@ -71,6 +71,21 @@ def events_source(
         return resources
 
     return events()
+
+
+def events_lists(
+    config: RESTAPIConfig, authentication: Authentication, log: logging.Logger
+) -> list[Listing]:
+    """The lists of the API that make up the table `events`, to be tried: asked strictly one page
+    after another, with the patience of someone who is waiting.
+
+    Raises:
+        ConfigurationError: as `events_source`.
+    """
+    api = _Api(authentication.fill(deepcopy(config)), authentication, log, None)
+    api.http, api.settings.read_ahead = patient(api.http), 0
+    scan, _ = api.scan("events", api.tables()["events"])
+    return scan.listings
 
 
 def events_outline() -> DltSource:
@@ -118,10 +133,11 @@ class _Api:
 
     def table(self, name: str, entries: list[dict[str, Any]]) -> DltResource:
         """One resource, which scans all lists that go to a table."""
-        scan, resources = self._scan(name, entries)
+        scan, resources = self.scan(name, entries)
         return scan.wrap(resources[0])
 
-    def _scan(self, name: str, entries: list[dict[str, Any]]) -> tuple[Scan, list[DltResource]]:
+    def scan(self, name: str, entries: list[dict[str, Any]]) -> tuple[Scan, list[DltResource]]:
+        """The scan of all lists that go to a table, and the resources that give their pages."""
         key = entries[0].get("primary_key", self.defaults.get("primary_key"))
         identity = Identity([key] if isinstance(key, str) else list(key or []))
         built = [self._listing(name, entry, identity) for entry in entries]
@@ -188,7 +204,7 @@ class _Api:
             window=_whole_window() if table == "events" else None,
         )
         if parent is not None:
-            listing.parents, _ = self._scan(parent, [self.entries[parent]])
+            listing.parents, _ = self.scan(parent, [self.entries[parent]])
             taken = entry.get("include_from_parent") or []
             listing.inherited = lambda row: {f"_{parent}_{name}": row[name] for name in taken}
         return listing, own

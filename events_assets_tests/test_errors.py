@@ -35,6 +35,27 @@ def test_a_forbidden_resource_says_so(serve, run):
     assert "403 Forbidden: the key is not allowed to read this" in failure(run())
 
 
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"error": {"code": 7, "message": "ask for less"}},
+        {"errors": [{"title": "Bad Request", "detail": "ask for less"}]},
+        {"type": "about:blank", "detail": "ask for\n less"},
+        "ask for less",
+    ],
+)
+def test_what_the_api_says_of_a_refusal_is_told(serve, run, document):
+    serve([event(1)]).intercept = lambda number, path: Answer(400, document)
+    assert 'it says: "ask for less"' in failure(run())
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>no</html>", b"[[]]", b'{"detail": 7}', b"\xff"])
+def test_a_refusal_without_words_is_told_without_them(serve, run, body):
+    serve([event(1)]).intercept = lambda number, path: Answer(400, body)
+    told = failure(run())
+    assert "400 Bad Request" in told and "it says" not in told
+
+
 def test_a_wrong_path_names_the_setting(serve, run, monkeypatch):
     serve([event(1)])
     monkeypatch.setenv("SOURCES__EVENTS__RESOURCES__EVENTS__ENDPOINT__PATH", "/v2/events")

@@ -54,17 +54,25 @@ faults = {
     "promise": Answer(200, {"data": [], "total": 9, "key": KEY}),
 }
 with dg.DagsterInstance.get() as instance:
-    job = defs.resolve_job_def("events_job")
+    job, check = defs.resolve_job_def("events_job"), defs.resolve_job_def("check_api_job")
     for name, answer in faults.items():
         with serving([], key=KEY) as api:
             api.intercept = lambda number, path: answer
             os.environ["SOURCES__EVENTS__CLIENT__BASE_URL"] = api.base_url
             job.execute_in_process(instance=instance, raise_on_error=False)
+            check.execute_in_process(instance=instance, raise_on_error=False)
     os.environ["SOURCES__EVENTS__CLIENT__BASE_URL"] = "http://127.0.0.1:1"
     job.execute_in_process(instance=instance, raise_on_error=False)
     os.environ["SOURCES__EVENTS__CLIENT__BASE_URL"] = "http://127.0.0.1:1/" + KEY
     job.execute_in_process(instance=instance, raise_on_error=False)
 """
+
+
+def test_no_half_of_a_key_is_left_where_a_refusal_is_cut(serve, run):
+    api = serve([], key="a-long-key-without-spaces")
+    api.intercept = lambda number, path: Answer(400, {"error": "x" * 140 + " " + api.key})
+    told = failure(run())
+    assert "it says" in told and "a-long" not in told
 
 
 def test_no_fault_writes_the_key_anywhere(python, project):

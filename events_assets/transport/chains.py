@@ -165,7 +165,7 @@ class ChainScan(Walk):
         paginator, _ = PaginatorFactory().create_paginator(response)
         if isinstance(paginator, PageNumberPaginator):
             # The first page was asked for without a number, so that the next may be 1 as well as 2.
-            numbers = PageNumberScan(self._identities, self._total)
+            numbers = PageNumberScan(self.identities, self._total)
             numbers.total_path = paginator.total_path
             numbers.seen, numbers.set_aside = self.seen, self.set_aside
             numbers.evidence = self.evidence

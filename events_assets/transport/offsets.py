@@ -47,7 +47,7 @@ class OffsetScan(Walk, OffsetPaginator):
         self._overlap_asked = overlap
         super().__init__(identities, **config)
         self._total = total if total is not None else Total(self.total_path)
-        self._position = Position(self.param_name, self.param_body_path)
+        self.position = Position(self.param_name, self.param_body_path)
 
     def _begin(self) -> None:
         super()._begin()
@@ -71,7 +71,7 @@ class OffsetScan(Walk, OffsetPaginator):
         self.evidence.paging = "touching" if overlap else "plain"
 
     def require_promised(self, response: requests.Response, rows: list[Any]) -> None:
-        total, offset = self._total(response), self._position.of(response.request)
+        total, offset = self._total(response), self.position.of(response.request)
         if not rows and total is not None and offset is not None and total > offset:
             raise PromisedMore(f"the page is empty although the API counts {total} rows", response)
         if not rows and says_yes(value_at(self.has_more_path, response)[1]):
@@ -90,7 +90,7 @@ class OffsetScan(Walk, OffsetPaginator):
         for offset in range(self.current_value + step, self.current_value + step * count + 1, step):
             if last is not None and offset + self.overlap >= last:
                 return
-            yield self._position.moved(request, offset)
+            yield self.position.moved(request, offset)
 
     def update_state(self, response: requests.Response, data: list[Any] | None = None) -> None:
         page = self._observe(response, data)

@@ -35,7 +35,7 @@ class PageNumberScan(Walk, PageNumberPaginator):
     def __init__(self, identities: Any, total: Total | None = None, **config: Any) -> None:
         self._counts_pages = config.get("total_path") is not None
         super().__init__(identities, total, **config)
-        self._position = Position(self.param_name, self.param_body_path)
+        self.position = Position(self.param_name, self.param_body_path)
 
     def _begin(self) -> None:
         super()._begin()
@@ -88,7 +88,7 @@ class PageNumberScan(Walk, PageNumberPaginator):
         for number in range(self.current_value + 1, self.current_value + 1 + count):
             if last is not None and number >= last:
                 return
-            yield self._position.moved(request, number)
+            yield self.position.moved(request, number)
 
     def is_past_the_end(self, status: int) -> bool:
         if status != 404 or self._last_given is None:

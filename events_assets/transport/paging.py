@@ -97,7 +97,7 @@ class Walk(BasePaginator):
         **config: Any,
     ) -> None:
         super().__init__(**config)
-        self._identities = identities
+        self.identities = identities
         self._total = total or Total()
         self.parameters: Mapping[str, Any] = {}
         """Query parameters of all requests of the walk, besides those of the endpoint."""
@@ -155,7 +155,7 @@ class Walk(BasePaginator):
         if self.inherited:
             rows = [row | self.inherited if isinstance(row, dict) else row for row in rows]
         self.rows = rows = self.map_rows(rows)
-        self.page = self._identities(rows)
+        self.page = self.identities(rows)
         self.evidence.count(self._total(response))
         self.evidence.granted = max(self.evidence.granted, len(self.page))
         return self.page

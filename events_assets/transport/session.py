@@ -1,9 +1,12 @@
 """Sends requests: which answers are asked for again, how long to wait, and what failures say."""
 
+import copy
 import logging
+import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import field
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -19,6 +22,7 @@ from events_assets.transport.budget import Budget, asked_to_wait, is_spent
 from events_assets.transport.pages import NotAPage, PromisedMore
 from events_assets.transport.read_ahead import ReadAhead
 from events_assets.transport.redaction import Redaction
+from events_assets.transport.refusals import message_of
 
 CONNECTION_FAILURES = (
     requests.ConnectionError,
@@ -29,6 +33,10 @@ CONNECTION_FAILURES = (
 
 
 CHUNK = 65_536
+REFUSAL = 16_384
+"""Bytes of a body to read at once, and of an error body in all."""
+SENTENCE = 160
+"""Characters of an error body that are told."""
 
 
 class ApiError(Exception):
@@ -62,6 +70,18 @@ class HttpSettings(BaseConfiguration):
     deadline: float = 21600.0
 
     __section__: ClassVar[str] = "http"
+
+
+PATIENCE = {"max_retries": 1, "max_retry_after": 10.0, "read_timeout": 30.0, "deadline": 120.0}
+"""The most that someone wants to wait who tries an API."""
+
+
+def patient(settings: HttpSettings) -> HttpSettings:
+    """The settings, with as much patience as a person has."""
+    few = copy.copy(settings)
+    for name, most in PATIENCE.items():
+        setattr(few, name, min(getattr(few, name), most))
+    return few
 
 
 class Traffic:
@@ -217,7 +237,7 @@ class ApiSession(requests.Session):
             response = super().send(request, **{**kwargs, "stream": True})
         except requests.HTTPError as error:
             if error.response is not None:  # raised by a hook, before the body is read
-                error.response.close()
+                self._read_refusal(error.response)
             renew = getattr(self.auth, "renew", None)
             if renew is None or renewed or _status(error) != 401:
                 raise
@@ -283,6 +303,13 @@ class ApiSession(requests.Session):
             raise requests.exceptions.ChunkedEncodingError(error) from error
         response._content, response._content_consumed = b"".join(chunks), True
 
+    def _read_refusal(self, response: requests.Response) -> None:
+        """Reads as much of an error body as may hold a sentence, and lets the connection go."""
+        with suppress(urllib3.exceptions.HTTPError, OSError):
+            body = response.raw.read(REFUSAL, decode_content=True)
+            response.refusal = message_of(body)  # type: ignore[attr-defined]
+        response.close()
+
     def _is_transient(self, error: BaseException) -> bool:
         if isinstance(error, requests.HTTPError) and error.response is not None:
             return (
@@ -338,8 +365,13 @@ class ApiSession(requests.Session):
                         f"and asks to wait {retry_after:.0f} s, until {when}, which is longer "
                         f"than max_retry_after ({self.settings.max_retry_after:g} s)"
                     )
-                return f"{_name(request)} answers {_reason(error)} {attempts}"
-            return f"{_name(request)} answers {_reason(error)}: {_remedy(response.status_code)}"
+                told = f"{_name(request)} answers {_reason(error)} {attempts}"
+            else:
+                remedy = _remedy(response.status_code)
+                told = f"{_name(request)} answers {_reason(error)}: {remedy}"
+            # Masked before it is cut: half a key is a secret, too.
+            said = textwrap.shorten(self.redaction.text(getattr(response, "refusal", "")), SENTENCE)
+            return f'{told}; it says: "{said}"' if said else told
         if isinstance(error, NotAPage):
             return f"{_name(request)} answers with something else than a page {attempts}: {error}"
         if isinstance(error, CONNECTION_FAILURES):

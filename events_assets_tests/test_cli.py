@@ -1,0 +1,279 @@
+"""The commands that try an API and describe it, against real servers of many shapes."""
+
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from events_assets.cli import main
+from events_assets_tests.shapes import (
+    KEY,
+    Shape,
+    cursors,
+    last_ids,
+    offsets,
+    pages,
+    rows,
+    serving_shape,
+)
+
+CONFIG = Path(".dlt/config.toml")
+
+
+@pytest.fixture
+def command(monkeypatch):
+    """Runs a command without a terminal, with the key in the environment; nobody sees the key."""
+    monkeypatch.setenv("API_KEY", KEY)
+
+    def command(*words: str):
+        result = CliRunner().invoke(main, words)
+        assert result.exception is None or isinstance(result.exception, SystemExit)
+        assert KEY not in result.output and KEY not in CONFIG.read_text()
+        return result
+
+    return command
+
+
+@pytest.fixture
+def init(command):
+    """Describes a server, and gives what is configured then: client, endpoint, scan, fields."""
+
+    def init(shape: Shape, events=None, *words: str):
+        with serving_shape(shape, events) as api:
+            result = command("init", "--base-url", api.base_url, "--path", shape.path, *words)
+        assert result.exit_code == 0, result.output
+        events = tomllib.loads(CONFIG.read_text())["sources"]["events"]
+        endpoint = events["resources"][0]["endpoint"]
+        return events["client"], endpoint, events["scan"], events.get("fields", {})
+
+    return init
+
+
+@pytest.fixture
+def check(command, monkeypatch):
+    """Tries a server with what is configured, and settings replaced by the environment."""
+
+    def check(shape: Shape, events=None, **settings: str):
+        with serving_shape(shape, events) as api:
+            monkeypatch.setenv("SOURCES__EVENTS__CLIENT__BASE_URL", api.base_url)
+            for path, value in {"endpoint__path": shape.path, **settings}.items():
+                name = f"SOURCES__EVENTS__RESOURCES__EVENTS__{path}".upper()
+                monkeypatch.setenv(name, value)
+            return command("check")
+
+    return check
+
+
+@pytest.mark.parametrize(
+    ("paging", "paginator"),
+    [
+        (offsets(), {"type": "offset", "limit": 10}),
+        (
+            offsets("_start", "_limit"),
+            {"type": "offset", "limit": 10, "offset_param": "_start", "limit_param": "_limit"},
+        ),
+        (pages("page", "per_page"), {"type": "page_number", "base_page": 1}),
+        (pages("page", "size", base=0), {"type": "page_number", "base_page": 0}),
+        (
+            pages("pagination[page]", "pagination[pageSize]"),
+            {"type": "page_number", "base_page": 1, "page_param": "pagination[page]"},
+        ),
+        (pages(links="json"), {"type": "json_link", "next_url_path": "next"}),
+        (pages("_page", "_limit", links="header"), {"type": "header_link"}),
+        (
+            cursors(),
+            {"type": "cursor", "cursor_path": "meta.next_cursor", "cursor_param": "cursor"},
+        ),
+        (
+            last_ids(),
+            {"type": "cursor", "cursor_path": "data[-1].id", "cursor_param": "starting_after"}
+            | {"has_more_path": "has_more"},
+        ),
+    ],
+)
+def test_init_finds_out_how_pages_are_asked_for(init, paging, paginator):
+    _, endpoint, _, _ = init(Shape(paging))
+    assert endpoint["paginator"] == paginator
+    assert endpoint["data_selector"] == "data"
+
+
+@pytest.mark.parametrize(
+    ("key_in", "client"),
+    [
+        ("query:api_key", {"auth": {"type": "api_key", "name": "api_key", "location": "query"}}),
+        ("header:Authorization:Bearer ", {"auth": {"type": "bearer"}}),
+        (
+            "header:Authorization:Token ",
+            {"headers": {"Authorization": "Token {secrets.api_key}"}},
+        ),
+        (
+            "header:X-API-Key:",
+            {"auth": {"type": "api_key", "name": "X-API-Key", "location": "header"}},
+        ),
+    ],
+)
+def test_init_finds_the_place_of_the_key(init, key_in, client):
+    found, _, _, _ = init(Shape(key_in=key_in))
+    assert {name: value for name, value in found.items() if name != "base_url"} == client
+
+
+@pytest.mark.parametrize(
+    ("shape", "scan"),
+    [
+        (Shape(pages(), total="meta.count"), {"total_path": "meta.count"}),
+        (Shape(pages(), total="header:X-Total-Count"), {"total_header": "X-Total-Count"}),
+        (
+            Shape(pages(), total="meta.filter_count", total_if="meta"),
+            {"total_path": "meta.filter_count"},
+        ),
+    ],
+)
+def test_init_finds_where_rows_are_counted(init, shape, scan):
+    _, endpoint, found, _ = init(shape)
+    assert {name: found[name] for name in found if name.startswith("total")} == scan
+    assert endpoint.get("params", {}).get("meta") == ("*" if shape.total_if else None)
+
+
+def test_init_describes_fields_and_bare_lists(init):
+    events = [
+        {"slug": f"fair-{n}", "name": {"en": f"Fair {n}", "de": "Messe"}, "start": 1777000000 + n}
+        for n in range(23)
+    ]
+    _, endpoint, _, fields = init(Shape(list_at="$", total="header:X-Total-Count"), events)
+    assert endpoint["data_selector"] == "$"
+    assert fields == {
+        "id": "slug",
+        "event_name": "name",
+        "language": "en",
+        "start_time": {"path": "start", "unit": "seconds"},
+    }
+
+
+def test_init_keeps_all_else_of_the_file(init):
+    before = CONFIG.read_text()
+    init(Shape())
+    after = CONFIG.read_text()
+    for line in before.splitlines():
+        if line.startswith(("#", "overlap", "cron", "max_retries", "[runtime", "database")):
+            assert line in after.splitlines()
+    old, new = tomllib.loads(before), tomllib.loads(after)
+    for name in ("http", "schedule", "warehouse", "resource_defaults"):
+        assert new["sources"]["events"][name] == old["sources"]["events"][name]
+
+
+def test_init_overwrites_no_configured_api_unasked(init, command):
+    init(Shape())
+    before = CONFIG.read_text()
+    with serving_shape(Shape()) as api:
+        words = ("init", "--base-url", api.base_url, "--path", "/events")
+        refused = command(*words)
+        assert refused.exit_code == 1 and "give --yes" in refused.output
+        assert CONFIG.read_text() == before and not api.paths
+        accepted = command(*words, "--yes")
+    assert accepted.exit_code == 0 and "in place of http://127.0.0.1" in accepted.output
+    assert api.base_url in CONFIG.read_text()
+
+
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [
+        (Shape(key_in="header:X-Secret:"), "--key-in header:NAME"),
+        (Shape(path="/v2/events"), "nothing is at this path"),
+        (Shape(list_at="$"), "no list of objects"),
+    ],
+)
+def test_init_leaves_the_file_where_it_understands_nothing(command, shape, words):
+    before = CONFIG.read_text()
+    events = ["a", "b"] if shape.list_at == "$" else None
+    with serving_shape(shape, events) as api:
+        result = command("init", "--base-url", api.base_url, "--path", "/events")
+    assert result.exit_code == 1 and words in " ".join(result.output.split())
+    assert CONFIG.read_text() == before
+
+
+def test_init_sends_the_key_where_it_is_told(init):
+    client, _, _, _ = init(Shape(key_in="header:X-Secret:"), None, "--key-in", "header:X-Secret")
+    assert client["auth"] == {"type": "api_key", "name": "X-Secret", "location": "header"}
+
+
+def test_check_passes_what_works_and_writes_nothing(check, project):
+    result = check(Shape(offsets(), key_in="query:api_key"), endpoint__paginator__limit="10")
+    assert result.exit_code == 0, result.output
+    assert "the API counts 23 rows" in result.output and "3 requests were made" in result.output
+    assert "FAILED" not in result.output and "note" not in result.output
+    assert sorted(path.name for path in project.iterdir()) == [".dlt", "data"]
+    assert not list((project / "data").iterdir())
+
+
+LINK = '{"type": "json_link", "next_url_path": "next"}'
+PAGES = '{"type": "page_number", "base_page": %d}'
+SINGLE = '{"type": "single_page"}'
+
+
+@pytest.mark.parametrize(
+    ("shape", "settings", "code", "words"),
+    [
+        (Shape(key_in="query:token"), {}, 1, "FAILED key"),
+        (Shape(list_at="results.items"), {}, 1, 'data_selector = "results.items"'),
+        (Shape(), {"endpoint__paginator": SINGLE}, 1, "as the only page"),
+        (Shape(pages(links="json")), {}, 1, 'next_url_path = "next"'),
+        (Shape(pages(base=0)), {"endpoint__paginator": PAGES % 1}, 1, "base_page = 0"),
+        (Shape(pages(base=1)), {"endpoint__paginator": PAGES % 0}, 0, "base_page = 1"),
+        (Shape(pages(links="json")), {"endpoint__paginator": LINK}, 0, "10 rows, none of them"),
+        (Shape(offsets()), {}, 0, "limit = 10"),
+        (Shape(offsets(), total="count"), {}, 0, 'total_path = "count"'),
+        (Shape(headers={"X-RateLimit-Remaining": "59"}), {}, 0, "X-RateLimit-Remaining: 59"),
+    ],
+)
+def test_check_names_what_is_wrong_and_the_line_to_write(check, shape, settings, code, words):
+    result = check(shape, **settings)
+    assert words in " ".join(result.output.split()), result.output
+    assert result.exit_code == code
+
+
+def test_check_shows_which_fields_are_missing_and_where_they_may_be(check):
+    events = [{"id": n, "title": f"Fair {n}", "start": 1777000000} for n in range(3)]
+    result = check(Shape(), events)
+    assert result.exit_code == 0  # such rows load, with empty columns
+    assert 'event_name = "title"' in result.output
+    assert 'start_time = { path = "start", unit = "seconds" }' in result.output
+    keyless = [{"slug": f"fair-{n}"} for n in range(3)]
+    result = check(Shape(), keyless)
+    assert result.exit_code == 1 and 'id = "slug"' in result.output
+
+
+def test_check_masks_a_key_that_the_api_answers(check):
+    result = check(Shape(), [{**rows(1)[0], "note": f"your key is {KEY}"}])
+    assert "[masked]" in result.output
+
+
+def test_check_says_that_nobody_answers(command, monkeypatch):
+    monkeypatch.setenv("SOURCES__EVENTS__CLIENT__BASE_URL", "http://127.0.0.1:9")
+    result = command("check")
+    assert result.exit_code == 1 and "FAILED  reachable" in result.output
+
+
+def test_check_without_a_key_says_so(monkeypatch):
+    monkeypatch.setenv("SOURCES__EVENTS__CLIENT__BASE_URL", "http://127.0.0.1:9")
+    result = CliRunner().invoke(main, ["check"])
+    assert result.exit_code == 1 and "API_KEY" in result.output
+
+
+def test_the_command_tries_the_sample_api(spawn):
+    process = spawn(sys.executable, "-m", "events_assets.cli", "check")
+    told, errors = process.communicate()
+    assert process.returncode == 0 and not errors, errors
+    assert "the API counts 1,200 rows" in told
+
+
+def test_the_job_tells_the_same(run, serve, monkeypatch):
+    serve(rows(3))
+    result = run("check_api_job")
+    assert result.success
+    monkeypatch.setenv("API_KEY", "wrong-key")
+    result = run("check_api_job")
+    failure = result.failure_data_for_node("try_api").user_failure_data
+    assert "answers 401 Unauthorized" in failure.description
+    assert "wrong-key" not in str(failure)
