@@ -41,6 +41,7 @@ def load_metadata(
     }
     seconds = (receipt["finished_at"] - receipt["started_at"]).total_seconds()
     metadata["scan_seconds"] = round(seconds, 3)
+    metadata["rows_per_second"] = round(receipt["rows_received"] / seconds) if seconds else None
     return result._replace(
         metadata=metadata, data_version=dg.DataVersion(str(receipt["fingerprint"]))
     )

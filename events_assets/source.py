@@ -24,6 +24,7 @@ from events_assets.transport.offsets import OffsetScan
 from events_assets.transport.page_numbers import PageNumberScan
 from events_assets.transport.pages import Rows, Total
 from events_assets.transport.paging import ScanSettings, Walk
+from events_assets.transport.progress import BesideBar
 from events_assets.transport.rows import Identity
 from events_assets.transport.scan import Listing, Scan
 from events_assets.transport.session import ApiSession, patient
@@ -56,7 +57,7 @@ def events_source(
         api_key: the key, put where `auth` says.
         authentication: fills in the key and other secrets, instead of `api_key`.
         run_id: identifies the run in the receipts.
-        log: told about retries and repeated scans.
+        log: told about progress, retries and repeated scans.
 
     Raises:
         ConfigurationError: `auth` needs a key and there is none, or it is too short to be masked.
@@ -117,7 +118,7 @@ class _Api:
         self.entries = {e["name"]: e for e in configuration.entries(config["resources"])}
         self.authentication = authentication
         self.redaction = authentication.redaction
-        self.log = log
+        self.log = BesideBar(log)
         self.run_id = run_id
         self.settings = configuration.scan_settings()
         self.http = configuration.http_settings()

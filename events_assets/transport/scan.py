@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Hashable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +14,7 @@ from dlt.sources.helpers.rest_client.client import PageData
 
 from events_assets.transport.columnar import BATCH, ByRow, Columnar
 from events_assets.transport.paging import Evidence, Walk
+from events_assets.transport.progress import Progress
 from events_assets.transport.receipt import (
     COMPLETE,
     RECEIPT_COLUMNS,
@@ -160,10 +162,11 @@ class Scan:
         receipt = self.receipt
         self.identity.types.update(self._key_types())
         self._loadable = Loadable(dlt.current.source_schema().naming.normalize_path)
-        for listing in self.listings:
-            with listing.session:
-                for parent in self._parents(listing):
-                    yield from self._walk(listing, listing.window, parent)
+        with closing(Progress(receipt.resource, self.listings[0].session.log)) as self._progress:
+            for listing in self.listings:
+                with listing.session:
+                    for parent in self._parents(listing):
+                        yield from self._walk(listing, listing.window, parent)
         if not receipt.rows_loaded:
             for key in self.identity.primary_key:
                 self.identity.types.setdefault(key, "text")
@@ -246,6 +249,11 @@ class Scan:
                     walk.seen.add(identity)
                     self._waiting[identity] = (keyed, leg.distinct - 1)
             before = identities
+            alone = leg.window is None and leg.parent is None and len(self.listings) == 1
+            self._progress.page(
+                receipt.rows_received - receipt.repeats,
+                leg.evidence.total_last if alone else None,
+            )
             if len(self._waiting) >= BATCH:
                 yield from self._flush(leg)
             if self._is_too_deep(leg):

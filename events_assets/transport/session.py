@@ -1,7 +1,6 @@
 """Sends requests: which answers are asked for again, how long to wait, and what failures say."""
 
 import copy
-import logging
 import textwrap
 import threading
 import time
@@ -20,6 +19,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_at
 
 from events_assets.transport.budget import Budget, asked_to_wait, is_spent
 from events_assets.transport.pages import NotAPage, PromisedMore
+from events_assets.transport.progress import Log
 from events_assets.transport.read_ahead import ReadAhead
 from events_assets.transport.redaction import Redaction
 from events_assets.transport.refusals import message_of
@@ -122,7 +122,7 @@ class ApiSession(requests.Session):
         base_url: str,
         settings: HttpSettings,
         redaction: Redaction,
-        log: logging.Logger,
+        log: Log,
         budget: Budget | None = None,
     ) -> None:
         super().__init__()
