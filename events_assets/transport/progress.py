@@ -1,9 +1,12 @@
-"""How far a scan is: a bar in a terminal, and a line in the log every few seconds."""
+"""How far a scan is: a bar in a terminal, elsewhere a line in the log every few seconds."""
 
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, TextIO
 
 from tqdm import tqdm
@@ -31,8 +34,8 @@ class Progress:
 
     Args:
         name: of what is scanned.
-        log: gets a line every `INTERVAL` seconds.
-        terminal: shows a bar, if it is one.
+        log: gets a line every `INTERVAL` seconds, if there is no bar.
+        terminal: shows a bar, if it is one; none: that of the user who waits for this process.
         clock: tells the seconds of a clock that is never set back.
     """
 
@@ -48,7 +51,7 @@ class Progress:
         self._started = self._told = clock()
         # `disable=None` is tqdm's way to say: only in a terminal.
         self._bar = tqdm(
-            desc=name, unit="", file=terminal or sys.stderr, disable=None, leave=False, delay=0.5
+            desc=name, unit="", file=terminal or _terminal(), disable=None, leave=False, delay=0.5
         )
 
     def page(self, rows: int, total: int | None) -> None:
@@ -63,6 +66,7 @@ class Progress:
             self._bar.total, self._bar.bar_format = total, COUNTER if total is None else BAR
             self._bar.set_postfix_str(f"{self._pages:,} pages", refresh=False)
             self._bar.update(rows - self._bar.n)
+            return
         now = self._clock()
         if now - self._told >= INTERVAL:
             self._told = now
@@ -78,3 +82,15 @@ class Progress:
 
     def close(self) -> None:
         self._bar.close()
+
+
+def _terminal() -> TextIO:
+    """Where a bar may be seen. Dagster captures the output of a run, but a run in the foreground
+    of a terminal can still write there."""
+    if not sys.stderr.isatty():
+        with suppress(OSError):  # there is no terminal
+            terminal = Path("/dev/tty").open("w")  # noqa: SIM115, kept by the bar
+            if os.tcgetpgrp(terminal.fileno()) == os.getpgrp():
+                return terminal
+            terminal.close()
+    return sys.stderr
