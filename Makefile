@@ -4,7 +4,7 @@ BIN := .venv/bin
 export DAGSTER_HOME ?= $(CURDIR)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help setup demo check load test dev lint lock
+.PHONY: help setup demo check load test dev bench lint lock
 help:           ## list the commands
 	@grep -E '^[a-z]+: .*##|^[a-z]+:  *##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 10
 
@@ -22,6 +22,9 @@ load: setup     ## load and check the events of the configured API
 
 dev: setup      ## open the Dagster UI on http://127.0.0.1:3000
 	@PYTHONWARNINGS='ignore:Function `dev_command`' $(BIN)/dagster dev --host 127.0.0.1 --workspace workspace.yaml
+
+bench: setup    ## compare with plain dlt and with the floor; options in ARGS: ARGS=--help
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 lint: setup     ## check format, style and types
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy

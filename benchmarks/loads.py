@@ -1,0 +1,137 @@
+"""What is compared: commands that load events, each in a folder of its own."""
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benchmarks.children import Usage, measured
+from benchmarks.server import KEY, ROOT, serving
+from benchmarks.verification import verify
+
+BENCHMARKS = Path(__file__).parent
+DG = str(Path(sys.executable).parent / "dg")
+
+PROJECT = [DG, "launch", "--job", "events_job", "-m", "events_assets.definitions"]
+"""What `make load` runs."""
+PLAIN = [sys.executable, str(BENCHMARKS / "plain_dlt.py")]
+FLOOR = [sys.executable, str(BENCHMARKS / "floor.py")]
+EMPTY = [DG, "launch", "--job", "empty_job", "-m", "benchmarks.empty_job"]
+
+CHECKS = [sys.executable, "-m", "benchmarks.checks"]
+
+READ_AHEAD = "SOURCES__EVENTS__SCAN__READ_AHEAD"
+SET_ASIDE = ("SOURCES__", "DESTINATION__", "API_KEY", "DAGSTER_", "DLT_", "PYTHON")
+"""Variables of the environment that would change what is measured."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """A command, and how many events the API has for it, none: it loads nothing.
+
+    `latency` is in seconds for each request. One that `follows` another load runs in its folder.
+    """
+
+    title: str
+    command: list[str]
+    events: int = 0
+    rounds: int = 1
+    latency: float = 0.0
+    environment: Mapping[str, str] = field(default_factory=dict)
+    follows: str | None = None
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What the command line asks for; `latency` in seconds."""
+
+    events: int
+    few: int
+    many: int
+    latency: float
+    latency_events: int
+    read_ahead: int
+    rows: int
+    rounds: int
+    plain_rounds: int
+
+
+def every_load(sizes: Sizes) -> dict[str, Load]:
+    """All loads by name, in the order in which they run."""
+    events, rounds, several = sizes.events, sizes.rounds, sizes.latency_events
+    ahead = {READ_AHEAD: str(sizes.read_ahead)}
+    ms = f"{sizes.latency * 1000:g} ms"
+    parquet = {"LOADER_FILE_FORMAT": "parquet"}
+    plain_rounds = sizes.plain_rounds
+    return {
+        "plain": Load("plain dlt as specified", PLAIN, events, plain_rounds),
+        "parquet": Load("plain dlt with Parquet", PLAIN, events, plain_rounds, 0, parquet),
+        "project": Load("this project", PROJECT, events, rounds),
+        "again": Load("the same once more", PROJECT, events, rounds, follows="project"),
+        "floor": Load("the floor", FLOOR, events, rounds),
+        "empty": Load("an empty Dagster job", EMPTY, 0, rounds),
+        "few": Load("this project", PROJECT, sizes.few, rounds),
+        "ahead": Load(
+            f"{ms} a request, read-ahead {sizes.read_ahead}",
+            *(PROJECT, several, rounds, sizes.latency, ahead),
+        ),
+        "swift": Load("the same without latency", PROJECT, several, rounds, 0, ahead),
+        "sequential": Load(
+            f"{ms} a request, one after another",
+            *(PROJECT, several, 1, sizes.latency, {READ_AHEAD: "0"}),
+        ),
+        "many": Load("this project", PROJECT, sizes.many),
+        "checks": Load(
+            f"all checks of {sizes.rows:,} rows", [*CHECKS, str(sizes.rows)], follows="few"
+        ),
+    }
+
+
+@contextmanager
+def runner() -> Iterator[Callable[[str, Load], tuple[Usage, Path]]]:
+    """A function that runs a load, compares what is in the table then, and gives back what it
+    used and the folder that it ran in.
+
+    Each load starts from the committed configuration, an empty database, and a Dagster instance
+    that has run before.
+    """
+    servers: dict[tuple[int, float], str] = {}
+    folders: dict[str, Path] = {}
+    with ExitStack() as stack:
+        top = Path(stack.enter_context(TemporaryDirectory(prefix="benchmark_")))
+        fresh = top / "fresh"
+        shutil.copytree(
+            ROOT / ".dlt", fresh / ".dlt", ignore=shutil.ignore_patterns("secrets.toml")
+        )
+        shutil.copy(ROOT / "dagster.yaml", fresh)
+        (fresh / "data").mkdir()
+        measured(EMPTY, fresh, _environment(fresh))
+
+        def run(name: str, load: Load) -> tuple[Usage, Path]:
+            if load.follows is None:
+                shutil.rmtree(top / name, ignore_errors=True)
+                folders[name] = shutil.copytree(fresh, top / name)
+            folder = folders[load.follows or name]
+            environment = {**_environment(folder), **load.environment}
+            if load.events:
+                served = load.events, load.latency
+                if served not in servers:
+                    servers[served] = stack.enter_context(serving(*served))
+                environment["BASE_URL"] = servers[served]
+                environment["SOURCES__EVENTS__CLIENT__BASE_URL"] = servers[served]
+            usage = measured(load.command, folder, environment)
+            if load.events:
+                verify(folder, load.events)
+            return usage, folder
+
+        yield run
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(SET_ASIDE)}
+    own = {"API_KEY": KEY, "DAGSTER_HOME": str(folder), "HOME": str(folder)}
+    return {**kept, **own, "PYTHONPATH": str(ROOT)}

@@ -1,0 +1,87 @@
+"""The API of the benchmark, in a process of its own: fast enough not to be what is measured.
+
+`GET /v1/events?api_key=&offset=&limit=` answers `{"data": [...], "total": N}`, at most 100 rows,
+and 401 without the key. It speaks as much HTTP as that takes.
+"""
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from socketserver import StreamRequestHandler, ThreadingTCPServer
+
+from benchmarks.events import serialized
+
+ROOT = Path(__file__).parent.parent
+KEY = "key-of-the-benchmark"
+MAX_LIMIT = 100
+PREPARED = 100_000
+"""Rows that are serialised beforehand; later ones are when they are asked for."""
+
+KEY_GIVEN = re.compile(rb"[?&]api_key=" + KEY.encode() + rb"[& ]")
+OFFSET, LIMIT = re.compile(rb"[?&]offset=(\d+)"), re.compile(rb"[?&]limit=(\d+)")
+
+ANSWER = b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
+
+
+@contextmanager
+def serving(events: int, latency: float = 0.0) -> Iterator[str]:
+    """Serves so many events on loopback, each answer after `latency` seconds; gives the URL."""
+    command = [sys.executable, "-m", "benchmarks.server", str(events), str(latency)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            url = process.stdout.readline().strip() if process.stdout else ""
+            if not url:
+                raise RuntimeError("the server of the benchmark did not start")
+            yield url
+        finally:
+            process.terminate()
+
+
+class Server(ThreadingTCPServer):
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self, events: int, latency: float) -> None:
+        super().__init__(("127.0.0.1", 0), Connection)
+        self.events = events
+        self.latency = latency
+        self.prepared = [serialized(number) for number in range(min(events, PREPARED))]
+
+    def page(self, request_line: bytes) -> tuple[bytes, bytes]:
+        """Status and body of an answer."""
+        if not KEY_GIVEN.search(request_line):
+            return b"401 Unauthorized", b'{"error": "api_key is missing or wrong"}'
+        start, limit = _number(OFFSET, request_line, 0), _number(LIMIT, request_line, MAX_LIMIT)
+        end = min(start + min(limit, MAX_LIMIT), self.events)
+        rows = self.prepared[start:end]
+        rows += map(serialized, range(start + len(rows), end))
+        return b"200 OK", b'{"data":[%s],"total":%d}' % (b",".join(rows), self.events)
+
+
+class Connection(StreamRequestHandler):
+    server: Server
+    disable_nagle_algorithm = True
+
+    def handle(self) -> None:
+        while request_line := self.rfile.readline():
+            while self.rfile.readline() not in (b"\r\n", b""):  # headers; GET has no body
+                pass
+            status, body = self.server.page(request_line)
+            if self.server.latency:
+                time.sleep(self.server.latency)
+            self.connection.sendall(ANSWER % (status, len(body), body))
+
+
+def _number(parameter: re.Pattern[bytes], request_line: bytes, default: int) -> int:
+    found = parameter.search(request_line)
+    return int(found.group(1)) if found else default
+
+
+if __name__ == "__main__":
+    with Server(int(sys.argv[1]), float(sys.argv[2])) as server:
+        print(f"http://127.0.0.1:{server.server_address[1]}", flush=True)
+        server.serve_forever()
