@@ -9,8 +9,10 @@ import requests
 from dlt.common import jsonpath
 from dlt.sources.helpers.rest_client.detector import find_response_page_data
 
-BEYOND_FLOAT = re.compile(rb"\d{19}")
-"""May be an integer that the fast parser would round."""
+DIGITS_AS_ZEROS = bytes.maketrans(b"123456789", b"0" * 9)
+LONG_NUMBER = b"0" * 19
+"""May be an integer that the fast parser would round. (A regular expression takes 20 times as
+long to find one as the parser needs for all.)"""
 
 WILDCARDS = re.compile(r"\*|\.\.|\[\?|\[:|:\]")
 
@@ -97,7 +99,8 @@ def document_of(response: requests.Response) -> Any:
         return response._document
     body = response.content
     try:
-        document = orjson.loads(body) if not BEYOND_FLOAT.search(body) else json.loads(body)
+        exact = LONG_NUMBER not in body.translate(DIGITS_AS_ZEROS)
+        document = orjson.loads(body) if exact else json.loads(body)
     except (ValueError, RecursionError):
         # The standard parser takes more: other encodings, NaN, half surrogates.
         try:
