@@ -160,9 +160,13 @@ class Levels:
             self._refuse(level, (place for place, _ in lists))
             return
         parents = [place for place, items in lists for _ in items]
-        objects = [_as_object(item) for _, items in lists for item in items]
-        # dlt counts a list in a list as one level more.
-        deeper = 2 if any("list" in item for item in objects) else 1
+        items = [item for _, items in lists for item in items]
+        if NESTED.isdisjoint(map(type, items)):
+            objects, deeper = [{"value": item} for item in items], 1
+        else:
+            objects = [_as_object(item) for item in items]
+            # dlt counts a list in a list as one level more.
+            deeper = 2 if any("list" in item for item in objects) else 1
         below = Level(
             table=table,
             path=path,
