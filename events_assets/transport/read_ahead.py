@@ -71,6 +71,7 @@ class Position:
     def __init__(self, name: str | None, body_path: str | None) -> None:
         self.name = name or ""
         self.body_path = body_path
+        self._parameter = re.compile(rf"([?&]{re.escape(quote_plus(self.name))}=)[^&]*")
 
     def of(self, request: requests.PreparedRequest) -> int | None:
         if self.body_path:
@@ -87,8 +88,7 @@ class Position:
             jsonpath.set_value_at_path(body, self.body_path, number)
             moved.prepare_body(None, None, body)
         else:
-            parameter = rf"([?&]{re.escape(quote_plus(self.name))}=)[^&]*"
-            moved.url = re.sub(parameter, rf"\g<1>{number}", request.url or "")
+            moved.url = self._parameter.sub(rf"\g<1>{number}", request.url or "")
         return moved
 
 
