@@ -4,7 +4,7 @@ import json
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
 from dlt.common.data_types import coerce_value
@@ -70,6 +70,47 @@ def test_a_local_time_is_the_instant_that_its_zone_says(instant, zone):
     assert read == (instant if not local.fold else local.replace(fold=0).astimezone(UTC))
     form = "%Y-%m-%dT%H:%M:%S.%f" if "." in text else "%Y-%m-%dT%H:%M:%S"
     assert times.from_format(text, form, zone) == read
+
+
+def next_change(zone, start):
+    """The first second after a change of the clock, None if there is none in 20 years."""
+    for week in range(20 * 52):
+        first, last = (start + timedelta(weeks=number) for number in (week, week + 1))
+        offset = first.astimezone(zone).utcoffset()
+        if offset == last.astimezone(zone).utcoffset():
+            continue
+        while last - first > timedelta(seconds=1):
+            middle = first + timedelta(seconds=(last - first).total_seconds() // 2)
+            same = middle.astimezone(zone).utcoffset() == offset
+            first, last = (middle, last) if same else (first, middle)
+        return last
+    return None
+
+
+@given(
+    st.sampled_from(sorted(available_timezones() - {"localtime", "Factory"})),
+    st.integers(1970, 2037),
+    st.integers(-180, 180),
+)
+@example("Africa/Monrovia", 1971, 10)
+@example("Pacific/Apia", 2011, 60)
+@example("Australia/Lord_Howe", 2026, -15)
+def test_local_times_around_a_change_of_the_clock_are_told_by_what_the_clock_showed(
+    name, year, minutes
+):
+    zone = ZoneInfo(name)
+    change = next_change(zone, datetime(year, 1, 1, tzinfo=UTC))
+    if change is None:
+        return
+    before, after = (
+        instant.astimezone(zone).utcoffset() for instant in (change - timedelta(hours=1), change)
+    )
+    local = (change + min(before, after)).replace(tzinfo=None) + timedelta(minutes=minutes)
+    instants = [(local - offset).replace(tzinfo=UTC) for offset in (before, after)]
+    showed = [one for one in instants if one.astimezone(zone).replace(tzinfo=None) == local]
+    # The first of two; one that the clock skipped has the offset before the change.
+    meant = min(showed, default=instants[0])
+    assert times.from_text(local.isoformat(), times.zone(name)) == meant
 
 
 @given(INSTANTS)
