@@ -114,7 +114,7 @@ def test_checks_without_events_say_what_to_do_first(project, instance):
         instance=instance, raise_on_error=False
     )
     assert not result.success
-    data = result.failure_data_for_node("events_event_ids_are_unique")
+    data = result.failure_data_for_node("check_events")
     assert "materialize the asset events first" in data.user_failure_data.description
 
 
