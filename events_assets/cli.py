@@ -58,7 +58,7 @@ def check() -> None:
     "place",
     metavar="PLACE",
     callback=lambda _context, _option, value: _place(value),
-    help="Where the key goes: query[:NAME], header[:NAME], bearer, token, or none. "
+    help="Where the key goes: query[:NAME], header[:NAME], bearer, token, basic[:USER], or none. "
     "Without it, the common places are tried.",
 )
 @click.option("--yes", "--overwrite", is_flag=True, help="Replace a configured API unasked.")
@@ -126,7 +126,7 @@ def _place(value: str | None) -> KeyPlace | None:
         return key_place(value) if value else None
     except ValueError:
         raise click.BadParameter(
-            "write query, query:NAME, header, header:NAME, bearer, token or none"
+            "write query, query:NAME, header, header:NAME, bearer, token, basic, basic:USER or none"
         ) from None
 
 

@@ -5,12 +5,13 @@ what answers: a parameter counts as understood when it changes the answer as it 
 """
 
 import copy
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from dlt.common import jsonpath
-from dlt.sources.helpers.rest_client.auth import APIKeyAuth, BearerTokenAuth
+from dlt.sources.helpers.rest_client.auth import APIKeyAuth, BearerTokenAuth, HttpBasicAuth
 
 from events_assets import probe
 from events_assets.asking import Answer, Api
@@ -78,6 +79,10 @@ class KeyPlace:
             sent = APIKeyAuth(name=auth["name"], api_key=key, location=auth["location"])
         elif auth.get("type") == "bearer":
             sent = BearerTokenAuth(token=key)
+        elif auth.get("type") == "http_basic":
+            user, password = (auth["username"], key) if "username" in auth else (key, "")
+            redaction.add(b64encode(f"{user}:{password}".encode()).decode())
+            sent = HttpBasicAuth(username=user, password=password)
         headers = {
             name: value.replace("{secrets.api_key}", key)
             for name, value in self.client.get("headers", {}).items()
@@ -107,14 +112,25 @@ def authorization(scheme: str = "Token") -> KeyPlace:
     return KeyPlace(f"the key as header Authorization: {scheme}", {"headers": headers})
 
 
+def basic(user: str = "") -> KeyPlace:
+    if user:
+        auth = {"type": "http_basic", "username": user}
+        return KeyPlace(
+            f"the key as password of {user}, by HTTP basic authentication", {"auth": auth}
+        )
+    told = "the key as user without password, by HTTP basic authentication"
+    return KeyPlace(told, {"auth": {"type": "http_basic"}})
+
+
 PLACES = (
     *(in_query(), bearer(), authorization(), in_header(), in_query("access_token")),
-    *(in_query("token"), in_query("key"), in_query("apikey"), authorization("apikey")),
+    *(in_query("token"), in_query("key"), in_query("apikey"), authorization("apikey"), basic()),
 )
 
 
 def key_place(text: str) -> KeyPlace | None:
-    """The place that `--key-in` names: `query[:name]`, `header[:name]`, `bearer`, `token`, `none`.
+    """The place that `--key-in` names: `query[:name]`, `header[:name]`, `basic[:user]`, `bearer`,
+    `token` or `none`.
 
     Raises:
         ValueError: it names none.
@@ -124,6 +140,8 @@ def key_place(text: str) -> KeyPlace | None:
         return in_query(name) if name else in_query()
     if kind == "header":
         return in_header(name) if name else in_header()
+    if kind == "basic":
+        return basic(name)
     if text in ("bearer", "token", "none"):
         return {"bearer": bearer(), "token": authorization(), "none": NO_KEY}[text]
     raise ValueError(text)
@@ -154,6 +172,7 @@ class Discovery:
         self.headers: dict[str, str] = {}
         self._apis: list[Api] = []
         self._linked: dict[str, int] = {}
+        self._id_path = ""
 
     def run(self) -> bool:
         """Whether enough was found to be written.
@@ -247,6 +266,8 @@ class Discovery:
         told += f"; other lists are at: {', '.join(others[:5])}" if others else ""
         self.report.add(OK if rows else NOTE, "rows", told)
         self.first_rows = rows
+        if "id" in (proposed := probe.field_proposals(rows)):
+            self._id_path = str(proposed["id"].setting)
         return True
 
     def _find_paging(self, first: Answer) -> None:
@@ -311,15 +332,15 @@ class Discovery:
         for name in names:
             if name in OFFSETS:
                 page = self.rows(self.get(**small, **{name: self._small}))
-                if page and not _shared(page, before):
+                if page and not self._shared(page, before):
                     self._set_offset(name, size)
                     return True
                 continue
             one = self.rows(self.get(**small, **{name: 1}))
             two = self.rows(self.get(**small, **{name: 2}))
-            if one and two and not _shared(one, two):
+            if one and two and not self._shared(one, two):
                 zero = self.rows(self.get(**small, **{name: 0}))
-                base = 0 if zero and not _shared(zero, one) else 1
+                base = 0 if zero and not self._shared(zero, one) else 1
                 self._set_pages(name, size, base)
                 return True
         return False
@@ -371,7 +392,7 @@ class Discovery:
             names = dict.fromkeys([path.rpartition(".")[2], *CURSORS])
             for name in names:
                 page = self.rows(self.get(**small, **{name: cursor}))
-                if page and not _shared(page, before):
+                if page and not self._shared(page, before):
                     self.paginator = {"type": "cursor", "cursor_path": path, "cursor_param": name}
                     self.params |= self._large(size)
                     told = f'cursors: {name} takes what is at "{path}"'
@@ -382,7 +403,7 @@ class Discovery:
         if more and last is not None:
             for name in ("starting_after", "after", "after_id", "since_id", "last_id"):
                 page = self.rows(self.get(**small, **{name: last}))
-                if page and not _shared(page, before):
+                if page and not self._shared(page, before):
                     rows = self.endpoint["data_selector"]
                     self.paginator = {"type": "cursor", "cursor_path": f"{rows}[-1].id"}
                     self.paginator |= {"cursor_param": name, "has_more_path": more[0]}
@@ -391,6 +412,14 @@ class Discovery:
                     self.report.add(OK, "paging", told)
                     return True
         return False
+
+    def _shared(self, page: list[Any], other: list[Any]) -> bool:
+        """Whether two pages have a row in common, though its other fields may have changed."""
+        return not {*map(self._key, page)}.isdisjoint(map(self._key, other))
+
+    def _key(self, row: Any) -> str:
+        found = jsonpath.find_values(self._id_path, row) if self._id_path else []
+        return repr(found or row)
 
     def _give_up(self, first: Answer) -> None:
         self.paginator = {"type": "single_page"}
@@ -487,10 +516,6 @@ def refusal(answer: Answer, base_url: str) -> str:
     if answer.status == 404:
         return f"the API answers 404{said}: nothing is at this path; check base URL and path"
     return f"the API answers {answer.status}{said}"
-
-
-def _shared(page: list[Any], other: list[Any]) -> bool:
-    return any(row in other for row in page)
 
 
 def _first(table: Mapping[str, str]) -> str:

@@ -2,6 +2,9 @@
 
 import sys
 import tomllib
+from base64 import b64encode
+from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -117,6 +120,34 @@ def test_init_finds_out_how_pages_are_asked_for(init, paging, paginator):
 def test_init_finds_the_place_of_the_key(init, key_in, client):
     found, _, _, _ = init(Shape(key_in=key_in))
     assert {name: value for name, value in found.items() if name != "base_url"} == client
+
+
+@dataclass
+class Basic(Shape):
+    """A server that wants a user and a password."""
+
+    pair: str = f"{KEY}:"
+
+    def _knows(self, asked):
+        pair = b64encode(self.pair.encode()).decode()
+        return asked.part("header:Authorization") == f"Basic {pair}"
+
+
+def test_init_sends_the_key_as_a_user_or_as_the_password_of_one(init):
+    client, _, _, _ = init(Basic())
+    assert client["auth"] == {"type": "http_basic"}
+    client, _, _, _ = init(Basic(pair=f"reader:{KEY}"), None, "--key-in", "basic:reader", "--yes")
+    assert client["auth"] == {"type": "http_basic", "username": "reader"}
+
+
+def test_init_is_not_misled_by_fields_that_change_with_each_answer(init):
+    ages = count()
+
+    def page(events, query, url):
+        return [{**event, "age": next(ages)} for event in events[:10]], {}, {}
+
+    _, endpoint, _, _ = init(Shape(page, total=""))
+    assert endpoint["paginator"] == {"type": "single_page"}
 
 
 @pytest.mark.parametrize(
