@@ -19,8 +19,8 @@ CHECKS = dg.define_asset_job("checks", dg.AssetSelection.all_asset_checks())
 
 MULTIPLY = """
 INSERT INTO events_data.events
-SELECT * REPLACE ((id + ? * place)::BIGINT AS id, _dlt_id || place AS _dlt_id)
-FROM events_data.events, range(1, ?) AS copies(place)
+SELECT events.* REPLACE ((id + ? * place)::BIGINT AS id, _dlt_id || place AS _dlt_id)
+FROM events_data.events AS events, range(1, ?) AS copies(place)
 """
 
 

@@ -24,6 +24,7 @@ EMPTY = [DG, "launch", "--job", "empty_job", "-m", "benchmarks.empty_job"]
 
 CHECKS = [sys.executable, "-m", "benchmarks.checks"]
 
+BASE_URL = "SOURCES__EVENTS__CLIENT__BASE_URL"
 READ_AHEAD = "SOURCES__EVENTS__SCAN__READ_AHEAD"
 SET_ASIDE = ("SOURCES__", "DESTINATION__", "API_KEY", "DAGSTER_", "DLT_", "PYTHON")
 """Variables of the environment that would change what is measured."""
@@ -86,7 +87,10 @@ def every_load(sizes: Sizes) -> dict[str, Load]:
         ),
         "many": Load("this project", PROJECT, sizes.many),
         "checks": Load(
-            f"all checks of {sizes.rows:,} rows", [*CHECKS, str(sizes.rows)], follows="few"
+            f"{sizes.rows:,} rows made, and checked several times",
+            [*CHECKS, str(sizes.rows)],
+            environment={BASE_URL: "https://api.example.com"},  # which is not asked
+            follows="few",
         ),
     }
 
@@ -122,7 +126,7 @@ def runner() -> Iterator[Callable[[str, Load], tuple[Usage, Path]]]:
                 if served not in servers:
                     servers[served] = stack.enter_context(serving(*served))
                 environment["BASE_URL"] = servers[served]
-                environment["SOURCES__EVENTS__CLIENT__BASE_URL"] = servers[served]
+                environment[BASE_URL] = servers[served]
             usage = measured(load.command, folder, environment)
             if load.events:
                 verify(folder, load.events)
