@@ -6,6 +6,7 @@ and `data` may hold `{secrets.NAME}`: the value of `NAME` in dlt's secrets, unde
 starts, and all of them are masked from then on.
 """
 
+import json
 import re
 from base64 import b64encode
 from collections.abc import Callable, Mapping
@@ -45,6 +46,7 @@ class Authentication:
         known = [api_key] if api_key and len(api_key) >= MIN_SECRET_LENGTH else []
         self.redaction = Redaction(*known)
         self._tokens: dict[str, AccessToken] = {}
+        """By all that they are asked for with."""
 
     def fill(self, config: RESTAPIConfig) -> RESTAPIConfig:
         """A copy of the configuration with all secrets in their places.
@@ -101,8 +103,11 @@ class Authentication:
             if auth.get(name):
                 self._masked(auth[name], name)
         if kind == "oauth2_client_credentials":
-            url = auth["access_token_url"]
-            return self._tokens.setdefault(url, AccessToken(auth, self.redaction, new_session(url)))
+            asked_with = json.dumps(auth, sort_keys=True)
+            if asked_with not in self._tokens:
+                session = new_session(auth["access_token_url"])
+                self._tokens[asked_with] = AccessToken(auth, self.redaction, session)
+            return self._tokens[asked_with]
         if kind == "api_key" and auth.get("location") == "cookie":
             return Cookie(auth.get("name") or "api_key", auth["api_key"])
         return create_auth(cast(Any, auth))

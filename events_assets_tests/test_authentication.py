@@ -243,6 +243,41 @@ def test_an_access_token_is_fetched_whenever_it_is_needed(
     assert rows("SELECT DISTINCT echo FROM events") == [(["Bearer", "[masked]"][1],)]
 
 
+def test_each_scope_has_a_token_of_its_own(serve, run, rows, configure, monkeypatch):
+    api = serve()
+    monkeypatch.setenv("CLIENT_ID", SECRETS["APP_ID"])
+    monkeypatch.setenv("CLIENT_SECRET", SECRETS["APP_SECRET"])
+    auth = f'type = "oauth2_client_credentials", access_token_url = "{api.base_url}/token"'
+    configure(
+        ENDPOINT.split("[[")[0]
+        + "".join(
+            f"""
+[[sources.events.resources]]
+name = "{scope}"
+table_name = "events"
+[sources.events.resources.endpoint]
+path = "/{scope}"
+data_selector = "data"
+paginator = {{ type = "offset", limit = 10 }}
+auth = {{ {auth}, access_token_request_data = {{ scope = "{scope}" }} }}
+"""
+            for scope in ("public", "private")
+        )
+    )
+
+    def answer(number, path):
+        scope = parse_qs(api.bodies[-1].decode()).get("scope", [urlsplit(path).path[1:]])[0]
+        if path == "/token":
+            return Answer(200, {"access_token": f"token-for-{scope}"})
+        if api.headers[-1]["Authorization"] != f"Bearer token-for-{scope}":
+            return Answer(401, {})
+        return Answer(200, {"data": [event(len(scope))], "total": 1})
+
+    api.intercept = answer
+    assert run().success
+    assert rows("SELECT count(*) FROM events") == [(2,)]
+
+
 def test_credentials_that_are_refused_say_so(oauth, run):
     oauth(expires_in="never")
     assert "there is no access token: POST" in failure(run())
