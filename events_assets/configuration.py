@@ -350,17 +350,26 @@ def _reject_secrets_in_config_toml() -> None:
     for provider in dlt.config.config_providers:
         if not isinstance(provider, ConfigTomlProvider):
             continue
-        for place, name in (
-            ("", "api_key"),
-            (SECTION, "api_key"),
-            *((f"{SECTION}.client.auth", field) for field in SECRET_FIELDS),
-        ):
-            value, _ = provider.get_value(name, Any, "", *filter(None, place.split(".")))
+        top, _ = provider.get_value("api_key", Any, "")
+        section, _ = provider.get_value(SECTION.split(".")[1], Any, "", SECTION.split(".")[0])
+        section = section if isinstance(section, Mapping) else {}
+        tables = [{"api_key": top}, {"api_key": section.get("api_key")}, *_auth_tables(section)]
+        for name, value in ((name, table.get(name)) for table in tables for name in SECRET_FIELDS):
             if isinstance(value, str) and value and "{secrets." not in value:
                 raise ConfigurationError(
                     f"there is a secret, {name}, in {_config_file(name)}, which is no place for "
                     f"one: move it to .dlt/secrets.toml, or to the environment"
                 )
+
+
+def _auth_tables(section: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """All `auth` in a table and in those below it."""
+    for key, value in section.items():
+        for table in value if isinstance(value, list) else [value]:
+            if isinstance(table, Mapping):
+                if key == "auth":
+                    yield table
+                yield from _auth_tables(table)
 
 
 def _config_file(key: str | None = None) -> str:
