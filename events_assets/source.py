@@ -3,9 +3,10 @@
 import json
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from typing import Any, cast
+from urllib.parse import quote
 
 import dlt
 import requests
@@ -20,6 +21,7 @@ from events_assets.authentication import Authentication
 from events_assets.configuration import ConfigurationError
 from events_assets.transport.budget import Budget
 from events_assets.transport.chains import ChainScan
+from events_assets.transport.fields import finder
 from events_assets.transport.offsets import OffsetScan
 from events_assets.transport.page_numbers import PageNumberScan
 from events_assets.transport.pages import Rows, Total
@@ -174,6 +176,9 @@ class _Api:
         session.check = read
         session.is_past_the_end = walk.is_past_the_end
         session.read_ahead(walk.upcoming, self.settings.read_ahead)
+        parent = self._parent(entry)
+        if parent is not None:
+            endpoint, addressed = _quoting(endpoint, parent)
         fields = configuration.fields()
         if table == "events" and fields:
             walk.map_rows = lambda rows: fields.map(rows, entry["name"])
@@ -183,7 +188,6 @@ class _Api:
         }
         if table == "events":
             resource["columns"] = {**EVENT_COLUMNS, **resource.get("columns", {})}
-        parent = self._parent(entry)
         resource["name"] = name = table if parent is None else entry["name"]
         ancestors = [] if parent is None else self._ancestors(parent)
         # The session authenticates; dlt gets to see no secret of it.
@@ -196,16 +200,25 @@ class _Api:
         )
         (own,) = (one for one in built if one.name == name)
         own = own if name == table else own.with_name(table)
+        window = _whole_window() if table == "events" else None
+        page_size = getattr(walk, "limit", None)
+        if window and page_size and page_size > window.settings.max_rows:
+            raise ConfigurationError(
+                f"the paginator of the resource '{entry['name']}' asks for pages of {page_size} "
+                f"rows, but max_rows in [{configuration.SECTION}.windows] lets nobody see more "
+                f"than {window.settings.max_rows}: lower its limit"
+            )
         listing = Listing(
             name=entry["name"],
             pages=_pages(own),
             walk=walk,
             session=session,
-            page_size=getattr(walk, "limit", None),
-            window=_whole_window() if table == "events" else None,
+            page_size=page_size,
+            window=window,
         )
         if parent is not None:
             listing.parents, _ = self.scan(parent, [self.entries[parent]])
+            listing.addressed = addressed
             taken = entry.get("include_from_parent") or []
             listing.inherited = lambda row: {f"_{parent}_{name}": row[name] for name in taken}
         return listing, own
@@ -258,6 +271,40 @@ def _walk(paginator: Any, identity: Identity, settings: ScanSettings) -> Walk:
     has_more_path = config.pop("has_more_path", None)
     built = create_paginator(cast(Any, {"type": kind, **config}))
     return ChainScan(identity, total, built, has_more_path)
+
+
+def _quoting(
+    endpoint: dict[str, Any], parent: str
+) -> tuple[dict[str, Any], Callable[[dict[str, Any]], dict[str, Any]]]:
+    """Lets fields of a parent stand percent-encoded in the path, where dlt puts them as they are:
+    an id with a slash would lead to another path, and one with a hash to the rows of another id.
+
+    Returns the endpoint, which takes other fields there, and what adds these to a parent.
+    """
+    finders: dict[str, Callable[[dict[str, Any]], Any]] = {}
+
+    def quoted(field: str) -> str:
+        name = re.sub(r"\W", "_", field) + "_in_path"
+        finders[name] = finder(field, "field")
+        return name
+
+    def addressed(row: dict[str, Any]) -> dict[str, Any]:
+        found = {name: find(row) for name, find in finders.items()}
+        # dlt says which field is missing.
+        there = {name: value for name, value in found.items() if value is not None}
+        return row | {name: quote(str(value), safe="") for name, value in there.items()}
+
+    endpoint = {**endpoint, "params": dict(endpoint.get("params") or {})}
+    for name, value in endpoint["params"].items():
+        if isinstance(value, Mapping) and value.get("type") == "resolve":
+            endpoint["params"][name] = {**value, "field": quoted(value["field"])}
+    if "path" in endpoint:
+        endpoint["path"] = re.sub(
+            rf"(\{{resources\.{re.escape(parent)}\.)([^}}]+)",
+            lambda found: found[1] + quoted(found[2]),
+            endpoint["path"],
+        )
+    return endpoint, addressed
 
 
 def _pages(resource: DltResource) -> Any:

@@ -1,8 +1,9 @@
 """Several lists make one table of events: by kind, by parent, by window of time."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
@@ -144,6 +145,25 @@ def test_a_parent_that_is_missing_makes_the_scan_torn(serve, run, rows, configur
     assert verdict == "torn" and "organizers: the API counts 4 rows" in reason
 
 
+@pytest.mark.parametrize("placeholder", ["{slug}", "{resources.organizers.slug}"])
+def test_an_id_in_a_path_is_one_part_of_it_whatever_its_characters(
+    serve, run, rows, configure, placeholder
+):
+    parents = PARENTS.replace("{slug}", placeholder)
+    configure(parents if placeholder == "{slug}" else re.sub("(?m)^params = .*$", "", parents))
+    slugs = ["c", "c#", "c/c", "c?", "50%25", "ö ß", 7]
+
+    def answer(number, path):
+        if urlsplit(path).path == "/organizers":
+            return paged(path, [{"id": n, "slug": slug} for n, slug in enumerate(slugs)])
+        (slug,) = re.findall("/organizers/([^/?#]+)/events", path)
+        return paged(path, [event(list(map(str, slugs)).index(unquote(slug)))])
+
+    serve().intercept = answer
+    assert run().success
+    assert rows("SELECT id FROM events ORDER BY id") == [(n,) for n in range(len(slugs))]
+
+
 def test_rows_of_two_parents_with_one_id_are_both_kept(serve, run, rows, configure):
     configure(
         PARENTS.replace(
@@ -239,6 +259,13 @@ def test_windows_without_their_parameters_are_refused(serve, run, configure):
     configure(WINDOWS.replace('start_param = "from"', ""))
     serve()
     assert "needs start_param and end_param" in failure(run())
+
+
+def test_pages_larger_than_one_may_page_through_are_refused(serve, run, configure):
+    configure(WINDOWS.replace("max_rows = 50", "max_rows = 9"))
+    api = serve()
+    assert "asks for pages of 10 rows, but max_rows" in failure(run())
+    assert not api.paths
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,8 @@ class Listing:
     """One list of the API: the pages of a dlt resource, and who walks them.
 
     `parents` scans the resource whose rows this list depends on; there is one walk for each of
-    them, and `inherited` gives the fields of a parent that its rows get.
+    them. `inherited` gives the fields of a parent that its rows get, and `addressed` a parent with
+    the fields that the path of the list needs.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Listing:
     window: Window | None = None
     parents: "Scan | None" = None
     inherited: Callable[[dict[str, Any]], dict[str, Any]] = lambda _: {}
+    addressed: Callable[[dict[str, Any]], dict[str, Any]] = dict
 
 
 @dataclass
@@ -86,7 +88,7 @@ class Leg:
         walk.inherited = self.listing.inherited(self.parent) if self.parent else {}
         if self.parent is None:
             return self.listing.pages()
-        return self.listing.pages([self.parent])
+        return self.listing.pages([self.listing.addressed(self.parent)])
 
     def duplicates(self) -> list[Hashable]:
         """Ids that the API answered twice though nothing moved.
