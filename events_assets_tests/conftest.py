@@ -13,6 +13,7 @@ from typing import Any
 import dagster as dg
 import duckdb
 import pytest
+from hypothesis import settings
 
 from events_assets import configuration, warehouse
 from events_assets.definitions import defs
@@ -20,6 +21,9 @@ from events_assets.sample_api import SampleApi, serving
 from events_assets.source import events_source
 
 ROOT = Path(__file__).parent.parent
+
+settings.register_profile("patient", deadline=None)  # a busy machine is no failure
+settings.load_profile("patient")
 
 
 def pytest_unconfigure() -> None:
