@@ -33,7 +33,13 @@ def write(loads: Loads, runs: Runs, measures: Sequence[Measure], folder: Path, p
     document = {
         "machine": _machine(),
         "loads": {
-            name: {"load": asdict(loads[name]), "runs": [asdict(usage) for usage in usages]}
+            name: {
+                "load": {
+                    **asdict(loads[name]),
+                    "command": [Path(word).name for word in loads[name].command],
+                },
+                "runs": [asdict(usage) for usage in usages],
+            }
             for name, usages in runs.items()
         },
         "measures": [asdict(measure) for measure in measures],
