@@ -27,6 +27,7 @@ class Answer:
     said: str = ""
     is_json: bool = True
     seconds: float = 0.0
+    redirected_to: str = ""
 
     @property
     def succeeded(self) -> bool:
@@ -89,6 +90,8 @@ class Api:
 
 def _answer_of(response: requests.Response) -> Answer:
     answer = Answer(response.status_code, headers=response.headers)
+    if response.history:
+        answer.redirected_to = response.url
     if not 200 <= answer.status < 300:
         answer.said = message_of(response.content)
     try:

@@ -10,7 +10,8 @@ import click
 import dlt
 
 from events_assets import configuration, draft, report, trial
-from events_assets.discovery import Discovery, KeyPlace, key_place
+from events_assets.discovery import Discovery
+from events_assets.key_places import KeyPlace, key_place
 from events_assets.report import Report
 from events_assets.transport.redaction import MIN_SECRET_LENGTH, Redaction
 from events_assets.transport.session import ApiError, patient
@@ -24,8 +25,8 @@ def main() -> None:
 
     The API is described in .dlt/config.toml; its key comes from API_KEY or .dlt/secrets.toml.
     """
-    # What the session logs of retries is part of the report.
-    logging.getLogger("events_assets").addHandler(logging.NullHandler())
+    # Why it takes longer, in the words of the session.
+    logging.getLogger("events_assets").addHandler(logging.StreamHandler())
 
 
 @main.command()
@@ -58,7 +59,8 @@ def check() -> None:
     "place",
     metavar="PLACE",
     callback=lambda _context, _option, value: _place(value),
-    help="Where the key goes: query[:NAME], header[:NAME], bearer, token, basic[:USER], or none. "
+    help="Where the key goes: query[:NAME], header[:NAME], bearer, token, basic (as the user "
+    "name), basic:USER (as the password of USER), or none. "
     "Without it, the common places are tried.",
 )
 @click.option("--yes", "--overwrite", is_flag=True, help="Replace a configured API unasked.")
@@ -118,7 +120,7 @@ def _say(redaction: Redaction, text: str) -> None:
 
 
 def _requests(count: int) -> str:
-    return f"{count} request{'' if count == 1 else 's'} {'was' if count == 1 else 'were'} made"
+    return f"{report.counted(count, 'request')} {'was' if count == 1 else 'were'} made"
 
 
 def _place(value: str | None) -> KeyPlace | None:

@@ -305,7 +305,13 @@ def _reject_unknown_keys(table: Any, spec: type, place: str) -> None:
                 _require_known(
                     [kind], [*filter(None, BY_TYPE[key]), *OTHER_TYPES[key]], f"{inner}.type"
                 )
-            _reject_unknown_keys(value, BY_TYPE[key].get(kind, dict), inner)
+            spec = BY_TYPE[key].get(kind, dict)
+            _reject_unknown_keys(value, spec, inner)
+            for name in getattr(spec, "__required_keys__", ()):
+                if isinstance(value, Mapping) and name not in value:
+                    raise ConfigurationError(
+                        f"'{name}' is missing in {inner} ({_config_file(key)}), which {kind} needs"
+                    )
 
 
 def _require_known(keys: Iterable[str], known: Sequence[str], place: str) -> None:

@@ -16,12 +16,12 @@ DEPTH = 4
 
 CANONICAL = ("id", "event_name", "start_time", "end_time")
 
-TOTAL_NAMES = (
-    *("filter_count", "filtered_count", "total", "total_count", "totalcount", "total_items"),
-    *("totalitems", "total_results", "totalresults", "total_rows", "total_records", "total_size"),
-    *("totalelements", "total_elements", "object_count", "count", "item_count", "itemcount"),
-    *("result_count", "matched", "num_found", "numfound", "hits", "found", "odata_count"),
+TOTAL_NAME = re.compile(
+    r"(?=.*(total|count|match|found|hits|filtered))"
+    r"(odata|total|filter(ed)?|match(ed)?|found|hits|num(ber)?|of|table|all|count|size|exact"
+    r"|(row|record|item|result|element|object|entrie|event)s?)+"
 )
+"""What counts all rows is named by these words only: `totalItems`, `filtered_count`."""
 TOTAL_HEADERS = (
     *("x-total-count", "x-total", "total-count", "x-pagination-total-count", "x-count"),
     *("x-wp-total", "x-total-results", "x-total-items", "content-range"),
@@ -29,13 +29,13 @@ TOTAL_HEADERS = (
 CURSOR_NAMES = (
     *("next_cursor", "nextcursor", "end_cursor", "endcursor", "next_page_token", "nextpagetoken"),
     *("continuation_token", "continuationtoken", "continuation", "next_token", "nexttoken"),
-    *("cursor_next", "next_page_cursor", "after", "cursor", "next"),
+    *("cursor_next", "next_page_cursor", "after", "cursor", "next", "end"),
 )
 HAS_MORE_NAMES = (
     *("has_more", "hasmore", "has_more_items", "has_next", "hasnext", "has_next_page"),
     *("hasnextpage", "more", "more_items"),
 )
-WRAPPERS = ("attributes", "fields", "properties", "event", "node", "data")
+WRAPPERS = ("attributes", "fields", "properties", "event", "node", "data", "content", "submission")
 """Objects within a row that may hold all of its fields."""
 
 LANGUAGE = re.compile(r"[a-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
@@ -83,6 +83,15 @@ def lists_of_rows(document: Any) -> dict[str, list[Any]]:
     return dict(sorted(found, key=lambda item: (_likeness(item[1]), len(item[1])), reverse=True))
 
 
+def lists_of_lists(document: Any) -> list[str]:
+    """The paths of tables whose rows are lists of values."""
+    return [
+        join(path)
+        for path, value in walk(document)
+        if isinstance(value, list) and value and all(isinstance(row, list) for row in value)
+    ]
+
+
 def _likeness(rows: list[Any]) -> int:
     """How many of the canonical fields rows seem to have, -1 without rows."""
     return len(field_proposals(rows)) if rows else -1
@@ -94,14 +103,17 @@ def totals(document: Any, received: int) -> dict[str, int]:
     Args:
         received: rows in this answer; a total is not less.
     """
-    return {
-        path: int(value)
-        for path, value in _named(document, TOTAL_NAMES)
-        if isinstance(value, int | str)
+    found = [
+        ("filter" not in name, "total" not in name, len(path), join(path), int(value))
+        for path, value in walk(document)
+        if path
+        and TOTAL_NAME.fullmatch(name := re.sub(r"[\W_]+", "", path[-1]).lower())
+        and isinstance(value, int | str)
         and not isinstance(value, bool)
         and re.fullmatch(r"\d{1,15}", str(value))
         and int(value) >= received
-    }
+    ]
+    return {path: total for *_, path, total in sorted(found)}
 
 
 def total_headers(headers: Mapping[str, str], received: int) -> dict[str, int]:
@@ -126,14 +138,22 @@ def next_links(document: Any) -> dict[str, str]:
     }
 
 
-def header_link(headers: Mapping[str, str]) -> bool:
-    """Whether a `Link` header (RFC 8288) leads to the next page."""
-    return bool(re.search(r"""rel=["']?next\b""", header(headers, "link"), re.IGNORECASE))
-
-
-def header_link_url(headers: Mapping[str, str]) -> str:
+def header_link(headers: Mapping[str, str]) -> str:
+    """The URL of the next page in a `Link` header (RFC 8288), empty if there is none."""
     found = re.search(r"""<([^>]*)>[^,]*rel=["']?next\b""", header(headers, "link"), re.IGNORECASE)
     return found[1] if found else ""
+
+
+def link_to_next(document: Any, headers: Mapping[str, str]) -> tuple[dict[str, str], str]:
+    """The paginator that follows the link to the next page, and that link; empty without one."""
+    for path, url in next_links(document).items():
+        return {"type": "json_link", "next_url_path": path}, url
+    if url := header_link(headers):
+        return {"type": "header_link"}, url
+    for name, value in headers.items():
+        if re.match(r"(x-)?next\b", name, re.IGNORECASE) and re.match(r"https?://|/", value):
+            return {"type": "header_link", "links_next_key": name}, value
+    return {}, ""
 
 
 def cursors(document: Any) -> dict[str, str]:

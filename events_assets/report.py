@@ -95,6 +95,10 @@ def _key(name: str) -> str:
     return tomlkit.key(name).as_string()
 
 
+def counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def shown(value: Any) -> str:
     """A value in a few characters."""
     if value is None:

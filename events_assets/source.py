@@ -20,7 +20,7 @@ from events_assets import configuration
 from events_assets.authentication import Authentication
 from events_assets.configuration import ConfigurationError
 from events_assets.transport.budget import Budget
-from events_assets.transport.chains import ChainScan
+from events_assets.transport.chains import ChainScan, HeaderLinks
 from events_assets.transport.fields import finder
 from events_assets.transport.offsets import OffsetScan
 from events_assets.transport.page_numbers import PageNumberScan
@@ -269,7 +269,11 @@ def _walk(paginator: Any, identity: Identity, settings: ScanSettings) -> Walk:
     if kind == "page_number":
         return PageNumberScan(identity, total, **config)
     has_more_path = config.pop("has_more_path", None)
-    built = create_paginator(cast(Any, {"type": kind, **config}))
+    built = (
+        HeaderLinks(**config)
+        if kind == "header_link"
+        else create_paginator(cast(Any, {"type": kind, **config}))
+    )
     return ChainScan(identity, total, built, has_more_path)
 
 

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Hashable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from dlt.common.data_types import coerce_value, py_type_to_sc_type
@@ -17,7 +18,8 @@ from events_assets import configuration, discovery, probe
 from events_assets.api import configured_api
 from events_assets.authentication import Authentication
 from events_assets.configuration import ConfigurationError
-from events_assets.report import FAILED, NOTE, OK, Report
+from events_assets.key_places import KeyPlace
+from events_assets.report import FAILED, NOTE, OK, Report, counted
 from events_assets.source import events_lists
 from events_assets.transport.offsets import OffsetScan
 from events_assets.transport.page_numbers import PageNumberScan
@@ -92,8 +94,9 @@ class _Trial:
         base_url = str(self.config["client"]["base_url"]).rstrip("/")
         path = str(self.endpoint["path"])
         url = path if "://" in path else f"{base_url}/{path.lstrip('/')}"
-        name = f"{self.listing.name} " if self.one_of_several else ""
-        self.report.add(OK, "configuration", f"{name}at {url}, {self._key_told()}")
+        name = f"{self.listing.name} at " if self.one_of_several else ""
+        url = "the built-in sample API" if configuration.is_sample() else url.split("?")[0]
+        self.report.add(OK, "configuration", f"{name}{url}, {self._key_told()}")
         with self.listing.session as session:
             try:
                 self._try()
@@ -113,6 +116,7 @@ class _Trial:
         self.rows, self.page = self.walk.rows, self.walk.page
         self.continues = self.walk.has_next_page
         self.report.add(OK, "reachable", f"answered in {self.first.elapsed.total_seconds():.1f} s")
+        self._tell_redirect()
         self.report.add(OK, "key", "the API lets us in")
         self._tell_rows()
         self._tell_fields()
@@ -123,6 +127,12 @@ class _Trial:
         limits = probe.rate_limits(self.first.headers)
         told = ", ".join(f"{name}: {value}" for name, value in limits.items())
         self.report.add(OK, "rate limit", told or "no header tells one")
+
+    def _tell_redirect(self) -> None:
+        if self.first.history:
+            path = urlsplit(self.first.url).path
+            told = f"the API redirects to {path}, so that each request is sent twice; change path"
+            self.report.add(NOTE, "redirect", told)
 
     def _configured(self, option: str) -> Any:
         defaults: Any = self.config.get("resource_defaults") or {}
@@ -162,7 +172,9 @@ class _Trial:
         rows = [row for row in listing.walk.rows if isinstance(row, dict)]
         if not rows:
             raise self._fail("parent", f"{listing.name} has no rows, so there is none to ask for")
-        self.report.add(OK, "parent", f"{len(rows)} rows of {listing.name}; the first is tried")
+        self.report.add(
+            OK, "parent", f"{counted(len(rows), 'row')} of {listing.name}; the first is tried"
+        )
         return rows[0]
 
     def _fail(self, name: str, told: str, settings: Mapping[str, Any] | None = None) -> Stopped:
@@ -186,12 +198,14 @@ class _Trial:
         if not isinstance(error, ApiError):
             return self._fail("paging", f"the paginator does not fit the answer: {told}"[:300])
         if self.selector and lists:
-            found = ", ".join(f"{len(rows)} rows at {path}" for path, rows in lists.items())
+            found = ", ".join(
+                f"{counted(len(rows), 'row')} at {path}" for path, rows in lists.items()
+            )
             told = f'there is no list of rows at "{self.selector}", but {found}'
             return self._fail("rows", told, {f"{self.place}.data_selector": next(iter(lists))})
         return self._fail("rows", told)
 
-    def _accepted_place(self) -> discovery.KeyPlace | None:
+    def _accepted_place(self) -> KeyPlace | None:
         """Where the key is accepted, of the common places, for an API that refuses it."""
         key, settings = configuration.api_key(), self.listing.session.settings
         if not key or self.listing.session.traffic.requests > 1:
@@ -217,11 +231,11 @@ class _Trial:
         if not self.selector:
             best = next(iter(lists), "")
             settings = {f"{self.place}.data_selector": best} if best else None
-            told = f"{len(rows)} rows, found by guessing: no data_selector is set"
+            told = f"{counted(len(rows), 'row')}, found by guessing: no data_selector is set"
             self.report.add(NOTE, "rows", told, settings)
             return
         where = "as the whole answer" if self.selector == "$" else f'at "{self.selector}"'
-        told = f"{len(rows)} rows {where}"
+        told = f"{counted(len(rows), 'row')} {where}"
         if rows:
             self.report.add(OK, "rows", told)
         else:
@@ -246,7 +260,7 @@ class _Trial:
                 settings[f"fields.{name}"] = proposed[name].setting
         told = ", ".join(present) if not missing else f"found {', '.join(present) or 'none'}"
         if missing:
-            told += f"; missing {', '.join(missing)}"
+            told += f"; missing, or null in all rows: {', '.join(missing)}"
             unknown = [name for name in missing if name not in proposed]
             told += f"; nothing looks like {', '.join(unknown)}" if unknown else ""
         if unread:
@@ -283,7 +297,7 @@ class _Trial:
         setting, asked = self._asked
         came = len(self.page)
         if not asked:
-            self.report.add(OK, "page size", f"none is asked for; {came} rows came")
+            self.report.add(OK, "page size", f"none is asked for; {counted(came, 'row')} came")
         elif came > asked:
             told = f"{asked} rows asked for, {came} came: the API ignores it"
             self.report.add(NOTE, "page size", told)
@@ -300,7 +314,7 @@ class _Trial:
         names = probe.total_headers(self.first.headers, came)
         self.counted = total if total is not None else next(iter((paths | names).values()), 0)
         if total is not None:
-            self.report.add(OK, "total", f"the API counts {total:,} rows")
+            self.report.add(OK, "total", f"the API counts {counted(total, 'row')}")
         elif paths:
             best, value = next(iter(paths.items()))
             offset = isinstance(self.walk, OffsetScan)
@@ -317,7 +331,7 @@ class _Trial:
             told += (
                 "; the end of its pages has to prove that all came"
                 if chained
-                else (": that all came cannot be proven")
+                else ": that all came cannot be proven"
             )
             self.report.add(OK if chained else NOTE, "total", told)
 
@@ -330,10 +344,8 @@ class _Trial:
         way = self._way()
         if not self.continues:
             if self.counted > len(self.page):
-                told = (
-                    f"the API counts {self.counted:,} rows and gave {len(self.page)}, as the "
-                    + ("only page")
-                )
+                came = len(self.page)
+                told = f"the API counts {self.counted:,} rows and gave {came}, as the only page"
                 if not way:
                     told += "; events-assets init tries the common ways to the next one"
                 raise self._fail("second page", told, way)
@@ -430,14 +442,11 @@ class _Trial:
     def _way(self) -> dict[str, Any]:
         """The paginator that the answer itself suggests, other than the configured one."""
         document = _document(self.first)
-        if links := probe.next_links(document):
-            paginator = {"type": "json_link", "next_url_path": next(iter(links))}
-        elif probe.header_link(self.first.headers):
-            paginator = {"type": "header_link"}
-        elif cursors := probe.cursors(document):
+        paginator, _ = probe.link_to_next(document, self.first.headers)
+        if not paginator and (cursors := probe.cursors(document)):
             path = next(iter(cursors))
             paginator = {"type": "cursor", "cursor_path": path, "cursor_param": "cursor"}
-        else:
+        if not paginator:
             return {}
         kind = self.paginator if isinstance(self.paginator, str) else (self.paginator or {})
         kind = kind.get("type", "auto") if isinstance(kind, Mapping) else kind

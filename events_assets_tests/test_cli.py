@@ -135,9 +135,10 @@ class Basic(Shape):
 
 def test_init_sends_the_key_as_a_user_or_as_the_password_of_one(init):
     client, _, _, _ = init(Basic())
-    assert client["auth"] == {"type": "http_basic"}
+    key = "{secrets.api_key}"
+    assert client["auth"] == {"type": "http_basic", "username": key, "password": ""}
     client, _, _, _ = init(Basic(pair=f"reader:{KEY}"), None, "--key-in", "basic:reader", "--yes")
-    assert client["auth"] == {"type": "http_basic", "username": "reader"}
+    assert client["auth"] == {"type": "http_basic", "username": "reader", "password": key}
 
 
 def test_init_is_not_misled_by_fields_that_change_with_each_answer(init):

@@ -103,6 +103,11 @@ def test_a_misspelt_key_is_named_with_the_nearest_known_one(monkeypatch, variabl
     assert told in mistake()
 
 
+def test_a_part_of_the_authentication_that_is_missing_is_named(monkeypatch):
+    monkeypatch.setenv("SOURCES__EVENTS__CLIENT__AUTH", '{"type": "http_basic", "username": "me"}')
+    assert "'password' is missing in sources.events.client.auth" in mistake()
+
+
 @pytest.mark.parametrize(
     ("right", "wrong", "told"),
     [

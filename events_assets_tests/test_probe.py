@@ -38,6 +38,8 @@ def test_the_list_of_events_is_told_from_other_lists(document, path):
         ({"count": 3}, {}),  # of this page only
         ({"total": "573"}, {"total": 573}),
         ({"total": True, "count": None}, {}),
+        ({"filtered_table_rows_count": 573, "truncated": 900}, {"filtered_table_rows_count": 573}),
+        ({"totalItems": 573, "size": 600, "items": 600}, {"totalItems": 573}),
     ],
 )
 def test_a_total_is_no_number_of_pages_and_no_count_of_one_page(document, found):
@@ -56,7 +58,7 @@ def test_links_cursors_and_marks_are_told_apart():
     assert probe.cursors(linked) == {}
     assert probe.cursors({"meta": {"next_cursor": "abc"}}) == {"meta.next_cursor": "abc"}
     assert probe.has_more_paths({"paging": {"hasMore": True, "more": "yes"}}) == ["paging.hasMore"]
-    assert probe.header_link({"link": '<https://x/e?page=2>; rel="next"'})
+    assert probe.header_link({"link": '<https://x/e?page=2>; rel="next"'}) == "https://x/e?page=2"
     assert not probe.header_link({"Link": '<https://x/e?page=1>; rel="prev"'})
 
 
@@ -97,6 +99,10 @@ def test_links_cursors_and_marks_are_told_apart():
             {"id": 1, "attributes": {"title": "Fair", "startsAt": "2026-05-01T08:00:00Z"}},
             {"id": "id", "event_name": "attributes.title", "start_time": "attributes.startsAt"},
         ),
+        (
+            {"id": 1, "submission": {"title": "Talk"}, "room": {"title": "Hall"}},
+            {"id": "id", "event_name": "submission.title"},
+        ),
         ({"weekend": "2026-05-01", "restarted": 1777000000, "total": 7}, {}),
     ],
 )
@@ -107,6 +113,13 @@ def test_fields_are_proposed_by_name_and_by_what_they_hold(row, settings):
 
 def test_a_repeated_value_is_proposed_as_no_id():
     assert "id" not in probe.field_proposals([{"code": "a"}, {"code": "a"}])
+
+
+def test_a_header_that_is_a_url_leads_to_the_next_page():
+    url = "https://api.example.com/events?token=abc"
+    found = {"type": "header_link", "links_next_key": "Next-Page"}, url
+    assert probe.link_to_next([], {"Next-Page": url}) == found
+    assert probe.link_to_next([], {"Next-Page": "2"}) == ({}, "")
 
 
 @given(JSON)

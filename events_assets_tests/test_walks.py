@@ -8,7 +8,7 @@ from dlt.sources.rest_api.config_setup import create_paginator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from events_assets.transport.chains import ChainScan
+from events_assets.transport.chains import ChainScan, HeaderLinks
 from events_assets.transport.page_numbers import PageNumberScan
 from events_assets.transport.pages import Total, document_of
 from events_assets.transport.paging import EndlessScan
@@ -55,6 +55,17 @@ def asked(request, name, default=None):
 
 def numbered(total=None, **config):
     return PageNumberScan(list, Total(total) if total else None, **{"base_page": 1, **config})
+
+
+def test_a_header_may_hold_the_next_url_itself():
+    def answer(request):
+        page = int(asked(request, "token", 0))
+        headers = {"Next-Page": f"{URL}?token={page + 1}"} if page < 4 else {}
+        return {"data": [2 * page, 2 * page + 1]}, headers
+
+    walk = ChainScan(list, paginator=HeaderLinks("Next-Page"))
+    received, verdict, _ = walk_through(walk, answer)
+    assert received == list(range(10)) and verdict == UNPROVEN  # the token is a position
 
 
 def chain(total=None, has_more_path=None, **config):

@@ -174,6 +174,15 @@ class ChainScan(Walk):
         return paginator or SinglePagePaginator()
 
 
+class HeaderLinks(HeaderLinkPaginator):
+    """Follows the link named `links_next_key` in the header `Link`, or the URL in a header of that
+    name."""
+
+    def update_state(self, response: requests.Response, data: list[Any] | None = None) -> None:
+        super().update_state(response, data)
+        self._next_reference = self._next_reference or response.headers.get(self.links_next_key)
+
+
 def _numbers(request: requests.Request) -> set[tuple[str, str]]:
     """The parameters of a request, in its URL or beside it, that are numbers."""
     pairs = parse_qsl(urlsplit(request.url or "").query)

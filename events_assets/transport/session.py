@@ -72,7 +72,7 @@ class HttpSettings(BaseConfiguration):
     __section__: ClassVar[str] = "http"
 
 
-PATIENCE = {"max_retries": 1, "max_retry_after": 10.0, "read_timeout": 30.0, "deadline": 120.0}
+PATIENCE = {"max_retries": 1, "max_retry_after": 60.0, "read_timeout": 30.0, "deadline": 300.0}
 """The most that someone wants to wait who tries an API."""
 
 
