@@ -5,7 +5,7 @@ import os
 import platform
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -34,10 +34,7 @@ def write(loads: Loads, runs: Runs, measures: Sequence[Measure], folder: Path, p
         "machine": _machine(),
         "loads": {
             name: {
-                "load": {
-                    **asdict(loads[name]),
-                    "command": [Path(word).name for word in loads[name].command],
-                },
+                "load": asdict(replace(loads[name], command=_without_folders(loads[name].command))),
                 "runs": [asdict(usage) for usage in usages],
             }
             for name, usages in runs.items()
@@ -52,6 +49,10 @@ def write(loads: Loads, runs: Runs, measures: Sequence[Measure], folder: Path, p
         before = page.read_text(encoding="utf-8")
         page.write_text(RESULTS.sub(lambda _: f"\n{text}\n", before), encoding="utf-8")
     return text
+
+
+def _without_folders(command: list[str]) -> list[str]:
+    return [Path(word).name for word in command]
 
 
 def _loads_table(loads: Loads, runs: Runs) -> str:
