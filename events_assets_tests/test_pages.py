@@ -129,12 +129,13 @@ def test_a_torn_scan_is_healed_by_a_second_one(serve, run, rows):
     assert (scans, verdict, received) == (2, "complete", kept)
 
 
-def test_an_answer_that_drips_does_not_outlast_the_deadline(get):
+@pytest.mark.parametrize("status", [200, 400, 503])
+def test_an_answer_that_drips_does_not_outlast_the_deadline(get, status):
     over = threading.Event()
 
     class Drip(BaseHTTPRequestHandler):
         def do_GET(self):
-            self.send_response(200)
+            self.send_response(status)
             self.send_header("Content-Length", "1000000")
             self.end_headers()
             while not over.wait(0.02):
@@ -145,6 +146,7 @@ def test_an_answer_that_drips_does_not_outlast_the_deadline(get):
         server.handle_error = lambda *_: None
         threading.Thread(target=server.serve_forever, daemon=True).start()
         get.session.settings.deadline = 0.5
+        get.session.hooks["response"].append(lambda response, **_: response.raise_for_status())
         api = SampleApi(f"http://127.0.0.1:{server.server_port}", "key", [])
         try:
             with pytest.raises(ApiError, match=r"http\.deadline"):

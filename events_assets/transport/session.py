@@ -1,6 +1,7 @@
 """Sends requests: which answers are asked for again, how long to wait, and what failures say."""
 
 import copy
+import math
 import textwrap
 import threading
 import time
@@ -33,8 +34,9 @@ CONNECTION_FAILURES = (
 
 
 CHUNK = 65_536
+"""Bytes of a body that are read at once."""
 REFUSAL = 16_384
-"""Bytes of a body to read at once, and of an error body in all."""
+"""Bytes of an error body that are enough."""
 SENTENCE = 160
 """Characters of an error body that are told."""
 
@@ -289,26 +291,37 @@ class ApiSession(requests.Session):
         return asked
 
     def _read(self, response: Any) -> None:
-        """Reads the body as it arrives, so that a server that drips cannot outlast the deadline."""
+        """Reads the body of an answer."""
         if response._content_consumed:  # that of a redirect, read in its own request
             return
-        chunks = []
         try:
-            while chunk := response.raw.read1(CHUNK, decode_content=True):
-                chunks.append(chunk)
-                self._require_time()
+            body = self._received(response)
         except urllib3.exceptions.DecodeError as error:
             raise requests.exceptions.ContentDecodingError(error) from error
         except urllib3.exceptions.HTTPError as error:
             raise requests.exceptions.ChunkedEncodingError(error) from error
-        response._content, response._content_consumed = b"".join(chunks), True
+        response._content, response._content_consumed = body, True
+
+    def _received(self, response: Any, enough: float = math.inf) -> bytes:
+        """The body as it arrives, so that a server that drips cannot outlast the deadline.
+
+        Args:
+            enough: bytes after which no more are read.
+        """
+        body = bytearray()
+        while len(body) < enough and (chunk := response.raw.read1(CHUNK, decode_content=True)):
+            body += chunk
+            self._require_time()
+        return bytes(body)
 
     def _read_refusal(self, response: requests.Response) -> None:
         """Reads as much of an error body as may hold a sentence, and lets the connection go."""
-        with suppress(urllib3.exceptions.HTTPError, OSError):
-            body = response.raw.read(REFUSAL, decode_content=True)
-            response.refusal = message_of(body)  # type: ignore[attr-defined]
-        response.close()
+        try:
+            with suppress(urllib3.exceptions.HTTPError, OSError):
+                body = self._received(response, REFUSAL)
+                response.refusal = message_of(body)  # type: ignore[attr-defined]
+        finally:
+            response.close()
 
     def _is_transient(self, error: BaseException) -> bool:
         if isinstance(error, requests.HTTPError) and error.response is not None:
