@@ -4,14 +4,14 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import requests
 from dlt.common.configuration.specs import RuntimeConfiguration
 from dlt.sources.helpers.rest_client.client import RESTClient
 
+from events_assets.authentication import Authentication
 from events_assets.transport.pages import NotAPage, document_of
-from events_assets.transport.redaction import Redaction
 from events_assets.transport.refusals import message_of
 from events_assets.transport.session import ApiSession, HttpSettings
 
@@ -34,23 +34,32 @@ class Answer:
         return 200 <= self.status < 300 and self.is_json
 
 
-@dataclass
 class Api:
-    """An API that is asked: its session keeps to the origin of `base_url` and masks secrets."""
+    """An API that is asked: its session keeps to the origin of its base URL and masks secrets.
 
-    base_url: str
-    settings: HttpSettings
-    redaction: Redaction = field(default_factory=Redaction)
-    headers: dict[str, str] = field(default_factory=dict)
-    auth: Any = None
+    Args:
+        client: `[sources.events.client]`.
+        authentication: fills in the key.
+        settings: how requests are made.
 
-    def __post_init__(self) -> None:
+    Raises:
+        ConfigurationError: the client needs a key and there is none.
+    """
+
+    def __init__(
+        self, client: Mapping[str, Any], authentication: Authentication, settings: HttpSettings
+    ) -> None:
+        def new_session(base_url: str) -> ApiSession:
+            return ApiSession(base_url, settings, authentication.redaction, log)
+
         log = logging.getLogger("events_assets")
-        self.session = ApiSession(self.base_url, self.settings, self.redaction, log)
+        filled = authentication.fill(cast(Any, {"client": client, "resources": []}))["client"]
+        self.settings = settings
+        self.session = new_session(filled["base_url"])
+        self.session.auth = authentication.of(filled.get("auth"), new_session)
         self.client = RESTClient(
-            self.base_url,
-            headers=self.headers,
-            auth=self.auth,
+            filled["base_url"],
+            headers=filled.get("headers"),
             session=self.session,
             config=RuntimeConfiguration(),
         )

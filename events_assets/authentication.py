@@ -48,6 +48,10 @@ class Authentication:
         self._tokens: dict[str, AccessToken] = {}
         """By all that they are asked for with."""
 
+    @property
+    def has_key(self) -> bool:
+        return self._api_key is not None
+
     def fill(self, config: RESTAPIConfig) -> RESTAPIConfig:
         """A copy of the configuration with all secrets in their places.
 

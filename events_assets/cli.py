@@ -10,6 +10,7 @@ import click
 import dlt
 
 from events_assets import configuration, draft, report, trial
+from events_assets.authentication import Authentication
 from events_assets.discovery import Discovery
 from events_assets.key_places import KeyPlace, key_place
 from events_assets.report import Report
@@ -85,12 +86,13 @@ def init(base_url: str | None, path: str | None, place: KeyPlace | None, yes: bo
         raise click.ClickException(
             f"the key is shorter than {MIN_SECRET_LENGTH} characters, too short to be masked"
         )
-    redaction = Redaction(*filter(None, [key]))
+    authentication = Authentication(key)
+    redaction = authentication.redaction
     with redaction.everywhere():
         told = Report(lambda step: click.echo(report.lines(step, STEP_WIDTH)), redaction)
         _say(redaction, f"Finding out how {base_url} works ...\n")
         settings = patient(configuration.http_settings())
-        found = Discovery(base_url, path, settings, key, redaction, told, place)
+        found = Discovery(base_url, path, settings, authentication, told, place)
         try:
             enough = found.run()
         except ApiError as error:

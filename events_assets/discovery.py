@@ -14,10 +14,10 @@ from dlt.common import jsonpath
 
 from events_assets import probe
 from events_assets.asking import Answer, Api
+from events_assets.authentication import Authentication
 from events_assets.key_places import NO_KEY, PLACES, KeyPlace, likeliest
 from events_assets.probe import header
 from events_assets.report import FAILED, NOTE, OK, Report, counted
-from events_assets.transport.redaction import Redaction
 from events_assets.transport.session import HttpSettings
 
 PAGE = 100
@@ -75,8 +75,7 @@ class Discovery:
     base_url: str
     path: str
     settings: HttpSettings
-    key: str | None
-    redaction: Redaction
+    authentication: Authentication
     report: Report
     place: KeyPlace | None = None
 
@@ -143,13 +142,15 @@ class Discovery:
         """
         places = [self.place or NO_KEY]
         for place in places:
-            self.api = place.api(self.base_url, self.settings, self.redaction, self.key or "")
+            sent = place.client if self.authentication.has_key else {}
+            client = {"base_url": self.base_url, **sent}
+            self.api = Api(client, self.authentication, self.settings)
             self._apis.append(self.api)
             self.first = self.api.get(self.path)
             self._follow(self.first)
             if self.first.status not in (401, 403):
                 return place
-            if place is NO_KEY and self.key and not self.place:
+            if place is NO_KEY and self.authentication.has_key and not self.place:
                 places += likeliest(self.first.headers)
         return None
 
@@ -174,14 +175,14 @@ class Discovery:
             return False
         self.client |= place.client
         told = f"accepted: {place.told}" if place.client else "the API answers without a key"
-        if not place.client and self.key and not self.place:
+        if not place.client and self.authentication.has_key and not self.place:
             told += ", so none is sent; --key-in says where to send it all the same"
         self.report.add(OK, "key", told)
         return True
 
     def _refused(self) -> str:
         status = f"the API answers {self.first.status}{_quoted(self.first)}"
-        if not self.key:
+        if not self.authentication.has_key:
             return f"{status} and there is no key: set API_KEY, or api_key in .dlt/secrets.toml"
         tried = [place.told for place in ([self.place] if self.place else PLACES)]
         told = f"{status}, with {'; '.join(tried)}".replace("; the key ", "; ")

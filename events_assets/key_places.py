@@ -1,18 +1,11 @@
 """Where APIs commonly take their key, in words and as settings of `[sources.events.client]`."""
 
 import re
-from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from dlt.sources.helpers.rest_client.auth import APIKeyAuth, BearerTokenAuth
-from requests.auth import HTTPBasicAuth
-
-from events_assets.asking import Api
 from events_assets.probe import header
-from events_assets.transport.redaction import Redaction
-from events_assets.transport.session import HttpSettings
 
 SECRET = "{secrets.api_key}"  # noqa: S105, stands for the key
 
@@ -23,24 +16,6 @@ class KeyPlace:
 
     told: str
     client: Mapping[str, Any] = field(default_factory=dict)
-
-    def api(self, base_url: str, settings: HttpSettings, redaction: Redaction, key: str) -> Api:
-        """The API, asked with the key in this place."""
-        auth = self.client.get("auth", {})
-        sent: Any = None
-        if auth.get("type") == "api_key":
-            sent = APIKeyAuth(name=auth["name"], api_key=key, location=auth["location"])
-        elif auth.get("type") == "bearer":
-            sent = BearerTokenAuth(token=key)
-        elif auth.get("type") == "http_basic":
-            pair = [auth[name].replace(SECRET, key) for name in ("username", "password")]
-            sent = HTTPBasicAuth(*pair)
-            redaction.add(b64encode(":".join(pair).encode()).decode())
-        headers = {
-            name: value.replace(SECRET, key)
-            for name, value in self.client.get("headers", {}).items()
-        }
-        return Api(base_url, settings, redaction, headers, sent)
 
 
 NO_KEY = KeyPlace("no key")

@@ -207,15 +207,13 @@ class _Trial:
 
     def _accepted_place(self) -> KeyPlace | None:
         """Where the key is accepted, of the common places, for an API that refuses it."""
-        key, settings = configuration.api_key(), self.listing.session.settings
-        if not key or self.listing.session.traffic.requests > 1:
+        if not self.authentication.has_key or self.listing.session.traffic.requests > 1:
             return None
         found = discovery.Discovery(
             self.config["client"]["base_url"],
             str(self.endpoint["path"]),
-            settings,
-            key,
-            self.report.redaction,
+            self.listing.session.settings,
+            self.authentication,
             Report(),
         )
         try:
