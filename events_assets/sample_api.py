@@ -115,17 +115,23 @@ def sample_events(count: int = EVENTS, today: datetime | None = None) -> list[Ev
 @contextmanager
 def serving(events: list[Event] | None = None, *, key: str | None = None) -> Iterator[SampleApi]:
     """Serves events on a free port of 127.0.0.1, with a random key, until the context ends."""
-    with _Server(("127.0.0.1", 0), _Handler) as server:
-        host, bound = server.server_address[:2]
+    with listening(_Handler) as (server, base_url):
         server.api = SampleApi(  # type: ignore[attr-defined]
-            base_url=f"http://{host!s}:{bound}",
+            base_url=base_url,
             key=key or secrets.token_urlsafe(24),
             events=sample_events() if events is None else events,
         )
+        yield server.api  # type: ignore[attr-defined]
+
+
+@contextmanager
+def listening(handler: type["Handler"]) -> Iterator[tuple[ThreadingHTTPServer, str]]:
+    """A server on a free port of 127.0.0.1, with its URL, until the context ends."""
+    with _Server(("127.0.0.1", 0), handler) as server:
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         thread.start()
         try:
-            yield server.api  # type: ignore[attr-defined]
+            yield server, f"http://127.0.0.1:{server.server_port}"
         finally:
             server.shutdown()
             thread.join()
@@ -140,16 +146,17 @@ class _Server(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
+    """Keeps connections, and answers in JSON."""
+
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True  # else each body waits 40 ms for its head to be received
 
-    def do_GET(self) -> None:
-        api: SampleApi = self.server.api  # type: ignore[attr-defined]
-        api.bodies.append(self.rfile.read(int(self.headers.get("Content-Length", 0))))
-        api.headers.append(dict(self.headers))
-        api.paths.append(self.path)
-        answer = api.intercept(len(api.paths), self.path) or _answer(api, self.path)
+    def received(self) -> bytes:
+        """The body of the request."""
+        return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+
+    def send(self, answer: Answer) -> None:
         body = answer.document
         if not isinstance(body, bytes):
             body = json.dumps(body).encode()
@@ -160,10 +167,19 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    do_POST = do_GET  # noqa: N815
-
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         """Says nothing: a request line holds the key."""
+
+
+class _Handler(Handler):
+    def do_GET(self) -> None:
+        api: SampleApi = self.server.api  # type: ignore[attr-defined]
+        api.bodies.append(self.received())
+        api.headers.append(dict(self.headers))
+        api.paths.append(self.path)
+        self.send(api.intercept(len(api.paths), self.path) or _answer(api, self.path))
+
+    do_POST = do_GET  # noqa: N815
 
 
 def _answer(api: SampleApi, path: str) -> Answer:

@@ -7,12 +7,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from http.cookies import SimpleCookie
-from http.server import BaseHTTPRequestHandler
-from threading import Lock, Thread
+from threading import Lock
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from events_assets.sample_api import Answer, _Server
+from events_assets.sample_api import Answer, Handler, listening
 
 KEY = "key-of-the-tests"
 Query = dict[str, str]
@@ -259,15 +258,12 @@ def _flat(body: Any, before: str = "") -> Query:
     return flat
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-
-    def do_GET(self) -> None:
+class _Handler(Handler):
+    def do_GET(self) -> None:  # noqa: N802
         served: Served = self.server.served  # type: ignore[attr-defined]
         served.paths.append(self.path)
         url = urlsplit(self.path)
-        sent = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        sent = self.received()
         is_json = "json" in self.headers.get("Content-Type", "")
         asked = Asked(
             self.command,
@@ -283,19 +279,10 @@ class _Handler(BaseHTTPRequestHandler):
                 answer = served.routes[url.path](asked)
             except ValueError:
                 answer = Answer(400, {"detail": "a parameter is wrong"})
-        body = json.dumps(answer.document).encode()
-        served.bodies += [sent.decode(), body.decode()]
-        self.send_response(answer.status)
-        headers = {"Content-Type": "application/json", "Content-Length": str(len(body))}
-        for name, value in {**headers, **answer.headers}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
+        served.bodies += [sent.decode(), json.dumps(answer.document)]
+        self.send(answer)
 
     do_POST = do_GET  # noqa: N815
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Says nothing."""
 
 
 @dataclass
@@ -313,16 +300,9 @@ class Served:
 @contextmanager
 def serving_routes(routes: dict[str, Callable[[Asked], Answer]]) -> Iterator[Served]:
     """Serves what is at some paths on a free port of 127.0.0.1."""
-    with _Server(("127.0.0.1", 0), _Handler) as server:
-        served = Served(f"http://127.0.0.1:{server.server_port}", routes)
-        server.served = served  # type: ignore[attr-defined]
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        thread.start()
-        try:
-            yield served
-        finally:
-            server.shutdown()
-            thread.join()
+    with listening(_Handler) as (server, base_url):
+        server.served = served = Served(base_url, routes)  # type: ignore[attr-defined]
+        yield served
 
 
 @contextmanager
