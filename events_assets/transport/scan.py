@@ -215,6 +215,7 @@ class Scan:
         """One walk over the pages; yields what no walk before it has yielded."""
         receipt, walk = self.receipt, leg.listing.walk
         before: list[Hashable] = []
+        alone = leg.window is None and leg.parent is None and len(self.listings) == 1
         for _ in leg.pages():
             leg.evidence, leg.seen = walk.evidence, walk.seen
             rows, identities = walk.rows, walk.page
@@ -251,7 +252,6 @@ class Scan:
                     walk.seen.add(identity)
                     self._waiting[identity] = (keyed, leg.distinct - 1)
             before = identities
-            alone = leg.window is None and leg.parent is None and len(self.listings) == 1
             self._progress.page(
                 receipt.rows_received - receipt.repeats,
                 leg.evidence.total_last if alone else None,
