@@ -19,6 +19,7 @@ import dlt
 from dlt.common.configuration import configspec, resolve_configuration
 from dlt.common.configuration.container import Container
 from dlt.common.configuration.providers import ConfigTomlProvider, VaultDocProvider
+from dlt.common.configuration.providers.provider import ConfigProvider
 from dlt.common.configuration.providers.toml import TomlProviderReadException
 from dlt.common.configuration.specs import BaseConfiguration, PluggableRunContext
 from dlt.common.configuration.utils import auto_cast
@@ -172,6 +173,18 @@ def entries(resources: Iterable[Any]) -> list[dict[str, Any]]:
     return [{"name": one} if isinstance(one, str) else dict(one) for one in resources]
 
 
+def endpoint_of(entry: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """The endpoint of a resource as a table, with what the defaults say of paging and rows."""
+    endpoint = entry.get("endpoint", entry["name"])
+    endpoint = {"path": endpoint} if isinstance(endpoint, str) else dict(endpoint)
+    shared = defaults.get("endpoint")
+    if isinstance(shared, Mapping):
+        for option in ("paginator", "data_selector"):
+            if option in shared:
+                endpoint.setdefault(option, shared[option])
+    return endpoint
+
+
 def table_of(entry: Mapping[str, Any]) -> str:
     """The table that a resource goes to; several resources may share one."""
     return str(entry.get("table_name") or entry["name"])
@@ -274,13 +287,18 @@ def _name(resource: Any) -> Any:
     return resource.get("name") if isinstance(resource, Mapping) else resource
 
 
+def _section_of(provider: ConfigProvider) -> Mapping[str, Any]:
+    """`[sources.events]` as one provider has it."""
+    *outer, name = SECTION.split(".")
+    value, _ = provider.get_value(name, Any, "", *outer)
+    return value if isinstance(value, Mapping) else {}
+
+
 def _reject_unknown_sections() -> None:
     section: dict[str, Any] = {}
     for provider in dlt.config.config_providers:
         if not isinstance(provider, VaultDocProvider):
-            value, _ = provider.get_value(SECTION.split(".")[1], Any, "", SECTION.split(".")[0])
-            if isinstance(value, Mapping):
-                _update(section, value)
+            _update(section, _section_of(provider))
     _require_known(section, [*REST_API_KEYS, *OWN_SECTIONS, "fields", "api_key"], SECTION)
     for name in OWN_SECTIONS.keys() & section.keys():
         fields = list(OWN_SECTIONS[name].get_resolvable_fields())
@@ -305,13 +323,15 @@ def _reject_unknown_keys(table: Any, spec: type, place: str) -> None:
                 _require_known(
                     [kind], [*filter(None, BY_TYPE[key]), *OTHER_TYPES[key]], f"{inner}.type"
                 )
-            spec = BY_TYPE[key].get(kind, dict)
-            _reject_unknown_keys(value, spec, inner)
-            for name in getattr(spec, "__required_keys__", ()):
-                if isinstance(value, Mapping) and name not in value:
-                    raise ConfigurationError(
-                        f"'{name}' is missing in {inner} ({_config_file(key)}), which {kind} needs"
-                    )
+            kind_spec = BY_TYPE[key].get(kind, dict)
+            _reject_unknown_keys(value, kind_spec, inner)
+            required: frozenset[str] = getattr(kind_spec, "__required_keys__", frozenset())
+            missing = sorted(required - value.keys()) if isinstance(value, Mapping) else []
+            if missing:
+                raise ConfigurationError(
+                    f"'{missing[0]}' is missing in {inner} ({_config_file(key)}), which {kind} "
+                    f"needs"
+                )
 
 
 def _require_known(keys: Iterable[str], known: Sequence[str], place: str) -> None:
@@ -357,8 +377,7 @@ def _reject_secrets_in_config_toml() -> None:
         if not isinstance(provider, ConfigTomlProvider):
             continue
         top, _ = provider.get_value("api_key", Any, "")
-        section, _ = provider.get_value(SECTION.split(".")[1], Any, "", SECTION.split(".")[0])
-        section = section if isinstance(section, Mapping) else {}
+        section = _section_of(provider)
         tables = [{"api_key": top}, {"api_key": section.get("api_key")}, *_auth_tables(section)]
         for name, value in ((name, table.get(name)) for table in tables for name in SECRET_FIELDS):
             if isinstance(value, str) and value and "{secrets." not in value:

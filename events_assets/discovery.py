@@ -421,17 +421,10 @@ class Discovery:
     def _find_fields(self) -> None:
         rows = self.first_rows
         found = probe.field_proposals(rows)
-        missing = []
-        for name in probe.CANONICAL:
-            if rows and isinstance(rows[0], dict) and name in rows[0]:
-                if name in found and isinstance(found[name].setting, dict):
-                    self.fields[name] = found[name].setting
-            elif name in found:
-                self.fields[name] = found[name].setting
-                if found[name].language:
-                    self.fields["language"] = found[name].language
-            else:
-                missing.append(name)
+        named = [n for n in probe.CANONICAL if rows and isinstance(rows[0], dict) and n in rows[0]]
+        missing = [n for n in probe.CANONICAL if n not in named and n not in found]
+        unnamed = [n for n in found if n not in named or found[n].has_unit]
+        self.fields = probe.field_settings(found, unnamed)
         if rows:
             told = ", ".join(
                 f"{name} ← {_path(self.fields[name])}" if name in self.fields else name

@@ -53,6 +53,11 @@ class FieldProposal:
     sample: Any
     language: str = ""
 
+    @property
+    def has_unit(self) -> bool:
+        """Whether it is a time in a number."""
+        return isinstance(self.setting, dict)
+
 
 def join(parts: Sequence[str]) -> str:
     """The JSON path of nested keys; keys that are no plain names are quoted."""
@@ -204,6 +209,19 @@ def field_proposals(rows: Sequence[Any]) -> dict[str, FieldProposal]:
         if len({str(value) for value in paths.get(key, [])}) < len(objects):
             del found["id"]
     return found
+
+
+def field_settings(
+    proposed: Mapping[str, FieldProposal], names: Sequence[str]
+) -> dict[str, str | dict[str, str]]:
+    """`[sources.events.fields]` for the named fields, as far as they are proposed."""
+    settings: dict[str, str | dict[str, str]] = {}
+    for name in names:
+        if name in proposed:
+            settings[name] = proposed[name].setting
+            if proposed[name].language:
+                settings["language"] = proposed[name].language
+    return settings
 
 
 def time_unit(value: Any) -> str:

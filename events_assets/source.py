@@ -151,7 +151,7 @@ class _Api:
         self, table: str, entry: dict[str, Any], identity: Identity
     ) -> tuple[Listing, DltResource]:
         """A resource of dlt's REST API source, and how its pages are walked."""
-        endpoint = self._endpoint(entry)
+        endpoint = configuration.endpoint_of(entry, self.defaults)
         paginator = endpoint.get("paginator", self.config["client"].get("paginator"))
         try:
             walk = _walk(paginator, identity, self.settings)
@@ -225,17 +225,6 @@ class _Api:
 
     def _session(self, base_url: str) -> ApiSession:
         return ApiSession(base_url, self.http, self.redaction, self.log, self.budget)
-
-    def _endpoint(self, entry: Mapping[str, Any]) -> dict[str, Any]:
-        """The endpoint of a resource as a table, with what the defaults say of paging and rows."""
-        endpoint = entry.get("endpoint", entry["name"])
-        endpoint = {"path": endpoint} if isinstance(endpoint, str) else dict(endpoint)
-        shared = self.defaults.get("endpoint")
-        if isinstance(shared, Mapping):
-            for option in ("paginator", "data_selector"):
-                if option in shared:
-                    endpoint.setdefault(option, shared[option])
-        return endpoint
 
     def _parent(self, entry: Mapping[str, Any]) -> str | None:
         """The resource whose rows an entry depends on, by dlt's `resolve` or a placeholder."""

@@ -23,10 +23,14 @@ from events_assets.report import FAILED, NOTE, OK, Report, counted
 from events_assets.source import events_lists
 from events_assets.transport.offsets import OffsetScan
 from events_assets.transport.page_numbers import PageNumberScan
+from events_assets.transport.pages import NotAPage, document_of
 from events_assets.transport.paging import EndlessScan
 from events_assets.transport.redaction import MIN_SECRET_LENGTH, Redaction
 from events_assets.transport.scan import Leg, Listing
 from events_assets.transport.session import ApiError
+
+ENDPOINT = "resources.endpoint"
+"""The table of the endpoint below `sources.events`, as it stands below its resource."""
 
 FIELDS_SHOWN = 4
 """Of those beside the canonical ones."""
@@ -74,13 +78,14 @@ class _Trial:
         self.walk = listing.walk
         self.one_of_several = one_of_several
         entries = {e["name"]: e for e in configuration.entries(config["resources"])}
-        endpoint = entries[listing.name].get("endpoint", listing.name)
-        self.endpoint: dict[str, Any] = (
-            {"path": endpoint} if isinstance(endpoint, str) else dict(endpoint)
-        )
-        self.place = "resources.endpoint"
-        self.paginator = self._configured("paginator")
-        self.selector = self._configured("data_selector")
+        defaults: Any = config.get("resource_defaults") or {}
+        self.endpoint = configuration.endpoint_of(entries[listing.name], defaults)
+        # dlt's own default, by the name that the resource has there
+        self.endpoint.setdefault("path", listing.name if listing.parents else "events")
+        client: Any = config["client"]
+        self.auth = self.endpoint.get("auth", client.get("auth"))
+        self.paginator = self.endpoint.get("paginator", client.get("paginator"))
+        self.selector = self.endpoint.get("data_selector")
         self.answers: list[requests.Response] = []
         read = listing.session.check
 
@@ -134,15 +139,8 @@ class _Trial:
             told = f"the API redirects to {path}, so that each request is sent twice; change path"
             self.report.add(NOTE, "redirect", told)
 
-    def _configured(self, option: str) -> Any:
-        defaults: Any = self.config.get("resource_defaults") or {}
-        shared = defaults.get("endpoint")
-        shared = shared if isinstance(shared, Mapping) else {}
-        client: Any = self.config["client"]
-        return self.endpoint.get(option, shared.get(option, client.get(option)))
-
     def _key_told(self) -> str:
-        auth = self._configured("auth")
+        auth = self.auth
         if not auth:
             client: Any = self.config["client"]
             headers = [*client.get("headers", {}), *self.endpoint.get("headers", {})]
@@ -202,7 +200,7 @@ class _Trial:
                 f"{counted(len(rows), 'row')} at {path}" for path, rows in lists.items()
             )
             told = f'there is no list of rows at "{self.selector}", but {found}'
-            return self._fail("rows", told, {f"{self.place}.data_selector": next(iter(lists))})
+            return self._fail("rows", told, {f"{ENDPOINT}.data_selector": next(iter(lists))})
         return self._fail("rows", told)
 
     def _accepted_place(self) -> KeyPlace | None:
@@ -228,7 +226,7 @@ class _Trial:
         rows, lists = self._raw_rows(), probe.lists_of_rows(_document(self.first))
         if not self.selector:
             best = next(iter(lists), "")
-            settings = {f"{self.place}.data_selector": best} if best else None
+            settings = {f"{ENDPOINT}.data_selector": best} if best else None
             told = f"{counted(len(rows), 'row')}, found by guessing: no data_selector is set"
             self.report.add(NOTE, "rows", told, settings)
             return
@@ -251,11 +249,10 @@ class _Trial:
         proposed = probe.field_proposals(self._raw_rows())
         present = [n for n in probe.CANONICAL if any(row.get(n) is not None for row in rows)]
         missing = [name for name in probe.CANONICAL if name not in present]
-        settings = _field_settings(proposed, missing)
         unread = [n for n in ("start_time", "end_time") if any(_unread(row, n) for row in rows)]
-        for name in unread:
-            if name in proposed and isinstance(proposed[name].setting, dict):
-                settings[f"fields.{name}"] = proposed[name].setting
+        with_unit = [n for n in unread if n in proposed and proposed[n].has_unit]
+        found = probe.field_settings(proposed, [*missing, *with_unit])
+        settings: dict[str, Any] = {f"fields.{name}": setting for name, setting in found.items()}
         told = ", ".join(present) if not missing else f"found {', '.join(present) or 'none'}"
         if missing:
             told += f"; missing, or null in all rows: {', '.join(missing)}"
@@ -284,11 +281,11 @@ class _Trial:
     def _asked(self) -> tuple[str, int]:
         """Setting and number of the page size that is asked for, 0 if none is."""
         if isinstance(self.walk, OffsetScan):
-            return f"{self.place}.paginator.limit", self.walk.limit
+            return f"{ENDPOINT}.paginator.limit", self.walk.limit
         for name in discovery.SIZES:
             value = str((self.endpoint.get("params") or {}).get(name, ""))
             if value.isdecimal():
-                return f"{self.place}.params.{name}", int(value)
+                return f"{ENDPOINT}.params.{name}", int(value)
         return "", 0
 
     def _tell_page_size(self, more: bool) -> None:
@@ -316,7 +313,7 @@ class _Trial:
         elif paths:
             best, value = next(iter(paths.items()))
             offset = isinstance(self.walk, OffsetScan)
-            setting = f"{self.place}.paginator.total_path" if offset else "scan.total_path"
+            setting = f"{ENDPOINT}.paginator.total_path" if offset else "scan.total_path"
             told = f'no total is read, but the API counts {value:,} rows at "{best}"'
             self.report.add(NOTE, "total", told, {setting: best})
         elif names:
@@ -395,7 +392,7 @@ class _Trial:
         walk = self.walk
         assert isinstance(walk, PageNumberScan)  # noqa: S101, asked before
         first, name = walk.initial_value, walk.param_name or walk.param_body_path
-        base = f"{self.place}.paginator.base_page"
+        base = f"{ENDPOINT}.paginator.base_page"
         if second == self.page and len(second) > 1 and not first:
             if set(self._page_at(2)) & set(self.page):
                 told = f"the same as the first, the API ignores {name}"
@@ -416,7 +413,8 @@ class _Trial:
         assert isinstance(walk, PageNumberScan)  # noqa: S101, asked before
         request = walk.position.moved(self.first.request, number)
         try:
-            response = session.send(request, stream=True, verify=session.verify, proxies={})
+            environment = session.merge_environment_settings(request.url, {}, True, None, None)
+            response = session.send(request, **environment)
         except (ApiError, IgnoreResponseException):
             return []
         return walk.identities(walk.map_rows(getattr(response, "rows", [])))
@@ -435,7 +433,7 @@ class _Trial:
                 "two identical requests give other rows, or another order; ask for a fixed order "
                 "by a parameter of the API, often named like this"
             )
-            self.report.add(NOTE, "order", told, {f"{self.place}.params": {"sort": "id"}})
+            self.report.add(NOTE, "order", told, {f"{ENDPOINT}.params": {"sort": "id"}})
 
     def _way(self) -> dict[str, Any]:
         """The paginator that the answer itself suggests, other than the configured one."""
@@ -448,25 +446,13 @@ class _Trial:
             return {}
         kind = self.paginator if isinstance(self.paginator, str) else (self.paginator or {})
         kind = kind.get("type", "auto") if isinstance(kind, Mapping) else kind
-        return {} if paginator["type"] == kind else {f"{self.place}.paginator": paginator}
-
-
-def _field_settings(
-    proposed: Mapping[str, probe.FieldProposal], missing: list[str]
-) -> dict[str, Any]:
-    settings: dict[str, Any] = {}
-    for name in missing:
-        if name in proposed:
-            settings[f"fields.{name}"] = proposed[name].setting
-            if proposed[name].language:
-                settings["fields.language"] = proposed[name].language
-    return settings
+        return {} if paginator["type"] == kind else {f"{ENDPOINT}.paginator": paginator}
 
 
 def _document(response: requests.Response) -> Any:
     try:
-        return response.json()
-    except ValueError:
+        return document_of(response)
+    except NotAPage:
         return None
 
 

@@ -276,6 +276,19 @@ def test_check_shows_which_fields_are_missing_and_where_they_may_be(check):
     assert result.exit_code == 1 and 'id = "slug"' in result.output
 
 
+def test_check_asks_where_a_load_asks_that_has_no_path(command, configure, monkeypatch):
+    configure("""
+[sources.events]
+resource_defaults = { primary_key = "id", write_disposition = "merge" }
+client = { base_url = "http://127.0.0.1:9" }
+resources = [{ name = "events", endpoint = { data_selector = "data" } }]
+""")
+    with serving_shape(Shape(offsets(most=50))) as api:
+        monkeypatch.setenv("SOURCES__EVENTS__CLIENT__BASE_URL", api.base_url)
+        result = command("check")
+    assert result.exit_code == 0 and f"{api.base_url}/events" in result.output
+
+
 def test_check_masks_a_key_that_the_api_answers(check):
     result = check(Shape(), [{**rows(1)[0], "note": f"your key is {KEY}"}])
     assert "[masked]" in result.output
