@@ -157,6 +157,9 @@ class Scan:
                     columns=hints,
                     create_table_variant=True,
                 )
+        if self.identity.primary_key:
+            # No key comes twice, so that dlt need not sort all rows to find one that does.
+            resource.apply_hints(additional_table_hints={"x-stage-data-deduplicated": True})
         return resource
 
     def rows(self) -> Iterator[Any]:
