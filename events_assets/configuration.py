@@ -84,10 +84,13 @@ class ScheduleSettings(BaseConfiguration):
 
 @configspec
 class WarehouseSettings(BaseConfiguration):
-    """`[sources.events.warehouse]`: the default DuckDB file, and seconds to wait for its lock."""
+    """`[sources.events.warehouse]`: the default DuckDB file, seconds to wait for its lock, and
+    the memory that DuckDB may use during a load before it goes on in a temporary file.
+    """
 
     database: str = "data/events.duckdb"
     lock_timeout: float = 300.0
+    memory_limit: str = "256MB"
 
     __section__: ClassVar[str] = "warehouse"
 

@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import dlt
-from dlt.destinations.exceptions import DestinationConnectionError
+from dlt.destinations.exceptions import DatabaseException, DestinationConnectionError
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from events_assets import configuration
@@ -53,6 +53,7 @@ def loading(log: logging.Logger = logger) -> Iterator[dlt.Pipeline]:
             dataset_name=dataset_name(),
         )
         with reading(log) as dataset, fitting(), _collecting_seldom():
+            _limit_memory(dataset)
             _forget_unfinished(dataset)
             yield pipeline
 
@@ -121,6 +122,19 @@ def _collecting_seldom() -> Iterator[None]:
         yield
     finally:
         gc.set_threshold(*before)
+
+
+def _limit_memory(dataset: dlt.Dataset) -> None:
+    """DuckDB would take most of the memory there is for a merge that needs little."""
+    if destination_name() == "duckdb":
+        limit = configuration.warehouse_settings().memory_limit
+        try:
+            dataset.sql_client.execute_sql("SET memory_limit = %s", limit)
+        except DatabaseException as error:
+            raise WarehouseError(
+                f"memory_limit in [sources.events.warehouse] is {limit!r}, but should be like "
+                f"'256MB' or '4GB': {_cause(error)}"
+            ) from error
 
 
 def _forget_unfinished(dataset: dlt.Dataset) -> None:

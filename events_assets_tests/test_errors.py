@@ -221,3 +221,9 @@ def test_duckdb_shell_can_read_what_was_loaded(serve, run, project):
     assert run().success
     with duckdb.connect(str(project / "data" / "events.duckdb"), read_only=True) as connection:
         assert connection.execute("SELECT id FROM events_data.events").fetchall() == [(1,)]
+
+
+def test_a_memory_limit_that_is_none_is_named(serve, run, monkeypatch):
+    serve([event(1)])
+    monkeypatch.setenv("SOURCES__EVENTS__WAREHOUSE__MEMORY_LIMIT", "plenty")
+    assert failure(run()).startswith("memory_limit in [sources.events.warehouse] is 'plenty'")
