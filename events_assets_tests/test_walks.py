@@ -106,6 +106,19 @@ def test_page_numbers_lose_no_rows(count, beyond, more, configured):
     assert verdict == (COMPLETE if "rows" in more else UNPROVEN)
 
 
+@pytest.mark.parametrize("more", [{}, ROWS])
+@pytest.mark.parametrize("count", [40, 45])
+def test_an_api_that_gives_its_last_page_for_ever_has_an_end(count, more):
+    def answer(request):
+        number = min(int(asked(request, "page", 1)), -(-count // 10))
+        return {"data": list(range(count))[10 * number - 10 :][:10]} | (
+            {"rows": count} if more else {}
+        )
+
+    received, verdict, _ = walk_through(numbered("rows" if more else None), answer)
+    assert set(received) == set(range(count)) and verdict == (COMPLETE if more else UNPROVEN)
+
+
 @pytest.mark.parametrize("beyond", [(), None])
 def test_a_total_where_dlt_looks_for_the_number_of_pages_may_count_rows(beyond):
     api = Pages(45, beyond=beyond, total=lambda api: len(api.ids))

@@ -23,8 +23,9 @@ UNPROVEN = (
 class PageNumberScan(Walk, PageNumberPaginator):
     """dlt's page number paginator, which ends where the API has no further page.
 
-    That is an empty page, `has_more` saying no, the number of pages at `total_path`, all rows of
-    the total, or a page that the API refuses with 404, after one that it gave.
+    That is an empty page, the page before once more, `has_more` saying no, the number of pages at
+    `total_path`, all rows of the total, or a page that the API refuses with 404, after one that it
+    gave.
 
     Args:
         identities: gives an identity for each row of a page, equal for the same row.
@@ -49,8 +50,12 @@ class PageNumberScan(Walk, PageNumberPaginator):
         before, number = self.page, self.current_value
         page = self._observe(response, data)
         self.current_value += self.value_step
-        if page == before and page:  # 0 and 1 are the same page of many APIs
-            self._require_news()
+        if page == before and page:
+            if self._rows_given > len(page):  # after the last page, some APIs give it again
+                self._has_next_page = False
+                self._reconcile(number)
+            else:  # 0 and 1 are the same page of many APIs
+                self._require_news()
             return
         self._rows_given += len(page)
         self.depth = self._rows_given + self.evidence.granted
