@@ -269,7 +269,8 @@ class Discovery:
         """Names of positions worth trying, those that the API's own links use first."""
         if not self.size:  # an offset cannot do without one, the number of a page can
             second = self.rows(self.get(**dict.fromkeys(NUMBERS, 2)))
-            return [] if self._shared(second, self.first_rows) else list(NUMBERS)
+            names = NUMBERS if second else NUMBERS[:2]  # none: all at once was too much
+            return [] if self._shared(second, self.first_rows) else list(names)
         linked = [name for name in self._linked if name != self.size and not name.endswith("id")]
         return list(dict.fromkeys([*linked, *SIZES.get(self.size, ()), "offset", "page"]))
 
@@ -284,8 +285,8 @@ class Discovery:
                     return True
                 continue
             one = self.rows(self.get(**small, **{name: 1}))
-            two = self.rows(self.get(**small, **{name: 2}))
-            if one and two and not self._shared(one, two):
+            two = self.rows(self.get(**small, **{name: 2})) if one else []
+            if two and not self._shared(one, two):
                 zero = self.rows(self.get(**small, **{name: 0}))
                 base = 0 if zero and not self._shared(zero, one) else 1
                 self._set_pages(name, base)
