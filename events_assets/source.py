@@ -175,7 +175,8 @@ class _Api:
 
         session.check = read
         session.is_past_the_end = walk.is_past_the_end
-        session.read_ahead(walk.upcoming, self.settings.read_ahead)
+        if self.settings.read_ahead > 0 and isinstance(walk, OffsetScan | PageNumberScan):
+            session.read_ahead(walk, self.settings.read_ahead)
         parent = self._parent(entry)
         if parent is not None:
             endpoint, addressed = _quoting(endpoint, parent)

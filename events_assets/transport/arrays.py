@@ -1,15 +1,19 @@
 """Values of a column as an Arrow array, where that gives exactly what dlt makes of each."""
 
+import math
+from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from secrets import token_bytes
 from types import NoneType
 from typing import Any
 
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 from dlt.common.destination import DestinationCapabilitiesContext
-from dlt.common.json import PUA_CHARACTER_MAX, PUA_START
+from dlt.common.json import PUA_CHARACTER_MAX, PUA_START, may_have_pua
 from dlt.common.libs.pyarrow import get_py_arrow_datatype
+from dlt.common.normalizers.utils import DLT_ID_LENGTH_BYTES
 from dlt.common.schema.typing import TColumnSchema
 from dlt.common.time import get_context_timezone_name
 
@@ -57,6 +61,15 @@ def column_array(
         return _converted(_without(values, misfits), arrow_type), unfit + misfits
 
 
+def dlt_ids(count: int) -> pa.Array:
+    """As many ids as dlt gives to rows: random, in the characters of base64, of dlt's length."""
+    length = math.ceil(DLT_ID_LENGTH_BYTES * 4 / 3)
+    characters = b64encode(token_bytes(math.ceil(count * length * 3 / 4)))
+    pieces = [None, pa.py_buffer(characters)]
+    ids = pa.FixedSizeBinaryArray.from_buffers(pa.binary(length), count, pieces)
+    return ids.cast(pa.binary()).cast(pa.string())
+
+
 def _without(values: Sequence[Any], places: list[int]) -> list[Any]:
     values = list(values)
     for place in places:
@@ -88,9 +101,15 @@ def _converted(values: Sequence[Any], arrow_type: pa.DataType) -> pa.Array:
     array = pa.array(values, arrow_type)
     if pa.types.is_floating(arrow_type):
         _require(pc.is_finite(array))
-    elif pa.types.is_string(arrow_type):
+    elif pa.types.is_string(arrow_type) and _may_be_typed(array):
         _require(pc.invert(pc.match_substring_regex(array, TYPED)))
     return array
+
+
+def _may_be_typed(texts: pa.Array) -> bool:
+    """Whether the bytes of texts hold the start of a mark, which is quicker than to read each."""
+    _, _, characters = texts.buffers()
+    return characters is not None and may_have_pua(characters.to_pybytes())
 
 
 def _times(texts: pa.Array, arrow_type: pa.DataType) -> pa.Array:

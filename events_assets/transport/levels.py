@@ -10,11 +10,10 @@ from typing import Any
 import pyarrow as pa  # type: ignore[import-untyped]
 from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.common.normalizers.json.relational import DataItemNormalizer
-from dlt.common.normalizers.utils import generate_dlt_ids
 from dlt.common.schema import DEFAULT_SCHEMA_CONTRACT_MODE, Schema
 from dlt.common.schema.typing import TTableSchemaColumns
 
-from events_assets.transport.arrays import column_array
+from events_assets.transport.arrays import column_array, dlt_ids
 from events_assets.transport.rows import DEEPEST, RESERVED
 
 Row = dict[str, Any]
@@ -93,7 +92,7 @@ class Level:
     indexes: list[int] = field(default_factory=list)
     columns: dict[str, list[Any]] = field(default_factory=dict)
     arrays: dict[str, pa.Array] = field(default_factory=dict)
-    ids: list[str] = field(default_factory=list)
+    ids: Any = None
 
 
 class Levels:
@@ -121,13 +120,12 @@ class Levels:
 
     def _read_objects(self, level: Level, objects: list[Row], path: Path, nesting: int) -> None:
         columns = self.shape.columns(level.table)
-        for key in dict.fromkeys(chain.from_iterable(objects)):
+        for key, values in _columns(objects):
             name = self.shape.name(path, key)
             if name is None or name[0] in level.columns:
                 self._refuse(level, (place for place, item in enumerate(objects) if key in item))
                 continue
             column, part = name
-            values = [item.get(key) for item in objects]
             level.columns[column] = values
             kinds = {*map(type, values)} - {NoneType}
             if not kinds.isdisjoint(NESTED):
@@ -200,29 +198,36 @@ class Levels:
     def _convert(self, level: Level) -> None:
         nothing = [None] * len(level.objects)
         for name, column in self.shape.columns(level.table).items():
-            filled = any(value is not None for value in level.columns.get(name, nothing))
+            values = level.columns.get(name, nothing)
+            filled = any(value is not None for value in values)
             required = not column.get("nullable", True)
             if filled or (required and name not in RESERVED):
-                values = level.columns.get(name, nothing)
                 level.arrays[name], unfit = column_array(values, column, self.shape.caps)
                 self._refuse(level, unfit)
 
     def _keys(self, level: Level, load_id: str) -> dict[str, pa.Array]:
         """The columns that dlt adds."""
-        normalizer = self.shape.normalizer
-        level.ids = generate_dlt_ids(len(level.objects))
-        keys: dict[str, list[str]] = {normalizer.c_dlt_id: level.ids}
+        normalizer, count = self.shape.normalizer, len(level.objects)
+        level.ids = dlt_ids(count)
+        keys: dict[str, pa.Array] = {normalizer.c_dlt_id: level.ids}
         if level.above is None:
-            keys[normalizer.c_dlt_load_id] = [load_id] * len(level.objects)
+            keys[normalizer.c_dlt_load_id] = pa.repeat(load_id, count)
         else:
-            keys[normalizer.c_dlt_parent_id] = [level.above.ids[at] for at in level.parents]
-            root_ids = self._levels[self.shape.table].ids
-            for name in self.shape.inherited.values():
-                keys[name] = [root_ids[root] for root in level.roots]
-        arrays = {name: pa.array(values, pa.string()) for name, values in keys.items()}
-        if level.above is not None:
-            arrays[normalizer.c_dlt_list_idx] = pa.array(level.indexes, pa.int64())
-        return arrays
+            keys[normalizer.c_dlt_parent_id] = level.above.ids.take(pa.array(level.parents))
+            root_ids = self._levels[self.shape.table].ids.take(pa.array(level.roots))
+            keys |= dict.fromkeys(self.shape.inherited.values(), root_ids)
+            keys[normalizer.c_dlt_list_idx] = pa.array(level.indexes, pa.int64())
+        return keys
+
+
+def _columns(objects: list[Row]) -> Iterator[tuple[str, list[Any]]]:
+    """The keys of objects, in the order in which they come, each with its value in each object."""
+    if len({*map(tuple, objects)}) == 1:  # all have the same keys, as most APIs answer
+        columns = zip(*map(dict.values, objects), strict=True)
+        yield from zip(objects[0], map(list, columns), strict=True)
+        return
+    for key in dict.fromkeys(chain.from_iterable(objects)):
+        yield key, [item.get(key) for item in objects]
 
 
 def _as_object(item: Any) -> Row:

@@ -77,9 +77,8 @@ class OffsetScan(Walk, OffsetPaginator):
         if not rows and says_yes(value_at(self.has_more_path, response)[1]):
             raise PromisedMore("the page is empty although the API says that it has more", response)
 
-    def upcoming(
-        self, request: requests.PreparedRequest, count: int
-    ) -> Iterator[requests.PreparedRequest]:
+    def upcoming(self, count: int) -> Iterator[int]:
+        """The offsets that follow while pages stay as long as the longest one so far."""
         step = self.evidence.granted - self.overlap
         if step <= 0 or self._step or self._probing or self._on_grid:
             return
@@ -90,7 +89,7 @@ class OffsetScan(Walk, OffsetPaginator):
         for offset in range(self.current_value + step, self.current_value + step * count + 1, step):
             if last is not None and offset + self.overlap >= last:
                 return
-            yield self.position.moved(request, offset)
+            yield offset
 
     def update_state(self, response: requests.Response, data: list[Any] | None = None) -> None:
         page = self._observe(response, data)

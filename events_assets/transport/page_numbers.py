@@ -79,9 +79,8 @@ class PageNumberScan(Walk, PageNumberPaginator):
         elif named is not None and self.current_value >= named + self.base_index:
             self._has_next_page = not self._counts_pages and not short
 
-    def upcoming(
-        self, request: requests.PreparedRequest, count: int
-    ) -> Iterator[requests.PreparedRequest]:
+    def upcoming(self, count: int) -> Iterator[int]:
+        """The numbers that follow, up to that of the last page if it is known."""
         if not self.page or len(self.page) < self.evidence.granted:  # none, or the last one
             return
         last = self.maximum_value
@@ -93,7 +92,7 @@ class PageNumberScan(Walk, PageNumberPaginator):
         for number in range(self.current_value + 1, self.current_value + 1 + count):
             if last is not None and number >= last:
                 return
-            yield self.position.moved(request, number)
+            yield number
 
     def is_past_the_end(self, status: int) -> bool:
         if status != 404 or self._last_given is None:

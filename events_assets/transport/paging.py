@@ -13,7 +13,7 @@ What proves that a walk got everything depends on how pages are found:
 A total that says otherwise outweighs all of these.
 """
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -141,13 +141,6 @@ class Walk(BasePaginator):
         """Whether an error status means that the last page was the one before."""
         del status
         return False
-
-    def upcoming(
-        self, request: requests.PreparedRequest, count: int
-    ) -> Iterator[requests.PreparedRequest]:
-        """The requests that will follow `request` if all goes on as it does, at most `count`."""
-        del request, count
-        return iter(())
 
     def _observe(self, response: requests.Response, data: list[Any] | None) -> list[Hashable]:
         """Notes a page and returns the identities of its rows."""

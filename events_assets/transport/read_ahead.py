@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import Protocol
 from urllib.parse import parse_qs, quote_plus, urlsplit
 
 import requests
@@ -16,48 +16,71 @@ from dlt.common import jsonpath
 
 from events_assets.transport.pages import whole_number
 
-Key = tuple[str | None, str | None, Any]
+
+class Numbered(Protocol):
+    """A walk whose requests differ in a number: it asks for `current_value` at its `position`."""
+
+    current_value: int
+    position: "Position"
+
+    def upcoming(self, count: int) -> Iterable[int]:
+        """The numbers that come next if all goes on as it does, at most `count`."""
 
 
 class ReadAhead:
-    """Sends requests before they are asked for.
+    """Sends requests of a walk before they are asked for.
 
     Args:
         answer: sends one request; called by several threads at once.
+        walk: says what comes next.
         threads: so many requests are under way, besides the one that is asked for.
     """
 
     def __init__(
-        self, answer: Callable[[requests.PreparedRequest], requests.Response], threads: int
+        self,
+        answer: Callable[[requests.PreparedRequest], requests.Response],
+        walk: Numbered,
+        threads: int,
     ) -> None:
         self._answer = answer
+        self._walk = walk
+        self._threads = threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="read-ahead")
-        self._under_way: dict[Key, Future[requests.Response]] = {}
+        self._moving: requests.Request | None = None
+        self._under_way: dict[int, tuple[requests.PreparedRequest, Future[requests.Response]]] = {}
 
-    def __call__(
-        self, request: requests.PreparedRequest, upcoming: Iterable[requests.PreparedRequest]
-    ) -> requests.Response:
+    def prepared(self, request: requests.Request) -> requests.PreparedRequest | None:
+        """The request as it was sent already, if it was."""
+        if request is not self._moving:  # dlt moves one request through all pages of a walk
+            self._keep(())
+            self._moving = request
+        prepared, _ = self._under_way.get(self._walk.current_value, (None, None))
+        return prepared
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.Response:
         """The answer to a request, fetched earlier or now, while the upcoming ones are sent.
 
         Raises:
             Exception: what `answer` raised for this request, at whatever time.
         """
-        fetched = self._under_way.pop(_key(request), None)
-        predicted = {_key(one): one for one in upcoming}
-        self.forget(all_but=predicted)
-        for key, one in predicted.items():
-            if key not in self._under_way:
-                self._under_way[key] = self._pool.submit(self._answer, one)
-        return self._answer(request) if fetched is None else fetched.result()
-
-    def forget(self, all_but: Iterable[Key] = ()) -> None:
-        """Drops what was fetched, so that it is asked for anew."""
-        for key in self._under_way.keys() - set(all_but):
-            self._under_way.pop(key).cancel()
+        _, answer = self._under_way.pop(self._walk.current_value, (None, None))
+        upcoming = list(self._walk.upcoming(self._threads))
+        self._keep(upcoming)
+        for number in upcoming:
+            if number not in self._under_way:
+                moved = self._walk.position.moved(request, number)
+                self._under_way[number] = moved, self._pool.submit(self._answer, moved)
+        return answer.result() if answer else self._answer(request)
 
     def close(self) -> None:
         """Waits for the requests that are being answered, and sends no others."""
         self._pool.shutdown(cancel_futures=True)
+
+    def _keep(self, numbers: Iterable[int]) -> None:
+        """Drops what else was read ahead, so that it is asked for anew."""
+        for number in self._under_way.keys() - set(numbers):
+            _, answer = self._under_way.pop(number)
+            answer.cancel()
 
 
 class Position:
@@ -90,7 +113,3 @@ class Position:
         else:
             moved.url = self._parameter.sub(rf"\g<1>{number}", request.url or "")
         return moved
-
-
-def _key(request: requests.PreparedRequest) -> Key:
-    return request.method, request.url, request.body

@@ -83,7 +83,6 @@ class Leg:
 
     def pages(self) -> Pages:
         walk = self.listing.walk
-        self.listing.session.forget()
         walk.parameters = self.window.parameters() if self.window else {}
         walk.inherited = self.listing.inherited(self.parent) if self.parent else {}
         if self.parent is None:

@@ -5,7 +5,7 @@ import math
 import textwrap
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import field
 from typing import Any, ClassVar
@@ -21,7 +21,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_at
 from events_assets.transport.budget import Budget, asked_to_wait, is_spent
 from events_assets.transport.pages import NotAPage, PromisedMore
 from events_assets.transport.progress import Log
-from events_assets.transport.read_ahead import ReadAhead
+from events_assets.transport.read_ahead import Numbered, ReadAhead
 from events_assets.transport.redaction import Redaction
 from events_assets.transport.refusals import message_of
 
@@ -141,7 +141,6 @@ class ApiSession(requests.Session):
         self._environment: dict[Any, Any] = {}
         self._send_settings: dict[str, Any] = {}
         self._ahead: ReadAhead | None = None
-        self._upcoming: Callable[[requests.PreparedRequest], Iterator[Any]] = lambda _: iter(())
         self._thread = threading.local()
         self._closing = threading.Event()
         self._started = time.monotonic()
@@ -157,18 +156,17 @@ class ApiSession(requests.Session):
     def __deepcopy__(self, memo: Any) -> "ApiSession":
         return self  # dlt copies configurations, also what they hold of connections
 
-    def read_ahead(
-        self,
-        upcoming: Callable[[requests.PreparedRequest, int], Iterator[requests.PreparedRequest]],
-        count: int,
-    ) -> None:
-        """Sends up to `count` of the upcoming requests while one is waited for."""
-        if count > 0:
-            adapter = requests.adapters.HTTPAdapter(pool_maxsize=count + 1)
-            self.mount("http://", adapter)
-            self.mount("https://", adapter)
-            self._ahead = ReadAhead(self._answer, count)
-            self._upcoming = lambda request: upcoming(request, count)
+    def read_ahead(self, walk: Numbered, count: int) -> None:
+        """Sends up to `count` upcoming requests of a walk while one is waited for."""
+        adapter = requests.adapters.HTTPAdapter(pool_maxsize=count + 1)
+        self.mount("http://", adapter)
+        self.mount("https://", adapter)
+        self._ahead = ReadAhead(self._answer, walk, count)
+
+    def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
+        """As `requests.Session`, but what was read ahead is prepared already."""
+        prepared = self._ahead.prepared(request) if self._ahead else None
+        return prepared or super().prepare_request(request)
 
     def merge_environment_settings(self, url: Any, *settings: Any) -> Any:
         """As `requests.Session`, but looks into the environment once, not for each page."""
@@ -176,11 +174,6 @@ class ApiSession(requests.Session):
         if key not in self._environment:
             self._environment[key] = super().merge_environment_settings(url, *settings)
         return dict(self._environment[key])
-
-    def forget(self) -> None:
-        """Forgets what was read ahead: a new walk asks anew."""
-        if self._ahead:
-            self._ahead.forget()
 
     def close(self) -> None:
         self._closing.set()
@@ -193,9 +186,7 @@ class ApiSession(requests.Session):
             return self._checked_answer(request, **kwargs)
         try:
             self._send_settings = kwargs
-            if self._ahead:
-                return self._ahead(request, self._upcoming(request))
-            return self._answer(request)
+            return self._ahead(request) if self._ahead else self._answer(request)
         except ApiError as error:
             if error.status is None or not self.is_past_the_end(error.status):
                 raise
