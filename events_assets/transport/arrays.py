@@ -2,7 +2,7 @@
 
 import math
 from base64 import b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from datetime import UTC, datetime
 from secrets import token_bytes
 from types import NoneType
@@ -36,12 +36,16 @@ EARLIEST, LATEST = datetime(2, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UT
 
 
 def column_array(
-    values: Sequence[Any], column: TColumnSchema, caps: DestinationCapabilitiesContext
+    values: Sequence[Any],
+    kinds: Set[type],
+    column: TColumnSchema,
+    caps: DestinationCapabilitiesContext,
 ) -> tuple[pa.Array, list[int]]:
     """The values of a column, and the places of those that dlt may convert in another way.
 
     Args:
         values: texts, numbers, booleans or None.
+        kinds: the types of values that are among them.
         column: the column as dlt has decided it.
         caps: what the destination can hold.
     """
@@ -51,7 +55,7 @@ def column_array(
         plain = NONE
     allowed = plain | {NoneType} if column.get("nullable", True) else plain
     unfit: list[int] = []
-    if not allowed.issuperset(map(type, values)):
+    if not allowed.issuperset(kinds):
         unfit = [place for place, value in enumerate(values) if type(value) not in allowed]
         values = _without(values, unfit)
     try:
@@ -113,15 +117,22 @@ def _may_be_typed(texts: pa.Array) -> bool:
 
 
 def _times(texts: pa.Array, arrow_type: pa.DataType) -> pa.Array:
-    naive = pc.match_substring_regex(texts, f"^{TIME}$")
-    _require(pc.or_(naive, pc.match_substring_regex(texts, f"^{TIME}{ZONE}$")))
-    # dlt takes a time without a zone to be in that of the column, which is UTC.
-    zoned = pc.if_else(naive, pc.binary_join_element_wise(texts, "Z", ""), texts)
-    times = pc.cast(zoned, arrow_type)
+    zoned = pc.match_substring_regex(texts, f"^{TIME}{ZONE}$")
+    if not _all(zoned):
+        naive = pc.match_substring_regex(texts, f"^{TIME}$")
+        _require(pc.or_(naive, zoned))
+        # dlt takes a time without a zone to be in that of the column, which is UTC.
+        texts = pc.if_else(naive, pc.binary_join_element_wise(texts, "Z", ""), texts)
+    times = pc.cast(texts, arrow_type)
     _require(pc.and_(pc.less_equal(EARLIEST, times), pc.less(times, LATEST)))
     return times
 
 
 def _require(claims: pa.Array) -> None:
-    if pc.all(claims).as_py() is False:
+    if not _all(claims):
         raise ValueError
+
+
+def _all(claims: pa.Array) -> bool:
+    """Whether none of the claims is false; what is null claims nothing."""
+    return pc.all(claims).as_py() is not False

@@ -79,7 +79,8 @@ class Level:
     """Objects that become the rows of one table.
 
     `roots` are the positions of the rows they belong to. `parents` are the positions of the
-    objects `above` in whose lists they stand, at `indexes`. `columns` hold a value for each object.
+    objects `above` in whose lists they stand, at `indexes`. `columns` hold a value for each object,
+    `kinds` the types of these values.
     """
 
     table: str
@@ -91,6 +92,7 @@ class Level:
     parents: list[int] = field(default_factory=list)
     indexes: list[int] = field(default_factory=list)
     columns: dict[str, list[Any]] = field(default_factory=dict)
+    kinds: dict[str, set[type]] = field(default_factory=dict)
     arrays: dict[str, pa.Array] = field(default_factory=dict)
     ids: Any = None
 
@@ -127,11 +129,12 @@ class Levels:
                 continue
             column, part = name
             level.columns[column] = values
-            kinds = {*map(type, values)} - {NoneType}
+            kinds = {*map(type, values)}
+            level.kinds[column] = {NoneType if kind in NESTED else kind for kind in kinds}
             if not kinds.isdisjoint(NESTED):
                 level.columns[column] = [None if type(v) in NESTED else v for v in values]
                 self._read_nested(level, values, (*path, part), key, nesting)
-            if kinds - NESTED and "data_type" not in columns.get(column, {}):
+            if kinds - NESTED - {NoneType} and "data_type" not in columns.get(column, {}):
                 scalars = level.columns[column]
                 first = next(place for place, value in enumerate(scalars) if value is not None)
                 self.new = min(self.new, level.roots[first])
@@ -202,7 +205,8 @@ class Levels:
             filled = any(value is not None for value in values)
             required = not column.get("nullable", True)
             if filled or (required and name not in RESERVED):
-                level.arrays[name], unfit = column_array(values, column, self.shape.caps)
+                kinds = level.kinds.get(name, {NoneType})
+                level.arrays[name], unfit = column_array(values, kinds, column, self.shape.caps)
                 self._refuse(level, unfit)
 
     def _keys(self, level: Level, load_id: str) -> dict[str, pa.Array]:
