@@ -140,23 +140,15 @@ def busy_api(serve):
     go_on.set()
 
 
-def test_runs_started_at_the_same_time_queue_for_the_warehouse(busy_api, ui):
-    _, asked, go_on = busy_api
+def test_runs_queue_for_the_warehouse_and_one_that_is_cancelled_makes_way(busy_api, ui):
+    api, asked, go_on = busy_api
     buttons = Buttons(ui)
-    buttons.launch()
+    first = buttons.launch()
     assert asked.wait(60)
     buttons.launch()
     buttons.until("QUEUED", "STARTED")
+    buttons.ask(TERMINATE, run=first)
+    buttons.until("CANCELED", "STARTED")
     go_on.set()
-    buttons.until("SUCCESS", "SUCCESS")
-
-
-def test_a_run_cancelled_in_the_ui_stops_asking(busy_api, ui):
-    api, asked, go_on = busy_api
-    buttons = Buttons(ui)
-    run = buttons.launch()
-    assert asked.wait(60)
-    buttons.ask(TERMINATE, run=run)
-    buttons.until("CANCELED")
-    go_on.set()
-    assert len(api.paths) == 2
+    buttons.until("CANCELED", "SUCCESS")
+    assert len(api.paths) == 2 + 6  # the one that was cancelled asked no more

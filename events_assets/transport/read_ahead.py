@@ -45,7 +45,7 @@ class ReadAhead:
         self._answer = answer
         self._walk = walk
         self._threads = threads
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="read-ahead")
+        self._pool = ThreadPoolExecutor(threads + 1, thread_name_prefix="read-ahead")
         self._moving: requests.Request | None = None
         self._under_way: dict[int, tuple[requests.PreparedRequest, Future[requests.Response]]] = {}
 
