@@ -31,7 +31,8 @@ TYPED = f"^[\\x{{{PUA_START:x}}}-\\x{{{PUA_START + PUA_CHARACTER_MAX:x}}}]"
 """Starts text that dlt takes for a value of another type."""
 
 TIME = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?"
-ZONE = r"(Z|[+-]\d\d:\d\d)"
+ZONE = r"(Z|[+-]\d\d:?\d\d)"
+FITTING = pa.array([True])
 EARLIEST, LATEST = datetime(2, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
 
 
@@ -58,11 +59,20 @@ def column_array(
     if not allowed.issuperset(kinds):
         unfit = [place for place, value in enumerate(values) if type(value) not in allowed]
         values = _without(values, unfit)
-    try:
-        return _converted(values, arrow_type), unfit
-    except (ValueError, OverflowError):
-        misfits = list(_misfits(values, 0, arrow_type))
-        return _converted(_without(values, misfits), arrow_type), unfit + misfits
+    array, others = _array(values, arrow_type)
+    return array, unfit + others
+
+
+def coerced_array(
+    values: Sequence[Any], column: TColumnSchema, caps: DestinationCapabilitiesContext
+) -> tuple[pa.Array, list[int]]:
+    """As `column_array`, of values that dlt has coerced to the type of the column, or None."""
+    arrow_type = get_py_arrow_datatype(column, caps, get_context_timezone_name())
+    if arrow_type != PLAIN.get(column.get("data_type"), (NONE, None))[1]:
+        return pa.nulls(len(values), arrow_type), [
+            place for place, value in enumerate(values) if value is not None
+        ]
+    return _array(values, arrow_type)
 
 
 def dlt_ids(count: int) -> pa.Array:
@@ -81,8 +91,22 @@ def _without(values: Sequence[Any], places: list[int]) -> list[Any]:
     return values
 
 
+def _array(values: Sequence[Any], arrow_type: pa.DataType) -> tuple[pa.Array, list[int]]:
+    """The values that Arrow converts as dlt does, null for the others, and their places."""
+    unfit: list[int] = []
+    try:
+        array, fits = _converted(values, arrow_type)
+    except (ValueError, OverflowError):
+        unfit = list(_misfits(values, 0, arrow_type))
+        array, fits = _converted(_without(values, unfit), arrow_type)
+    if _all(fits):
+        return array, unfit
+    unfit += [place for place, fit in enumerate(fits.to_pylist()) if fit is False]
+    return pc.if_else(fits, array, None), unfit
+
+
 def _misfits(values: Sequence[Any], start: int, arrow_type: pa.DataType) -> Iterator[int]:
-    """The places of values that are not converted, found by halving."""
+    """The places of values that cannot be converted, found by halving."""
     try:
         _converted(values, arrow_type)
     except (ValueError, OverflowError):
@@ -94,20 +118,20 @@ def _misfits(values: Sequence[Any], start: int, arrow_type: pa.DataType) -> Iter
         yield from _misfits(values[half:], start + half, arrow_type)
 
 
-def _converted(values: Sequence[Any], arrow_type: pa.DataType) -> pa.Array:
-    """An array of values that are all plain.
+def _converted(values: Sequence[Any], arrow_type: pa.DataType) -> tuple[pa.Array, pa.Array]:
+    """An array of values, and which of them are what dlt would make of them; null where null is.
 
     Raises:
-        ValueError, OverflowError: some of them are not.
+        ValueError, OverflowError: some cannot be converted.
     """
     if pa.types.is_timestamp(arrow_type):
-        return _times(pa.array(values, pa.string()), arrow_type)
+        return _times(values, arrow_type)
     array = pa.array(values, arrow_type)
     if pa.types.is_floating(arrow_type):
-        _require(pc.is_finite(array))
-    elif pa.types.is_string(arrow_type) and _may_be_typed(array):
-        _require(pc.invert(pc.match_substring_regex(array, TYPED)))
-    return array
+        return array, pc.is_finite(array)
+    if pa.types.is_string(arrow_type) and _may_be_typed(array):
+        return array, pc.invert(pc.match_substring_regex(array, TYPED))
+    return array, FITTING
 
 
 def _may_be_typed(texts: pa.Array) -> bool:
@@ -116,21 +140,24 @@ def _may_be_typed(texts: pa.Array) -> bool:
     return characters is not None and may_have_pua(characters.to_pybytes())
 
 
-def _times(texts: pa.Array, arrow_type: pa.DataType) -> pa.Array:
-    zoned = pc.match_substring_regex(texts, f"^{TIME}{ZONE}$")
-    if not _all(zoned):
+def _times(values: Sequence[Any], arrow_type: pa.DataType) -> tuple[pa.Array, pa.Array]:
+    if any(isinstance(value, datetime) for value in values):  # what dlt has coerced
+        times = pa.array(values, arrow_type)
+        return times, _in_years(times)
+    texts = pa.array(values, pa.string())
+    fits = pc.match_substring_regex(texts, f"^{TIME}{ZONE}$")
+    if not _all(fits):
         naive = pc.match_substring_regex(texts, f"^{TIME}$")
-        _require(pc.or_(naive, zoned))
         # dlt takes a time without a zone to be in that of the column, which is UTC.
         texts = pc.if_else(naive, pc.binary_join_element_wise(texts, "Z", ""), texts)
+        fits = pc.or_(naive, fits)
+        texts = pc.if_else(fits, texts, None)
     times = pc.cast(texts, arrow_type)
-    _require(pc.and_(pc.less_equal(EARLIEST, times), pc.less(times, LATEST)))
-    return times
+    return times, pc.and_kleene(fits, _in_years(times))
 
 
-def _require(claims: pa.Array) -> None:
-    if not _all(claims):
-        raise ValueError
+def _in_years(times: pa.Array) -> pa.Array:
+    return pc.and_(pc.less_equal(EARLIEST, times), pc.less(times, LATEST))
 
 
 def _all(claims: pa.Array) -> bool:

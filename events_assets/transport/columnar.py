@@ -1,9 +1,10 @@
 """Turns rows into Arrow tables that hold what dlt would make of the rows one by one.
 
 dlt decides: the first row that brings a column or a table goes through dlt's own normalizer, in
-the order of the rows, and on to dlt as a row. Rows whose values have the plain form of columns
-that are decided become Arrow tables, one for the resource and one for each list in its rows. All
-other rows go on as rows, too.
+the order of the rows, and on to dlt as a row. Where all columns are decided, rows become Arrow
+tables, one for the resource and one for each list in them: Arrow converts the values that have the
+plain form of their column, dlt coerces each of the others. Rows of which dlt may make something
+else go on as rows, too.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +18,7 @@ from dlt.common.configuration.container import Container
 from dlt.common.data_types import TDataType
 from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.common.json import json, may_have_pua
-from dlt.common.schema.exceptions import CannotCoerceColumnException
+from dlt.common.schema.exceptions import CannotCoerceColumnException, CannotCoerceNullException
 from dlt.normalize.configuration import NormalizeConfiguration
 from dlt.normalize.items_normalizers import JsonLItemsNormalizer
 
@@ -97,10 +98,10 @@ class Columnar:
         start = 0
         while start < len(rows):
             some = rows[start : start + self._size]
-            levels = Levels(self._shape, some) if self._usable else None
+            levels = Levels(self._shape, some, self._coerced) if self._usable else None
             new = levels.new if levels else len(some)
             if levels and new < len(some):
-                levels = Levels(self._shape, some[:new])
+                levels = Levels(self._shape, some[:new], self._coerced)
             unfit = list(range(len(some)))
             if levels:
                 for name, table in levels.tables(self._load_id):
@@ -116,6 +117,17 @@ class Columnar:
             # After a row that brings something new, the next one may well bring more.
             self._size = min(2 * self._size, BATCH) if new == len(some) else 1
         return refused
+
+    def _coerced(self, table: str, column: str, value: Any) -> tuple[str, Any] | None:
+        """As `levels.Coerced` says."""
+        try:
+            written = json.typed_dumpb(self._loadable({column: value}))
+            if may_have_pua(written):
+                return None
+            made, new = self._normalizer._coerce_row(table, "", json.loadb(written))
+        except (Unloadable, CannotCoerceColumnException, CannotCoerceNullException):
+            return None
+        return None if new else next(iter(made.items()), None)
 
     def _pass_on(self, row: Row) -> None:
         """Leaves a row to dlt, and adds the columns and tables that it makes for it.

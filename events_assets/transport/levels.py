@@ -1,6 +1,6 @@
 """Rows taken apart into the columns of the tables that dlt makes of them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain
@@ -8,16 +8,21 @@ from types import NoneType
 from typing import Any
 
 import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.compute as pc  # type: ignore[import-untyped]
 from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.common.normalizers.json.relational import DataItemNormalizer
 from dlt.common.schema import DEFAULT_SCHEMA_CONTRACT_MODE, Schema
 from dlt.common.schema.typing import TTableSchemaColumns
 
-from events_assets.transport.arrays import column_array, dlt_ids
+from events_assets.transport.arrays import coerced_array, column_array, dlt_ids
 from events_assets.transport.rows import DEEPEST, RESERVED
 
 Row = dict[str, Any]
 Path = tuple[str, ...]
+
+Coerced = Callable[[str, str, Any], tuple[str, Any] | None]
+"""What dlt makes of a value in a table and column: the column that it goes to, and the value in
+there; None where that is not decided yet, or only for the row as a whole."""
 
 NOTHING: Row = {}
 NESTED = frozenset({dict, list})
@@ -98,14 +103,15 @@ class Level:
 
 
 class Levels:
-    """Some rows, taken apart.
+    """Some rows, taken apart. `coerced` is asked about values that Arrow does not convert as dlt.
 
     `new` is the position of the first row that brings a table or column which is not decided
     yet. `unfit` are the positions of rows of which dlt may make something else.
     """
 
-    def __init__(self, shape: Shape, rows: list[Row]) -> None:
+    def __init__(self, shape: Shape, rows: list[Row], coerced: Coerced) -> None:
         self.shape = shape
+        self._coerced = coerced
         self.new = len(rows)
         self.unfit: set[int] = set()
         self._levels: dict[str, Level] = {}
@@ -199,15 +205,29 @@ class Levels:
                 yield level.table, table
 
     def _convert(self, level: Level) -> None:
+        columns = self.shape.columns(level.table)
         nothing = [None] * len(level.objects)
-        for name, column in self.shape.columns(level.table).items():
+        awkward: dict[str, dict[int, Any]] = {}
+        for name, column in columns.items():
             values = level.columns.get(name, nothing)
             filled = any(value is not None for value in values)
             required = not column.get("nullable", True)
             if filled or (required and name not in RESERVED):
                 kinds = level.kinds.get(name, {NoneType})
-                level.arrays[name], unfit = column_array(values, kinds, column, self.shape.caps)
-                self._refuse(level, unfit)
+                level.arrays[name], others = column_array(values, kinds, column, self.shape.caps)
+                for place in others:
+                    made = self._coerced(level.table, name, values[place])
+                    if made is None:
+                        self._refuse(level, [place])
+                    else:
+                        awkward.setdefault(made[0], {})[place] = made[1]
+        for name, found in awkward.items():
+            values = [found.get(place) for place in range(len(level.objects))]
+            array, unfit = coerced_array(values, columns[name], self.shape.caps)
+            plain = level.arrays.get(name, array)
+            taken = [place for place in found if plain is not array and plain[place].is_valid]
+            level.arrays[name] = pc.coalesce(plain, array)
+            self._refuse(level, [*unfit, *taken])
 
     def _keys(self, level: Level, load_id: str) -> dict[str, pa.Array]:
         """The columns that dlt adds."""
