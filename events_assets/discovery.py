@@ -7,8 +7,9 @@ what answers: a parameter counts as understood when it changes the answer as it 
 import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from dlt.common import jsonpath
 
@@ -57,6 +58,12 @@ CURSORS = (
     *("continuation", "continuation_token", "next_cursor", "page[after]", "since", "from"),
 )
 
+PAGING = {*SIZES, *chain(*SIZES.values()), *OFFSETS, *NUMBERS, *CURSORS}
+"""All names of parameters that ask for one page."""
+
+SPANS = ("after", "since", "from")
+"""Names of cursors that may as well ask for a span of time."""
+
 COUNTS: tuple[dict[str, str], ...] = (
     {"meta": "*"},
     {"include_totals": "true"},
@@ -100,6 +107,7 @@ class Discovery:
         Raises:
             ApiError: the API cannot be reached.
         """
+        self._leave_out_paging()
         try:
             if not self._enter() or not self._find_rows(self.first):
                 return False
@@ -162,6 +170,21 @@ class Discovery:
             moved = "/" + moved.removeprefix(base).lstrip("/")
             if moved.strip("/") == path.strip("/"):  # elsewhere is another API
                 self.path = moved + mark + query
+
+    def _leave_out_paging(self) -> None:
+        """Takes out of the URL what asks for one page of the list: it would go along with every
+        request, and a load would begin there. Other parameters stay, those of the base URL in the
+        path."""
+        self.base_url, _, base_query = self.base_url.partition("?")
+        self.client["base_url"] = self.base_url
+        path, _, query = self.path.partition("?")
+        parameters = [one for one in f"{base_query}&{query}".split("&") if one]
+        left_out = [one for one in parameters if _asks_for_a_page(one)]
+        kept = "&".join(one for one in parameters if one not in left_out)
+        self.path = f"{path}?{kept}" if kept else path
+        if left_out:
+            told = f"{', '.join(left_out)} left out: init finds out how pages are asked for"
+            self.report.add(NOTE, "path", told)
 
     def _enter(self) -> bool:
         """Whether the API lets us in, and answers."""
@@ -435,6 +458,13 @@ class Discovery:
             if missing:
                 told += f"; not found: {', '.join(missing)}"
             self.report.add(NOTE if missing else OK, "fields", told.lstrip("; "))
+
+
+def _asks_for_a_page(parameter: str) -> bool:
+    """Whether a parameter of a query, as it is written there, is one of paging; a date is none."""
+    name, value = next(iter(parse_qsl(parameter)), ("", ""))
+    number = value.isdecimal() and not probe.is_time(value)
+    return name in PAGING and (number or (name in CURSORS and name not in SPANS))
 
 
 def refusal(answer: Answer, base_url: str) -> str:

@@ -202,6 +202,38 @@ def test_init_leaves_paging_open_where_there_are_too_few_rows(init, number):
     assert endpoint["paginator"] == {"type": "auto"} and scan["total_path"] == "count"
 
 
+@pytest.mark.parametrize(
+    ("paging", "base", "path", "left", "dropped"),
+    [
+        (offsets(), "", "?offset=20&kind=public&limit=5", "", "offset=20, limit=5"),
+        (pages(), "", "?page=3&kind=public&per_page=5", "", "page=3, per_page=5"),
+        (cursors(), "", "?kind=public&cursor=c20", "", "cursor=c20"),
+        (offsets(), "?kind=public&limit=5", "?offset=20", "", "limit=5, offset=20"),
+        (
+            pages(),
+            "",
+            "?kind=public&from=2026-05-01&after=1777000000&start=20260501&count=true&page=2",
+            "&from=2026-05-01&after=1777000000&start=20260501&count=true",
+            "page=2",
+        ),
+    ],
+)
+def test_init_starts_from_the_first_page_whichever_is_pasted(
+    command, paging, base, path, left, dropped
+):
+    shape = Shape(paging, requires={"query:kind": "public"})
+    with serving_shape(shape) as api:
+        words = ("--base-url", api.base_url + base, "--path", "/events" + path)
+        result = command("init", *words)
+        assert result.exit_code == 0, result.output
+        assert command("check").exit_code == 0
+    configured = tomllib.loads(CONFIG.read_text())["sources"]["events"]
+    assert configured["client"]["base_url"] == api.base_url
+    assert configured["resources"][0]["endpoint"]["path"] == "/events?kind=public" + left
+    assert f"note path {dropped}" in " ".join(result.output.split())
+    assert "10 rows" in result.output and "23 rows" in result.output
+
+
 def test_init_writes_the_path_that_the_api_redirects_to_and_check_names_it(command, monkeypatch):
     def moved(asked):
         return Answer(301, {}, {"Location": f"/events/?{urlencode(asked.query)}"})
