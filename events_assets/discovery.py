@@ -9,14 +9,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote_plus, urlsplit
 
 from dlt.common import jsonpath
 
 from events_assets import probe
 from events_assets.asking import Answer, Api
 from events_assets.authentication import Authentication
-from events_assets.key_places import NO_KEY, PLACES, KeyPlace, likeliest
+from events_assets.key_places import NO_KEY, PLACES, KeyPlace, in_query, likeliest
 from events_assets.probe import header
 from events_assets.report import FAILED, NOTE, OK, Report, counted
 from events_assets.transport.session import HttpSettings
@@ -107,7 +107,7 @@ class Discovery:
         Raises:
             ApiError: the API cannot be reached.
         """
-        self._leave_out_paging()
+        self._clean_url()
         try:
             if not self._enter() or not self._find_rows(self.first):
                 return False
@@ -171,19 +171,23 @@ class Discovery:
             if moved.strip("/") == path.strip("/"):  # elsewhere is another API
                 self.path = moved + mark + query
 
-    def _leave_out_paging(self) -> None:
-        """Takes out of the URL what asks for one page of the list: it would go along with every
-        request, and a load would begin there. Other parameters stay, those of the base URL in the
-        path."""
+    def _clean_url(self) -> None:
+        """Takes out of the URL what asks for one page of the list, which would go along with every
+        request, so that a load would begin there; and the key, which is to stand in no file. Other
+        parameters stay, those of the base URL in the path."""
         self.base_url, _, base_query = self.base_url.partition("?")
         self.client["base_url"] = self.base_url
         path, _, query = self.path.partition("?")
-        parameters = [one for one in f"{base_query}&{query}".split("&") if one]
-        left_out = [one for one in parameters if _asks_for_a_page(one)]
-        kept = "&".join(one for one in parameters if one not in left_out)
-        self.path = f"{path}?{kept}" if kept else path
-        if left_out:
-            told = f"{', '.join(left_out)} left out: init finds out how pages are asked for"
+        kept: list[str] = []
+        paging: list[str] = []
+        for parameter in filter(None, f"{base_query}&{query}".split("&")):
+            if self.authentication.redaction.text(parameter) != parameter:
+                self.place = self.place or in_query(unquote_plus(parameter.partition("=")[0]))
+            else:
+                (paging if _asks_for_a_page(parameter) else kept).append(parameter)
+        self.path = "?".join([path, "&".join(kept)] if kept else [path])
+        if paging:
+            told = f"{', '.join(paging)} left out: init finds out how pages are asked for"
             self.report.add(NOTE, "path", told)
 
     def _enter(self) -> bool:

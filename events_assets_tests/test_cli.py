@@ -234,6 +234,18 @@ def test_init_starts_from_the_first_page_whichever_is_pasted(
     assert "10 rows" in result.output and "23 rows" in result.output
 
 
+def test_init_takes_the_key_out_of_a_pasted_url_and_sends_it_there(command):
+    shape = Shape(key_in="query:app[id]", requires={"query:kind": "public"})
+    with serving_shape(shape) as api:
+        path = f"/events?app%5Bid%5D={KEY}&kind=public"
+        result = command("init", "--base-url", api.base_url, "--path", path)
+        assert result.exit_code == 0 and command("check").exit_code == 0
+    configured = tomllib.loads(CONFIG.read_text())["sources"]["events"]
+    auth = {"type": "api_key", "name": "app[id]", "location": "query"}
+    assert configured["client"]["auth"] == auth
+    assert configured["resources"][0]["endpoint"]["path"] == "/events?kind=public"
+
+
 def test_init_writes_the_path_that_the_api_redirects_to_and_check_names_it(command, monkeypatch):
     def moved(asked):
         return Answer(301, {}, {"Location": f"/events/?{urlencode(asked.query)}"})
