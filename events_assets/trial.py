@@ -109,7 +109,7 @@ class _Trial:
                 self.report.requests += session.traffic.requests
 
     def _try(self) -> None:
-        leg = Leg(self.listing, self.listing.window, self._parent())
+        leg = Leg(self.listing, self.listing.window, self._parent_of(self.listing))
         pages = leg.pages()
         try:
             next(pages, None)
@@ -154,15 +154,16 @@ class _Trial:
         place = {"query": "query parameter", "param": "query parameter"}
         return f"the key as {place.get(table.get('location', ''), table.get('location'))} {name}"
 
-    def _parent(self) -> dict[str, Any] | None:
-        """The first row of the list that this one depends on."""
-        scan = self.listing.parents
+    def _parent_of(self, child: Listing) -> dict[str, Any] | None:
+        """The first row that `child` can be asked for, of the list that it depends on."""
+        scan = child.parents
         if scan is None:
             return None
         listing = scan.listings[0]
+        leg = Leg(listing, listing.window, self._parent_of(listing))
         with listing.session as session:
             try:
-                next(Leg(listing, listing.window, None).pages(), None)
+                next(leg.pages(), None)
             except FAULTS as error:
                 raise self._fail("parent", f"{listing.name}: {error}") from None
             finally:
@@ -170,7 +171,7 @@ class _Trial:
         usable, unusable = [], []
         for number, row in enumerate(listing.walk.rows, start=1):
             try:
-                usable.append(self.listing.addressed(row))
+                usable.append(child.addressed(row))
             except Unaddressable as error:
                 unusable.append(f"{scan.name_of(row, number)}: {error}")
         told = counted(len(listing.walk.rows), "row") + f" of {listing.name}"

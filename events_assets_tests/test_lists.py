@@ -243,6 +243,31 @@ def test_check_tries_the_first_parent_that_can_be_asked_for(serve, configure):
     assert report.failed.name == "parent" and "organizers 5: its slug " in report.failed.told
 
 
+def test_check_tries_the_list_of_a_parent_of_a_parent(serve, configure):
+    countries = """
+[[sources.events.resources]]
+name = "countries"
+endpoint = { path = "/countries" }
+selected = false
+
+[[sources.events.resources]]
+name = "organizers"
+endpoint = { path = "/{resources.countries.id}/organizers" }
+"""
+    organizers_of_all = PARENTS.removeprefix(CLIENT).partition("selected = false")[2]
+    configure(CLIENT + countries + "selected = false" + organizers_of_all)
+    lists = {
+        "/countries": [{"id": "at"}],
+        "/at/organizers": [{"id": 1, "slug": "org-1"}],
+        "/organizers/org-1/events": [event(1)],
+    }
+    serve().intercept = lambda number, path: paged(path, lists[urlsplit(path).path])
+    trial.try_api(report := Report())
+    assert not report.failed
+    told = [step.told for step in report.steps if step.name == "parent"]
+    assert told == [f"1 row of {name}; the first is tried" for name in ("countries", "organizers")]
+
+
 def test_rows_of_two_parents_with_one_id_are_both_kept(serve, run, rows, configure):
     configure(
         PARENTS.replace(
