@@ -7,15 +7,16 @@ what answers: a parameter counts as understood when it changes the answer as it 
 import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, unquote_plus, urlsplit
 
 from dlt.common import jsonpath
 
 from events_assets import probe
 from events_assets.asking import Answer, Api
 from events_assets.authentication import Authentication
-from events_assets.key_places import NO_KEY, PLACES, KeyPlace, likeliest
+from events_assets.key_places import NO_KEY, PLACES, KeyPlace, in_query, likeliest
 from events_assets.probe import header
 from events_assets.report import FAILED, NOTE, OK, Report, counted
 from events_assets.transport.session import HttpSettings
@@ -56,6 +57,12 @@ CURSORS = (
     *("cursor", "after", "page_token", "pageToken", "next_token", "starting_after"),
     *("continuation", "continuation_token", "next_cursor", "page[after]", "since", "from"),
 )
+
+PAGING = {*SIZES, *chain(*SIZES.values()), *OFFSETS, *NUMBERS, *CURSORS}
+"""All names of parameters that ask for one page."""
+
+SPANS = ("after", "since", "from")
+"""Names of cursors that may as well ask for a span of time."""
 
 COUNTS: tuple[dict[str, str], ...] = (
     {"meta": "*"},
@@ -100,6 +107,7 @@ class Discovery:
         Raises:
             ApiError: the API cannot be reached.
         """
+        self._clean_url()
         try:
             if not self._enter() or not self._find_rows(self.first):
                 return False
@@ -162,6 +170,25 @@ class Discovery:
             moved = "/" + moved.removeprefix(base).lstrip("/")
             if moved.strip("/") == path.strip("/"):  # elsewhere is another API
                 self.path = moved + mark + query
+
+    def _clean_url(self) -> None:
+        """Takes out of the URL what asks for one page of the list, which would go along with every
+        request, so that a load would begin there; and the key, which is to stand in no file. Other
+        parameters stay, those of the base URL in the path."""
+        self.base_url, _, base_query = self.base_url.partition("?")
+        self.client["base_url"] = self.base_url
+        path, _, query = self.path.partition("?")
+        kept: list[str] = []
+        paging: list[str] = []
+        for parameter in filter(None, f"{base_query}&{query}".split("&")):
+            if self.authentication.redaction.text(parameter) != parameter:
+                self.place = self.place or in_query(unquote_plus(parameter.partition("=")[0]))
+            else:
+                (paging if _asks_for_a_page(parameter) else kept).append(parameter)
+        self.path = "?".join([path, "&".join(kept)] if kept else [path])
+        if paging:
+            told = f"{', '.join(paging)} left out: init finds out how pages are asked for"
+            self.report.add(NOTE, "path", told)
 
     def _enter(self) -> bool:
         """Whether the API lets us in, and answers."""
@@ -435,6 +462,13 @@ class Discovery:
             if missing:
                 told += f"; not found: {', '.join(missing)}"
             self.report.add(NOTE if missing else OK, "fields", told.lstrip("; "))
+
+
+def _asks_for_a_page(parameter: str) -> bool:
+    """Whether a parameter of a query, as it is written there, is one of paging; a date is none."""
+    name, value = next(iter(parse_qsl(parameter)), ("", ""))
+    number = value.isdecimal() and not probe.is_time(value)
+    return name in PAGING and (number or (name in CURSORS and name not in SPANS))
 
 
 def refusal(answer: Answer, base_url: str) -> str:

@@ -242,7 +242,7 @@ def is_time(value: Any) -> bool:
         try:
             datetime.fromisoformat(value)
         except ValueError:
-            return bool(re.match(r"\d{4}-\d{2}-\d{2}[T ]", value))
+            return bool(re.match(r"\d{4}-\d{2}-\d{2}[T ]", value) or time_unit(value))
         return True
     return bool(time_unit(value))
 

@@ -28,7 +28,7 @@ from events_assets.transport.pages import Rows, Total
 from events_assets.transport.paging import ScanSettings, Walk
 from events_assets.transport.progress import BesideBar
 from events_assets.transport.rows import Identity
-from events_assets.transport.scan import Listing, Scan
+from events_assets.transport.scan import Listing, Scan, Unaddressable
 from events_assets.transport.session import ApiSession, patient
 from events_assets.transport.windows import Window
 
@@ -219,8 +219,8 @@ class _Api:
         )
         if parent is not None:
             listing.parents, _ = self.scan(parent, [self.entries[parent]])
-            listing.addressed = addressed
             taken = entry.get("include_from_parent") or []
+            listing.addressed = lambda row: dict.fromkeys(taken) | addressed(row)
             listing.inherited = lambda row: {f"_{parent}_{name}": row[name] for name in taken}
         return listing, own
 
@@ -269,24 +269,19 @@ def _walk(paginator: Any, identity: Identity, settings: ScanSettings) -> Walk:
 
 def _quoting(
     endpoint: dict[str, Any], parent: str
-) -> tuple[dict[str, Any], Callable[[dict[str, Any]], dict[str, Any]]]:
+) -> tuple[dict[str, Any], Callable[[Any], dict[str, Any]]]:
     """Lets fields of a parent stand percent-encoded in the path, where dlt puts them as they are:
     an id with a slash would lead to another path, and one with a hash to the rows of another id.
 
     Returns the endpoint, which takes other fields there, and what adds these to a parent.
     """
-    finders: dict[str, Callable[[dict[str, Any]], Any]] = {}
+    placeholder = rf"(\{{resources\.{re.escape(parent)}\.)([^}}]+)"
+    in_path: dict[str, str] = {}
 
     def quoted(field: str) -> str:
         name = re.sub(r"\W", "_", field) + "_in_path"
-        finders[name] = finder(field, "field")
+        in_path[name] = field
         return name
-
-    def addressed(row: dict[str, Any]) -> dict[str, Any]:
-        found = {name: find(row) for name, find in finders.items()}
-        # dlt says which field is missing.
-        there = {name: value for name, value in found.items() if value is not None}
-        return row | {name: quote(str(value), safe="") for name, value in there.items()}
 
     endpoint = {**endpoint, "params": dict(endpoint.get("params") or {})}
     for name, value in endpoint["params"].items():
@@ -294,11 +289,40 @@ def _quoting(
             endpoint["params"][name] = {**value, "field": quoted(value["field"])}
     if "path" in endpoint:
         endpoint["path"] = re.sub(
-            rf"(\{{resources\.{re.escape(parent)}\.)([^}}]+)",
-            lambda found: found[1] + quoted(found[2]),
-            endpoint["path"],
+            placeholder, lambda found: found[1] + quoted(found[2]), endpoint["path"]
         )
+    elsewhere = [field for _, field in re.findall(placeholder, str({**endpoint, "path": ""}))]
+    finders = {field: finder(field, "field") for field in [*in_path.values(), *elsewhere]}
+
+    def addressed(row: Any) -> dict[str, Any]:
+        if not isinstance(row, dict):
+            raise Unaddressable("not an object")
+        values = {field: find(row) for field, find in finders.items()}
+        for field, value in values.items():
+            if value is None:
+                found = ", ".join(list(row)[:10]) or "nothing"
+                raise Unaddressable(f"its {field} is null or missing; it has {found}")
+            if value == "":
+                raise Unaddressable(f"its {field} is empty")
+        return row | {name: _part_of_path(values[field], field) for name, field in in_path.items()}
+
     return endpoint, addressed
+
+
+def _part_of_path(value: Any, field: str) -> str:
+    """A value percent-encoded.
+
+    Raises:
+        Unaddressable: it can be no part of a path.
+    """
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise Unaddressable(f"its {field} is neither text nor number")
+    if value in (".", ".."):  # encoded or not, it would be resolved (RFC 3986 5.2.4)
+        raise Unaddressable(f'its {field} is "{value}", which leads to another path')
+    try:
+        return quote(str(value), safe="")
+    except UnicodeEncodeError:
+        raise Unaddressable(f"its {field} has half a surrogate pair") from None
 
 
 def _pages(resource: DltResource) -> Any:

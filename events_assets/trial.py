@@ -26,7 +26,7 @@ from events_assets.transport.page_numbers import PageNumberScan
 from events_assets.transport.pages import NotAPage, document_of
 from events_assets.transport.paging import EndlessScan
 from events_assets.transport.redaction import MIN_SECRET_LENGTH, Redaction
-from events_assets.transport.scan import Leg, Listing
+from events_assets.transport.scan import Leg, Listing, Unaddressable
 from events_assets.transport.session import ApiError
 
 ENDPOINT = "resources.endpoint"
@@ -109,7 +109,7 @@ class _Trial:
                 self.report.requests += session.traffic.requests
 
     def _try(self) -> None:
-        leg = Leg(self.listing, self.listing.window, self._parent())
+        leg = Leg(self.listing, self.listing.window, self._parent_of(self.listing))
         pages = leg.pages()
         try:
             next(pages, None)
@@ -154,26 +154,35 @@ class _Trial:
         place = {"query": "query parameter", "param": "query parameter"}
         return f"the key as {place.get(table.get('location', ''), table.get('location'))} {name}"
 
-    def _parent(self) -> dict[str, Any] | None:
-        """The first row of the list that this one depends on."""
-        scan = self.listing.parents
+    def _parent_of(self, child: Listing) -> dict[str, Any] | None:
+        """The first row that `child` can be asked for, of the list that it depends on."""
+        scan = child.parents
         if scan is None:
             return None
         listing = scan.listings[0]
+        leg = Leg(listing, listing.window, self._parent_of(listing))
         with listing.session as session:
             try:
-                next(Leg(listing, listing.window, None).pages(), None)
+                next(leg.pages(), None)
             except FAULTS as error:
                 raise self._fail("parent", f"{listing.name}: {error}") from None
             finally:
                 self.report.requests += session.traffic.requests
-        rows = [row for row in listing.walk.rows if isinstance(row, dict)]
-        if not rows:
-            raise self._fail("parent", f"{listing.name} has no rows, so there is none to ask for")
-        self.report.add(
-            OK, "parent", f"{counted(len(rows), 'row')} of {listing.name}; the first is tried"
-        )
-        return rows[0]
+        usable, unusable = [], []
+        for number, row in enumerate(listing.walk.rows, start=1):
+            try:
+                usable.append(child.addressed(row))
+            except Unaddressable as error:
+                unusable.append(f"{scan.name_of(row, number)}: {error}")
+        told = counted(len(listing.walk.rows), "row") + f" of {listing.name}"
+        if not usable:
+            why = unusable[0] if unusable else "so there is none to ask for"
+            raise self._fail("parent", f"{told}, {why}")
+        if unusable:
+            told += f", of which {len(unusable)} cannot be asked for ({unusable[0]})"
+        state = NOTE if unusable else OK
+        self.report.add(state, "parent", f"{told}; the first is tried")
+        return usable[0]
 
     def _fail(self, name: str, told: str, settings: Mapping[str, Any] | None = None) -> Stopped:
         self.report.add(FAILED, name, told, settings)

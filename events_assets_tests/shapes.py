@@ -85,6 +85,19 @@ def cursors(
     return page
 
 
+def next_urls(header: str, most: int = 10) -> Paging:
+    """The URL of the next page in a `header` of its own, which the last page does not have; the
+    size of a page cannot be chosen."""
+
+    def page(events: list[Any], query: Query, url: str) -> Page:
+        start = int(query.get("at", "r0")[1:])
+        following = f"{url}?{urlencode({**query, 'at': f'r{start + most}'})}"
+        headers = {header: following} if start + most < len(events) else {}
+        return events[start : start + most], {}, headers
+
+    return page
+
+
 def last_ids(most: int = 10) -> Paging:
     def page(events: list[Any], query: Query, _url: str) -> Page:
         last, count = query.get("starting_after"), min(int(query.get("limit", most)), most)
@@ -212,7 +225,7 @@ class Shape:
         if not passes:
             return Answer(429, {"detail": "too many requests"}, sent)
         if not self._knows(asked):
-            return Answer(401, {"detail": "who are you?"})
+            return Answer(401, {"detail": "who are you?"}, self.headers)
         if asked.method != self.method or any(
             asked.part(place) != value for place, value in self.requires.items()
         ):

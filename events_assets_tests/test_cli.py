@@ -6,20 +6,26 @@ from base64 import b64encode
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 from click.testing import CliRunner
 
 from events_assets.cli import main
+from events_assets.key_places import likeliest
+from events_assets.sample_api import Answer
 from events_assets_tests.shapes import (
     KEY,
     Shape,
     cursors,
     last_ids,
+    next_urls,
     offsets,
     pages,
     rows,
+    serving_routes,
     serving_shape,
+    whole,
 )
 
 CONFIG = Path(".dlt/config.toml")
@@ -83,8 +89,10 @@ def check(command, monkeypatch):
             pages("pagination[page]", "pagination[pageSize]"),
             {"type": "page_number", "base_page": 1, "page_param": "pagination[page]"},
         ),
+        (pages(size="no such name"), {"type": "page_number", "base_page": 1}),
         (pages(links="json"), {"type": "json_link", "next_url_path": "next"}),
         (pages("_page", "_limit", links="header"), {"type": "header_link"}),
+        (next_urls("Next-Page"), {"type": "header_link", "links_next_key": "Next-Page"}),
         (
             cursors(),
             {"type": "cursor", "cursor_path": "meta.next_cursor", "cursor_param": "cursor"},
@@ -141,14 +149,117 @@ def test_init_sends_the_key_as_a_user_or_as_the_password_of_one(init):
     assert client["auth"] == {"type": "http_basic", "username": "reader", "password": key}
 
 
-def test_init_is_not_misled_by_fields_that_change_with_each_answer(init):
+def test_init_says_how_a_password_is_given_where_one_is_asked_for(command):
+    challenge = {"WWW-Authenticate": 'Basic realm="events"'}
+    with serving_shape(Basic(pair=f"reader:{KEY}", headers=challenge)) as api:
+        refused = command("init", "--base-url", api.base_url, "--path", "/events")
+    assert refused.exit_code == 1 and "--key-in basic:USER" in refused.output
+
+
+@pytest.mark.parametrize(
+    ("challenge", "place"),
+    [
+        ("token", "Authorization: Token"),
+        ("Bearer realm=x", "Authorization: Bearer"),
+        ("Basic", "HTTP basic"),
+    ],
+)
+def test_the_key_goes_first_where_the_refusal_asks_for_it(challenge, place):
+    assert place in likeliest({"WWW-Authenticate": challenge})[0].told
+
+
+@pytest.mark.parametrize(
+    ("paging", "paginator"),
+    [
+        (lambda events, *_: (events[:10], {}, {}), {"type": "single_page"}),
+        (
+            cursors("from", "meta.end"),
+            {"type": "cursor", "cursor_path": "meta.end", "cursor_param": "from"},
+        ),
+    ],
+)
+def test_init_is_not_misled_by_fields_that_change_with_each_answer(init, paging, paginator):
     ages = count()
 
-    def page(events, query, url):
-        return [{**event, "age": next(ages)} for event in events[:10]], {}, {}
+    def page(*asked):
+        events, document, headers = paging(*asked)
+        return [{**event, "age": next(ages)} for event in events], document, headers
 
     _, endpoint, _, _ = init(Shape(page, total=""))
-    assert endpoint["paginator"] == {"type": "single_page"}
+    assert endpoint["paginator"] == paginator
+
+
+def test_init_asks_an_api_without_pages_a_handful_of_times(command):
+    with serving_shape(Shape(whole, list_at="$", total="")) as api:
+        command("init", "--base-url", api.base_url, "--path", "/events")
+    assert len(api.paths) <= 6
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_init_leaves_paging_open_where_there_are_too_few_rows(init, number):
+    shape = Shape(lambda events, *_: (events[:number], {"count": number}, {}), total="")
+    _, endpoint, scan, _ = init(shape)
+    assert endpoint["paginator"] == {"type": "auto"} and scan["total_path"] == "count"
+
+
+@pytest.mark.parametrize(
+    ("paging", "base", "path", "left", "dropped"),
+    [
+        (offsets(), "", "?offset=20&kind=public&limit=5", "", "offset=20, limit=5"),
+        (pages(), "", "?page=3&kind=public&per_page=5", "", "page=3, per_page=5"),
+        (cursors(), "", "?kind=public&cursor=c20", "", "cursor=c20"),
+        (offsets(), "?kind=public&limit=5", "?offset=20", "", "limit=5, offset=20"),
+        (
+            pages(),
+            "",
+            "?kind=public&from=2026-05-01&after=1777000000&start=20260501&count=true&page=2",
+            "&from=2026-05-01&after=1777000000&start=20260501&count=true",
+            "page=2",
+        ),
+    ],
+)
+def test_init_starts_from_the_first_page_whichever_is_pasted(
+    command, paging, base, path, left, dropped
+):
+    shape = Shape(paging, requires={"query:kind": "public"})
+    with serving_shape(shape) as api:
+        words = ("--base-url", api.base_url + base, "--path", "/events" + path)
+        result = command("init", *words)
+        assert result.exit_code == 0, result.output
+        assert command("check").exit_code == 0
+    configured = tomllib.loads(CONFIG.read_text())["sources"]["events"]
+    assert configured["client"]["base_url"] == api.base_url
+    assert configured["resources"][0]["endpoint"]["path"] == "/events?kind=public" + left
+    assert f"note path {dropped}" in " ".join(result.output.split())
+    assert "10 rows" in result.output and "23 rows" in result.output
+
+
+def test_init_takes_the_key_out_of_a_pasted_url_and_sends_it_there(command):
+    shape = Shape(key_in="query:app[id]", requires={"query:kind": "public"})
+    with serving_shape(shape) as api:
+        path = f"/events?app%5Bid%5D={KEY}&kind=public"
+        result = command("init", "--base-url", api.base_url, "--path", path)
+        assert result.exit_code == 0 and command("check").exit_code == 0
+    configured = tomllib.loads(CONFIG.read_text())["sources"]["events"]
+    auth = {"type": "api_key", "name": "app[id]", "location": "query"}
+    assert configured["client"]["auth"] == auth
+    assert configured["resources"][0]["endpoint"]["path"] == "/events?kind=public"
+
+
+def test_init_writes_the_path_that_the_api_redirects_to_and_check_names_it(command, monkeypatch):
+    def moved(asked):
+        return Answer(301, {}, {"Location": f"/events/?{urlencode(asked.query)}"})
+
+    listed = Shape(requires={"query:kind": "public"})
+    routes = {"/events": moved, "/events/": lambda asked: listed.answer(rows(2), asked)}
+    with serving_routes(routes) as api:
+        path = "/events?kind=public"
+        assert command("init", "--base-url", api.base_url, "--path", path).exit_code == 0
+        assert [asked for asked in api.paths if asked.startswith("/events?")] == [path]
+        monkeypatch.setenv("SOURCES__EVENTS__RESOURCES__EVENTS__ENDPOINT__PATH", path)
+        checked = command("check")
+    assert 'path = "/events/?kind=public"' in CONFIG.read_text()
+    assert "redirects to /events/" in checked.output
 
 
 @pytest.mark.parametrize(
@@ -166,6 +277,25 @@ def test_init_finds_where_rows_are_counted(init, shape, scan):
     _, endpoint, found, _ = init(shape)
     assert {name: found[name] for name in found if name.startswith("total")} == scan
     assert endpoint.get("params", {}).get("meta") == ("*" if shape.total_if else None)
+
+
+@pytest.mark.parametrize("paging", [offsets(), next_urls("Next-Page")])
+def test_init_takes_the_count_of_a_page_for_no_total(init, paging):
+    def counted(*asked):
+        events, _, headers = paging(*asked)
+        return events, {"count": len(events)}, headers
+
+    _, endpoint, scan, _ = init(Shape(counted, total=""))
+    assert "total_path" not in endpoint["paginator"] and "total_path" not in scan
+
+
+def test_init_takes_no_other_list_for_a_table_of_values(command):
+    def table(*_):
+        return [{"name": "city"}], {"rows": [[1, "Fair"], [2, "Concert"]]}, {}
+
+    with serving_shape(Shape(table, list_at="facets")) as api:
+        result = command("init", "--base-url", api.base_url, "--path", "/events")
+    assert result.exit_code == 1 and 'the rows at "rows" are lists of values' in result.output
 
 
 def test_init_describes_fields_and_bare_lists(init):
@@ -240,6 +370,7 @@ def test_check_passes_what_works_and_writes_nothing(check, project):
 
 
 LINK = '{"type": "json_link", "next_url_path": "next"}'
+OWN_HEADER = '{"type": "header_link", "links_next_key": "Next-Page"}'
 PAGES = '{"type": "page_number", "base_page": %d}'
 SINGLE = '{"type": "single_page"}'
 
@@ -254,6 +385,7 @@ SINGLE = '{"type": "single_page"}'
         (Shape(pages(base=0)), {"endpoint__paginator": PAGES % 1}, 1, "base_page = 0"),
         (Shape(pages(base=1)), {"endpoint__paginator": PAGES % 0}, 0, "base_page = 1"),
         (Shape(pages(links="json")), {"endpoint__paginator": LINK}, 0, "10 rows, none of them"),
+        (Shape(next_urls("Next-Page")), {"endpoint__paginator": OWN_HEADER}, 0, "10 rows, none"),
         (Shape(offsets()), {}, 0, "limit = 10"),
         (Shape(offsets(), total="count"), {}, 0, 'total_path = "count"'),
         (Shape(headers={"X-RateLimit-Remaining": "59"}), {}, 0, "X-RateLimit-Remaining: 59"),

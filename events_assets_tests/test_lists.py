@@ -7,6 +7,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
+from events_assets import trial
+from events_assets.report import Report
 from events_assets.sample_api import Answer
 from events_assets.transport.windows import Window, WindowSettings
 from events_assets_tests.conftest import event, failure
@@ -162,6 +164,108 @@ def test_an_id_in_a_path_is_one_part_of_it_whatever_its_characters(
     serve().intercept = answer
     assert run().success
     assert rows("SELECT id FROM events ORDER BY id") == [(n,) for n in range(len(slugs))]
+
+
+@pytest.mark.parametrize(("key", "first"), [("id", "organizers 10"), ("slug", "organizers row 2")])
+def test_parents_without_a_usable_id_are_not_asked_for_and_the_others_are_loaded(
+    serve, run, rows, configure, key, first
+):
+    configure(PARENTS.replace("selected = false", f'selected = false\nprimary_key = "{key}"'))
+    slugs = ["", ".", "..", None, True, ["c"], "\ud800"]
+    unusable = [{"id": 10 + n, "slug": slug} for n, slug in enumerate(slugs)]
+    parents = [{"id": 1, "slug": "1"}, *unusable, {"id": 2}, "c", {"id": 3, "slug": "3"}]
+
+    def answer(number, path):
+        if urlsplit(path).path == "/organizers":
+            return paged(path, parents)
+        return paged(path, [event(int(urlsplit(path).path.split("/")[2]))])
+
+    api = serve()
+    api.intercept = answer
+    assert not run().success
+    asked = {urlsplit(path).path for path in api.paths}
+    assert asked == {"/organizers", "/organizers/1/events", "/organizers/3/events"}
+    assert rows("SELECT id FROM events ORDER BY id") == [(1,), (3,)]
+    reason = f"9 of 11 walks, events: {first}: its slug is empty"
+    assert receipt(rows, "verdict", "reason") == ("torn", reason)
+
+
+@pytest.mark.parametrize("slug", ["", None])
+def test_a_parent_without_an_id_is_no_parameter_either(serve, run, rows, configure, slug):
+    configure(
+        PARENTS.replace("/organizers/{slug}/events", "/events").replace(
+            '{ slug = { type = "resolve", resource = "organizers", field = "slug" } }',
+            '{ organizer = "{resources.organizers.slug}" }',
+        )
+    )
+
+    def answer(number, path):
+        if urlsplit(path).path == "/organizers":
+            return paged(path, [{"id": 0, "slug": slug}, {"id": 1, "slug": "../c&d"}])
+        assert query(path)["organizer"] == "../c&d"
+        return paged(path, [event(1)])
+
+    serve().intercept = answer
+    run()
+    assert rows("SELECT id FROM events") == [(1,)]
+    assert receipt(rows, "verdict") == ("torn",)
+
+
+def test_a_field_that_a_parent_does_not_have_is_null(serve, run, rows, configure):
+    configure(PARENTS.replace('["slug"]', '["slug", "city"]'))
+    cities = [{"id": 1, "slug": "a"}, {"id": 2, "slug": "b", "city": "Graz"}]
+
+    def answer(number, path):
+        if urlsplit(path).path == "/organizers":
+            return paged(path, cities)
+        return paged(path, [event(1 if "/a/" in path else 2)])
+
+    serve().intercept = answer
+    assert run().success
+    assert rows("SELECT id, _organizers_city FROM events ORDER BY id") == [(1, None), (2, "Graz")]
+
+
+def test_check_tries_the_first_parent_that_can_be_asked_for(serve, configure):
+    configure(PARENTS)
+    parents = [{"id": 5, "slug": None}, {"id": 1, "slug": "org-1"}]
+
+    def answer(number, path):
+        return paged(path, parents) if urlsplit(path).path == "/organizers" else organizers(path)
+
+    api = serve()
+    api.intercept = answer
+    trial.try_api(report := Report())
+    assert not report.failed and "/organizers/org-1/events" in api.paths[-1]
+    (told,) = (step.told for step in report.steps if step.name == "parent")
+    assert "2 rows of organizers, of which 1 cannot be asked for (organizers 5: its slug " in told
+    parents.pop()
+    trial.try_api(report := Report())
+    assert report.failed.name == "parent" and "organizers 5: its slug " in report.failed.told
+
+
+def test_check_tries_the_list_of_a_parent_of_a_parent(serve, configure):
+    countries = """
+[[sources.events.resources]]
+name = "countries"
+endpoint = { path = "/countries" }
+selected = false
+
+[[sources.events.resources]]
+name = "organizers"
+endpoint = { path = "/{resources.countries.id}/organizers" }
+"""
+    organizers_of_all = PARENTS.removeprefix(CLIENT).partition("selected = false")[2]
+    configure(CLIENT + countries + "selected = false" + organizers_of_all)
+    lists = {
+        "/countries": [{"id": "at"}],
+        "/at/organizers": [{"id": 1, "slug": "org-1"}],
+        "/organizers/org-1/events": [event(1)],
+    }
+    serve().intercept = lambda number, path: paged(path, lists[urlsplit(path).path])
+    trial.try_api(report := Report())
+    assert not report.failed
+    told = [step.told for step in report.steps if step.name == "parent"]
+    assert told == [f"1 row of {name}; the first is tried" for name in ("countries", "organizers")]
 
 
 def test_rows_of_two_parents_with_one_id_are_both_kept(serve, run, rows, configure):

@@ -103,6 +103,7 @@ def test_links_cursors_and_marks_are_told_apart():
             {"id": 1, "submission": {"title": "Talk"}, "room": {"title": "Hall"}},
             {"id": "id", "event_name": "submission.title"},
         ),
+        ({"start": "1777000000"}, {"start_time": {"path": "start", "unit": "seconds"}}),
         ({"weekend": "2026-05-01", "restarted": 1777000000, "total": 7}, {}),
     ],
 )

@@ -2,11 +2,14 @@
 
 import io
 import logging
+import os
+import subprocess
+import sys
 
 import pytest
 
 from events_assets.transport.progress import INTERVAL, BesideBar, Progress
-from events_assets_tests.conftest import event
+from events_assets_tests.conftest import ROOT, event
 
 
 class Terminal(io.StringIO):
@@ -67,6 +70,39 @@ def test_a_terminal_shows_a_bar_that_other_lines_do_not_break(clock):
     assert "events: 300 of 1,000 |" in shown and "3 pages" in shown and "\n" not in shown
     progress.close()
     assert terminal.getvalue().endswith("\r")
+
+
+IN_A_TERMINAL_THAT_HANGS_UP = """
+import fcntl, gc, logging, os, signal, termios
+from events_assets.transport.progress import Progress
+
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+terminal, its_end = os.openpty()
+fcntl.ioctl(its_end, termios.TIOCSCTTY, 0)
+progress = Progress("events", logging.getLogger())
+progress._bar.delay = 0
+progress.page(300, 1_000)
+progress._bar.refresh()
+print(os.read(terminal, 10_000).decode())
+os.close(terminal)
+progress.page(400, 1_000)
+progress._bar.refresh()
+progress.close()
+del progress
+gc.collect()
+"""
+
+
+def test_a_captured_run_shows_its_bar_in_the_terminal_and_closes_it():
+    process = subprocess.run(
+        [sys.executable, "-W", "always::ResourceWarning", "-c", IN_A_TERMINAL_THAT_HANGS_UP],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        start_new_session=True,
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == 0 and "/dev/tty" not in process.stderr, process.stderr
+    assert "events: 300 of 1,000 |" in process.stdout
 
 
 def test_what_is_no_terminal_shows_no_bar(clock):

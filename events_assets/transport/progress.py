@@ -5,7 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -49,10 +49,10 @@ class Progress:
         self._name, self._log, self._clock = name, log, clock
         self._pages = 0
         self._started = self._told = clock()
+        self._opened = ExitStack()
+        file = terminal or _terminal(self._opened)
         # `disable=None` is tqdm's way to say: only in a terminal.
-        self._bar = tqdm(
-            desc=name, unit="", file=terminal or _terminal(), disable=None, leave=False, delay=0.5
-        )
+        self._bar = tqdm(desc=name, unit="", file=file, disable=None, leave=False, delay=0.5)
 
     def page(self, rows: int, total: int | None) -> None:
         """Notes a further page.
@@ -82,15 +82,16 @@ class Progress:
 
     def close(self) -> None:
         self._bar.close()
+        with suppress(OSError):  # the terminal may have hung up
+            self._opened.close()
 
 
-def _terminal() -> TextIO:
+def _terminal(opened: ExitStack) -> TextIO:
     """Where a bar may be seen. Dagster captures the output of a run, but a run in the foreground
-    of a terminal can still write there."""
+    of a terminal can still write there; that is closed with `opened`."""
     if not sys.stderr.isatty():
         with suppress(OSError):  # there is no terminal
-            terminal = Path("/dev/tty").open("w")  # noqa: SIM115, kept by the bar
+            terminal = opened.enter_context(Path("/dev/tty").open("w"))  # noqa: SIM115, a stack does
             if os.tcgetpgrp(terminal.fileno()) == os.getpgrp():
                 return terminal
-            terminal.close()
     return sys.stderr

@@ -43,13 +43,17 @@ class Aside(dict[str, Any]):
     """A row for another table than that of its resource; dependent resources skip it."""
 
 
+class Unaddressable(Exception):
+    """A parent has nothing by which its list can be asked for; the message says why."""
+
+
 @dataclass
 class Listing:
     """One list of the API: the pages of a dlt resource, and who walks them.
 
     `parents` scans the resource whose rows this list depends on; there is one walk for each of
-    them. `inherited` gives the fields of a parent that its rows get, and `addressed` a parent with
-    the fields that the path of the list needs.
+    them. `addressed` gives a parent with the fields that the path of the list needs, or raises
+    `Unaddressable`; `inherited` gives the fields of such a parent that its rows get.
     """
 
     name: str
@@ -60,7 +64,7 @@ class Listing:
     window: Window | None = None
     parents: "Scan | None" = None
     inherited: Callable[[dict[str, Any]], dict[str, Any]] = lambda _: {}
-    addressed: Callable[[dict[str, Any]], dict[str, Any]] = dict
+    addressed: Callable[[Any], dict[str, Any]] = dict
 
 
 @dataclass
@@ -85,9 +89,7 @@ class Leg:
         walk = self.listing.walk
         walk.parameters = self.window.parameters() if self.window else {}
         walk.inherited = self.listing.inherited(self.parent) if self.parent else {}
-        if self.parent is None:
-            return self.listing.pages()
-        return self.listing.pages([self.listing.addressed(self.parent)])
+        return self.listing.pages([self.parent]) if self.parent else self.listing.pages()
 
     def duplicates(self) -> list[Hashable]:
         """Ids that the API answered twice though nothing moved.
@@ -182,14 +184,26 @@ class Scan:
         if listing.parents is None:
             yield None
             return
-        listing.parents._of_parents = True
-        for rows in listing.parents.rows():
-            if isinstance(rows, list):
-                yield from rows
-        of_parents = listing.parents.receipt
+        parents = listing.parents
+        parents._of_parents = True
+        found = (row for rows in parents.rows() if isinstance(rows, list) for row in rows)
+        for number, row in enumerate(found, start=1):
+            try:
+                parent = listing.addressed(row)
+            except Unaddressable as error:
+                reason = f"{parents.name_of(row, number)}: {error}"
+                self._legs.append(Leg(listing, None, None, verdict=TORN, reason=reason))
+            else:
+                yield parent
+        of_parents = parents.receipt
         if of_parents.verdict != COMPLETE:
             reason = f"{of_parents.resource}: {of_parents.reason}"
             self._legs.append(Leg(listing, None, None, verdict=of_parents.verdict, reason=reason))
+
+    def name_of(self, row: Any, number: int) -> str:
+        """A row by its key, or by its number if it has none."""
+        (key,) = self.identity([row])
+        return f"{self.receipt.resource} {f'row {number}' if isinstance(key, bytes) else repr(key)}"
 
     def _walk(
         self, listing: Listing, window: Window | None, parent: dict[str, Any] | None
@@ -247,7 +261,7 @@ class Scan:
                     continue
                 self._fingerprint.add(row)
                 try:
-                    keyed = self.identity.with_key(row, identity)
+                    keyed = row if self._of_parents else self.identity.with_key(row, identity)
                 except Unloadable as unloadable:
                     yield self._set_aside(leg, identity, row, str(unloadable), leg.distinct - 1)
                 else:
@@ -271,8 +285,9 @@ class Scan:
         if not waiting:
             return
         if self._batches is None:
-            by_row = ByRow if self._of_parents else Columnar
-            self._batches = by_row(self.identity.types, self._loadable)
+            self._batches = (
+                ByRow() if self._of_parents else Columnar(self.identity.types, self._loadable)
+            )
         refused = self._batches.take([row for row, _ in waiting.values()])
         entries = list(waiting.items()) if refused else []
         for place, reason in refused.items():
