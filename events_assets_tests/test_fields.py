@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from events_assets import configuration
 from events_assets.configuration import ConfigurationError
 from events_assets.transport.fields import Fields
-from events_assets_tests.conftest import event, failure
+from events_assets_tests.conftest import event, failure, load
 
 START = datetime(2026, 5, 1, 8, 0, tzinfo=UTC)
 END = datetime(2026, 5, 1, 9, 30, tzinfo=UTC)
@@ -73,16 +73,17 @@ def fields(project):
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_every_form_of_time_lands_as_the_same_instant(serve, run, rows, fields, form):
+def test_every_form_of_time_lands_as_the_same_instant(serve, rows, fields, form):
     toml, times = FORMS[form]
     fields(f"id = 'slug'\nevent_name = 'name'\n{toml}")
-    serve([{"id": 7, "slug": f"s{n}", "name": {"en": "Fair"}, **times} for n in range(150)])
-    assert run().success
+    serve()
+    events = [{"id": 7, "slug": f"s{n}", "name": {"en": "Fair"}, **times} for n in range(150)]
+    load(events)
     table = "SELECT DISTINCT event_name, start_time, end_time, id_original FROM events"
     assert rows(table) == [("Fair", START, END, 7)]
     assert rows("SELECT count(*), count(DISTINCT id) FROM events") == [(150, 150)]
     before = rows("SELECT * EXCLUDE (_dlt_load_id, _dlt_id) FROM events ORDER BY id")
-    assert run().success
+    load(events)
     assert rows("SELECT * EXCLUDE (_dlt_load_id, _dlt_id) FROM events ORDER BY id") == before
     receipts = "SELECT count(DISTINCT fingerprint), sum(rows_quarantined) FROM scan_receipts"
     assert rows(receipts) == [(1, 0)]
