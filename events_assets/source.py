@@ -150,16 +150,52 @@ class _Api:
     def _listing(
         self, table: str, entry: dict[str, Any], identity: Identity
     ) -> tuple[Listing, DltResource]:
-        """A resource of dlt's REST API source, and how its pages are walked."""
+        """How the pages of a resource are walked, and dlt's own resource, which gives them."""
         endpoint = configuration.endpoint_of(entry, self.defaults)
+        walk = self._walk(table, entry, endpoint, identity)
+        session = self._fetching(walk, endpoint)
+        parent = self._parent(entry)
+        if parent is not None:
+            endpoint, addressed = _quoting(endpoint, parent)
+        own = self._resource(
+            table, entry, {**endpoint, "paginator": walk, "data_selector": ANYTHING}, session
+        )
+        listing = Listing(
+            name=entry["name"],
+            pages=_pages(own),
+            walk=walk,
+            session=session,
+            page_size=getattr(walk, "limit", None),
+        )
+        if table == "events":
+            listing.window = _whole_window(listing.name, listing.page_size)
+        if parent is not None:
+            listing.parents, _ = self.scan(parent, [self.entries[parent]])
+            taken = entry.get("include_from_parent") or []
+            listing.addressed = lambda row: dict.fromkeys(taken) | addressed(row)
+            listing.inherited = lambda row: {f"_{parent}_{name}": row[name] for name in taken}
+        return listing, own
+
+    def _walk(
+        self, table: str, entry: dict[str, Any], endpoint: dict[str, Any], identity: Identity
+    ) -> Walk:
+        """The walk over the pages of an endpoint."""
         paginator = endpoint.get("paginator", self.config["client"].get("paginator"))
         try:
-            walk = _walk(paginator, identity, self.settings)
+            walk = _walk_with(paginator, identity, self.settings)
         except (TypeError, ValueError) as error:
             raise ConfigurationError(
                 f"wrong paginator of the resource '{entry['name']}' in "
                 f"[[{configuration.SECTION}.resources]]: {error}"
             ) from error
+        fields = configuration.fields()
+        if table == "events" and fields:
+            walk.map_rows = lambda rows: fields.map(rows, entry["name"])
+        return walk
+
+    def _fetching(self, walk: Walk, endpoint: dict[str, Any]) -> ApiSession:
+        """The session that fetches the pages for a walk, and authenticates: `auth` is taken out
+        of the endpoint, so that dlt gets to see no secret of it."""
         rows_of = Rows(endpoint.get("data_selector"), self.settings.absent_when_empty)
         session = self._session(self.config["client"]["base_url"])
         session.auth = self.authentication.of(
@@ -177,52 +213,26 @@ class _Api:
         session.is_past_the_end = walk.is_past_the_end
         if self.settings.read_ahead > 0 and isinstance(walk, OffsetScan | PageNumberScan):
             session.read_ahead(walk, self.settings.read_ahead)
+        return session
+
+    def _resource(
+        self, table: str, entry: dict[str, Any], endpoint: dict[str, Any], session: ApiSession
+    ) -> DltResource:
+        """The resource of dlt's REST API source."""
         parent = self._parent(entry)
-        if parent is not None:
-            endpoint, addressed = _quoting(endpoint, parent)
-        fields = configuration.fields()
-        if table == "events" and fields:
-            walk.map_rows = lambda rows: fields.map(rows, entry["name"])
-        resource = {
-            **{key: value for key, value in entry.items() if key not in ("table_name", "selected")},
-            "endpoint": {**endpoint, "paginator": walk, "data_selector": ANYTHING},
-        }
+        name = table if parent is None else entry["name"]
+        resource = {key: entry[key] for key in entry if key not in ("table_name", "selected")}
+        resource |= {"name": name, "endpoint": endpoint}
         if table == "events":
             resource["columns"] = {**EVENT_COLUMNS, **resource.get("columns", {})}
-        resource["name"] = name = table if parent is None else entry["name"]
-        ancestors = [] if parent is None else self._ancestors(parent)
-        # The session authenticates; dlt gets to see no secret of it.
-        client = {**self.config["client"], "session": session, "auth": None}
-        built = rest_api_resources(
-            cast(
-                RESTAPIConfig,
-                {**self.config, "client": client, "resources": [*ancestors, resource]},
-            )
-        )
+        config = {
+            **self.config,
+            "client": {**self.config["client"], "session": session, "auth": None},
+            "resources": [*([] if parent is None else self._ancestors(parent)), resource],
+        }
+        built = rest_api_resources(cast(RESTAPIConfig, config))
         (own,) = (one for one in built if one.name == name)
-        own = own if name == table else own.with_name(table)
-        window = _whole_window() if table == "events" else None
-        page_size = getattr(walk, "limit", None)
-        if window and page_size and page_size > window.settings.max_rows:
-            raise ConfigurationError(
-                f"the paginator of the resource '{entry['name']}' asks for pages of {page_size} "
-                f"rows, but max_rows in [{configuration.SECTION}.windows] lets nobody see more "
-                f"than {window.settings.max_rows}: lower its limit"
-            )
-        listing = Listing(
-            name=entry["name"],
-            pages=_pages(own),
-            walk=walk,
-            session=session,
-            page_size=page_size,
-            window=window,
-        )
-        if parent is not None:
-            listing.parents, _ = self.scan(parent, [self.entries[parent]])
-            taken = entry.get("include_from_parent") or []
-            listing.addressed = lambda row: dict.fromkeys(taken) | addressed(row)
-            listing.inherited = lambda row: {f"_{parent}_{name}": row[name] for name in taken}
-        return listing, own
+        return own if name == table else own.with_name(table)
 
     def _session(self, base_url: str) -> ApiSession:
         return ApiSession(base_url, self.http, self.redaction, self.log, self.budget)
@@ -248,7 +258,7 @@ class _Api:
         return [*(self._ancestors(parent) if parent else []), self.entries[name]]
 
 
-def _walk(paginator: Any, identity: Identity, settings: ScanSettings) -> Walk:
+def _walk_with(paginator: Any, identity: Identity, settings: ScanSettings) -> Walk:
     """The walk that a paginator in dlt's vocabulary stands for."""
     config = {"type": paginator} if isinstance(paginator, str) else dict(paginator or {})
     kind = config.pop("type", "auto")
@@ -331,10 +341,17 @@ def _pages(resource: DltResource) -> Any:
     return pipe.gen
 
 
-def _whole_window() -> Window | None:
+def _whole_window(resource: str, page_size: int | None) -> Window | None:
+    """The window of all events, none where the API lets everything be paged through."""
     settings = configuration.window_settings()
     if not settings.max_rows:
         return None
+    if page_size and page_size > settings.max_rows:
+        raise ConfigurationError(
+            f"the paginator of the resource '{resource}' asks for pages of {page_size} rows, but "
+            f"max_rows in [{configuration.SECTION}.windows] lets nobody see more than "
+            f"{settings.max_rows}: lower its limit"
+        )
     try:
         return Window.whole(settings)
     except ValueError as error:

@@ -12,7 +12,9 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import dlt
+from dlt.common.pipeline import LoadInfo
 from dlt.destinations.exceptions import DatabaseException, DestinationConnectionError
+from dlt.pipeline.exceptions import PipelineStepFailed
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from events_assets import configuration
@@ -53,7 +55,8 @@ def loading(log: logging.Logger = logger) -> Iterator[dlt.Pipeline]:
             dataset_name=dataset_name(),
         )
         with reading(log) as dataset, fitting(), _collecting_seldom():
-            _limit_memory(dataset)
+            if destination_name() == "duckdb":
+                _limit_memory(pipeline, dataset, log)
             _forget_unfinished(dataset)
             yield pipeline
 
@@ -124,17 +127,36 @@ def _collecting_seldom() -> Iterator[None]:
         gc.set_threshold(*before)
 
 
-def _limit_memory(dataset: dlt.Dataset) -> None:
-    """DuckDB would take most of the memory there is for a merge that needs little."""
-    if destination_name() == "duckdb":
-        limit = configuration.warehouse_settings().memory_limit
+def _limit_memory(pipeline: dlt.Pipeline, dataset: dlt.Dataset, log: logging.Logger) -> None:
+    """DuckDB would take most of the memory there is for a merge that needs little. It gets more
+    only where little is not enough: the load goes on with what has not been loaded.
+
+    Raises:
+        WarehouseError: the configured limit is none.
+    """
+    limit, load = configuration.warehouse_settings().memory_limit, pipeline.load
+
+    def load_with_little_memory(*args: Any, **kwargs: Any) -> LoadInfo:
         try:
-            dataset.sql_client.execute_sql("SET memory_limit = %s", limit)
-        except DatabaseException as error:
-            raise WarehouseError(
-                f"memory_limit in [sources.events.warehouse] is {limit!r}, but should be like "
-                f"'256MB' or '4GB': {_cause(error)}"
-            ) from error
+            return load(*args, **kwargs)
+        except PipelineStepFailed as error:
+            if "Out of Memory" not in str(error):
+                raise
+        log.warning(
+            f"DuckDB cannot load this in {limit} (memory_limit in [sources.events.warehouse]); "
+            f"loading without that limit"
+        )
+        dataset.sql_client.execute_sql("RESET memory_limit")
+        return load(*args, **kwargs)
+
+    try:
+        dataset.sql_client.execute_sql("SET memory_limit = %s", limit)
+    except DatabaseException as error:
+        raise WarehouseError(
+            f"memory_limit in [sources.events.warehouse] is {limit!r}, but should be like "
+            f"'256MB' or '4GB': {_cause(error)}"
+        ) from error
+    pipeline.load = load_with_little_memory  # type: ignore[method-assign]
 
 
 def _forget_unfinished(dataset: dlt.Dataset) -> None:

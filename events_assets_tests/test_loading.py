@@ -179,3 +179,17 @@ def test_pages_along_a_cursor_are_proven_by_its_end(serve, run, rows, monkeypatc
     assert run().success
     assert rows("SELECT id FROM events ORDER BY id") == [(1,), (2,), (3,), (4,)]
     assert rows("SELECT verdict FROM scan_receipts") == [("complete",)]
+
+
+def test_a_load_that_needs_more_memory_than_usual_gets_it(serve, run, rows, monkeypatch, capsys):
+    monkeypatch.setenv("SOURCES__EVENTS__WAREHOUSE__MEMORY_LIMIT", "16MB")
+    events = [
+        event(number, text=f"{number}" * 3000, **{f"field_{at}": number for at in range(400)})
+        for number in range(900)
+    ]
+    serve(events)
+    for _ in range(2):
+        assert run().success
+        assert rows("SELECT count(*), sum(field_99) FROM events") == [(900, 900 * 899 // 2)]
+    assert rows("SELECT count(*), sum(rows_loaded) FROM scan_receipts") == [(2, 1800)]
+    assert "loading without that limit" in capsys.readouterr().err
