@@ -128,8 +128,8 @@ def _collecting_seldom() -> Iterator[None]:
 
 
 def _limit_memory(pipeline: dlt.Pipeline, dataset: dlt.Dataset, log: logging.Logger) -> None:
-    """DuckDB would take most of the memory there is for a merge that needs little. It gets more
-    only where little is not enough: the load goes on with what has not been loaded.
+    """DuckDB would take most of the memory there is for a merge that needs little. It gets its
+    own limit back where little is not enough: the load goes on with what has not been loaded.
 
     Raises:
         WarehouseError: the configured limit is none.
@@ -144,12 +144,14 @@ def _limit_memory(pipeline: dlt.Pipeline, dataset: dlt.Dataset, log: logging.Log
                 raise
         log.warning(
             f"DuckDB cannot load this in {limit} (memory_limit in [sources.events.warehouse]); "
-            f"loading without that limit"
+            f"going on with DuckDB's own limit, {own_limit}"
         )
-        dataset.sql_client.execute_sql("RESET memory_limit")
+        # RESET would be shown, but not obeyed, by DuckDB 1.5.
+        dataset.sql_client.execute_sql("SET memory_limit = %s", own_limit)
         return load(*args, **kwargs)
 
     try:
+        ((own_limit,),) = select(dataset, "SELECT current_setting('memory_limit')")
         dataset.sql_client.execute_sql("SET memory_limit = %s", limit)
     except DatabaseException as error:
         raise WarehouseError(
