@@ -83,15 +83,14 @@ class Shape:
 class Level:
     """Objects that become the rows of one table.
 
-    `roots` are the positions of the rows they belong to. `parents` are the positions of the
-    objects `above` in whose lists they stand, at `indexes`. `columns` hold a value for each object,
-    `kinds` the types of these values.
+    `roots` are the positions of the rows they belong to, one for each object. `parents` are the
+    positions of the objects `above` in whose lists they stand, at `indexes`. `columns` hold a value
+    for each object, `kinds` the types of these values.
     """
 
     table: str
     path: Path
     nesting: int
-    objects: list[Row]
     roots: list[int]
     above: "Level | None" = None
     parents: list[int] = field(default_factory=list)
@@ -116,34 +115,49 @@ class Levels:
         self.unfit: set[int] = set()
         self._levels: dict[str, Level] = {}
         if rows:
-            roots = list(range(len(rows)))
-            self._read(Level(shape.table, (shape.table,), shape.nesting, rows, roots))
+            level = Level(shape.table, (shape.table,), shape.nesting, list(range(len(rows))))
+            if self._begin(level):
+                self._read_objects(level, rows, (), level.nesting)
 
-    def _read(self, level: Level) -> None:
+    def _begin(self, level: Level) -> bool:
+        """Adds a level; whether its table is decided."""
         self._levels[level.table] = level
-        if self.shape.normalizer.c_dlt_id not in self.shape.columns(level.table):
-            self.new = min(self.new, level.roots[0])
-        else:
-            self._read_objects(level, level.objects, (), level.nesting)
+        if self.shape.normalizer.c_dlt_id in self.shape.columns(level.table):
+            return True
+        self.new = min(self.new, level.roots[0])
+        return False
 
     def _read_objects(self, level: Level, objects: list[Row], path: Path, nesting: int) -> None:
-        columns = self.shape.columns(level.table)
         for key, values in _columns(objects):
-            name = self.shape.name(path, key)
-            if name is None or name[0] in level.columns:
-                self._refuse(level, (place for place, item in enumerate(objects) if key in item))
-                continue
-            column, part = name
-            level.columns[column] = values
-            kinds = {*map(type, values)}
-            level.kinds[column] = {NoneType if kind in NESTED else kind for kind in kinds}
-            if not kinds.isdisjoint(NESTED):
-                level.columns[column] = [None if type(v) in NESTED else v for v in values]
-                self._read_nested(level, values, (*path, part), key, nesting)
-            if kinds - NESTED - {NoneType} and "data_type" not in columns.get(column, {}):
-                scalars = level.columns[column]
-                first = next(place for place, value in enumerate(scalars) if value is not None)
-                self.new = min(self.new, level.roots[first])
+            holders = (place for place, item in enumerate(objects) if key in item)
+            self._read_values(level, key, values, holders, path, nesting)
+
+    def _read_values(
+        self,
+        level: Level,
+        key: str,
+        values: list[Any],
+        holders: Iterable[int],
+        path: Path,
+        nesting: int,
+    ) -> None:
+        """Reads the values of a key, one for each object; `holders` are those that have it."""
+        name = self.shape.name(path, key)
+        if name is None or name[0] in level.columns:
+            self._refuse(level, holders)
+            return
+        column, part = name
+        level.columns[column] = values
+        kinds = {*map(type, values)}
+        level.kinds[column] = {NoneType if kind in NESTED else kind for kind in kinds}
+        if not kinds.isdisjoint(NESTED):
+            level.columns[column] = [None if type(v) in NESTED else v for v in values]
+            self._read_nested(level, values, (*path, part), key, nesting)
+        decided = self.shape.columns(level.table).get(column, {})
+        if kinds - NESTED - {NoneType} and "data_type" not in decided:
+            scalars = level.columns[column]
+            first = next(place for place, value in enumerate(scalars) if value is not None)
+            self.new = min(self.new, level.roots[first])
 
     def _read_nested(
         self, level: Level, values: list[Any], path: Path, key: str, nesting: int
@@ -168,23 +182,24 @@ class Levels:
             return
         parents = [place for place, items in lists for _ in items]
         items = [item for _, items in lists for item in items]
-        if NESTED.isdisjoint(map(type, items)):
-            objects, deeper = [{"value": item} for item in items], 1
-        else:
-            objects = [_as_object(item) for item in items]
-            # dlt counts a list in a list as one level more.
-            deeper = 2 if any("list" in item for item in objects) else 1
+        plain = NESTED.isdisjoint(map(type, items))
+        objects = [] if plain else [_as_object(item) for item in items]
+        # dlt counts a list in a list as one level more.
+        deeper = 2 if any("list" in item for item in objects) else 1
         below = Level(
             table=table,
             path=path,
             nesting=level.nesting - deeper,
-            objects=objects,
             roots=[level.roots[parent] for parent in parents],
             above=level,
             parents=parents,
             indexes=[index for _, items in lists for index in range(len(items))],
         )
-        self._read(below)
+        if self._begin(below):
+            if plain:
+                self._read_values(below, "value", items, range(len(items)), (), below.nesting)
+            else:
+                self._read_objects(below, objects, (), below.nesting)
 
     def _refuse(self, level: Level, places: Iterable[int]) -> None:
         self.unfit.update(level.roots[place] for place in places)
@@ -206,7 +221,7 @@ class Levels:
 
     def _convert(self, level: Level) -> None:
         columns = self.shape.columns(level.table)
-        nothing = [None] * len(level.objects)
+        nothing = [None] * len(level.roots)
         awkward: dict[str, dict[int, Any]] = {}
         for name, column in columns.items():
             values = level.columns.get(name, nothing)
@@ -222,7 +237,7 @@ class Levels:
                     else:
                         awkward.setdefault(made[0], {})[place] = made[1]
         for name, found in awkward.items():
-            values = [found.get(place) for place in range(len(level.objects))]
+            values = [found.get(place) for place in range(len(level.roots))]
             array, unfit = coerced_array(values, columns[name], self.shape.caps)
             plain = level.arrays.get(name, array)
             taken = [place for place in found if plain is not array and plain[place].is_valid]
@@ -231,7 +246,7 @@ class Levels:
 
     def _keys(self, level: Level, load_id: str) -> dict[str, pa.Array]:
         """The columns that dlt adds."""
-        normalizer, count = self.shape.normalizer, len(level.objects)
+        normalizer, count = self.shape.normalizer, len(level.roots)
         level.ids = dlt_ids(count)
         keys: dict[str, pa.Array] = {normalizer.c_dlt_id: level.ids}
         if level.above is None:

@@ -79,12 +79,13 @@ class Fingerprint:
     def __init__(self) -> None:
         self._sum = 0
 
-    def add(self, row: Any) -> None:
-        try:
-            text = orjson.dumps(row, option=orjson.OPT_SORT_KEYS)
-        except TypeError:  # what only the standard module writes: surrogates, large integers
-            text = json.dumps(row, sort_keys=True).encode("utf-8", "surrogatepass")
-        self._sum += int.from_bytes(hashlib.blake2b(text, digest_size=16).digest())
+    def add(self, rows: Iterable[Any]) -> None:
+        for row in rows:
+            try:
+                text = orjson.dumps(row, option=orjson.OPT_SORT_KEYS)
+            except TypeError:  # what only the standard module writes: surrogates, large integers
+                text = json.dumps(row, sort_keys=True).encode("utf-8", "surrogatepass")
+            self._sum += int.from_bytes(hashlib.blake2b(text, digest_size=16).digest())
 
     def __str__(self) -> str:
         return f"{self._sum % (1 << 128):032x}"

@@ -46,6 +46,16 @@ class Identity:
         self.primary_key = primary_key
         self.types: dict[str, TDataType] = {}
 
+    def is_held(self, rows: list[Any], identities: list[Hashable]) -> bool:
+        """Whether all rows hold their key as the warehouse will hold it."""
+        if len(self.primary_key) != 1 or not {int, str}.issuperset(map(type, identities)):
+            return False
+        (name,) = self.primary_key
+        return all(
+            type(row[name]) is type(identity)
+            for row, identity in zip(rows, identities, strict=True)
+        )
+
     def with_key(self, row: Any, identity: Hashable) -> dict[str, Any]:
         """`keyed` for a row whose identity is known already.
 

@@ -237,37 +237,11 @@ class Scan:
             rows, identities = walk.rows, walk.page
             receipt.pages += 1
             receipt.rows_received += len(rows)
-            counted = leg.evidence.total_last is not None
             overlap = _overlap(before, identities)
-            on_page: set[Hashable] = set()
-            for position, (row, identity) in enumerate(zip(rows, identities, strict=True)):
-                repeated = position < overlap
-                if not repeated and identity in walk.seen:
-                    if identity in self._waiting:  # and may yet turn out to be none
-                        yield from self._flush(leg)
-                    repeated = identity in walk.seen
-                if repeated:
-                    if identity in on_page:
-                        leg.twice.append(identity)
-                    elif position >= overlap and (counted or identity not in before):
-                        leg.far_apart.append(identity)
-                else:
-                    leg.distinct += 1
-                    leg.shared += identity in self._counted
-                on_page.add(identity)
-                if repeated or identity in self._loaded:
-                    walk.seen.add(identity)
-                    receipt.repeats += 1
-                    continue
-                self._fingerprint.add(row)
-                try:
-                    keyed = row if self._of_parents else self.identity.with_key(row, identity)
-                except Unloadable as unloadable:
-                    yield self._set_aside(leg, identity, row, str(unloadable), leg.distinct - 1)
-                else:
-                    walk.seen.add(identity)
-                    self._waiting[identity] = (keyed, leg.distinct - 1)
-            before = identities
+            if self._take_new(leg, rows[overlap:], identities[overlap:]):
+                rows, identities = rows[:overlap], identities[:overlap]
+            yield from self._take(leg, rows, identities, before, overlap)
+            before = walk.page
             self._progress.page(
                 receipt.rows_received - receipt.repeats,
                 leg.evidence.total_last if alone else None,
@@ -278,6 +252,62 @@ class Scan:
                 leg.too_deep = True
                 break
         yield from self._flush(leg)
+
+    def _take_new(self, leg: Leg, rows: list[Any], identities: list[Hashable]) -> bool:
+        """Takes the rows of a page together if none came before, as on most pages; or none."""
+        walk, new = leg.listing.walk, set(identities)
+        known = (walk.seen, walk.set_aside, self._loaded)
+        if len(new) < len(identities) or not all(map(new.isdisjoint, known)):
+            return False
+        if not (self._of_parents or self.identity.is_held(rows, identities)):
+            return False
+        positions = range(leg.distinct, leg.distinct + len(rows))
+        leg.distinct += len(rows)
+        leg.shared += len(new & self._counted)
+        self._fingerprint.add(rows)
+        walk.seen |= new
+        self._waiting.update(zip(identities, zip(rows, positions, strict=True), strict=True))
+        return True
+
+    def _take(
+        self,
+        leg: Leg,
+        rows: list[Any],
+        identities: list[Hashable],
+        before: list[Hashable],
+        overlap: int,
+    ) -> Iterator[Any]:
+        """Takes rows of a page one by one; the first `overlap` are the last of `before`."""
+        receipt, walk = self.receipt, leg.listing.walk
+        counted = leg.evidence.total_last is not None
+        on_page: set[Hashable] = set()
+        for position, (row, identity) in enumerate(zip(rows, identities, strict=True)):
+            repeated = position < overlap
+            if not repeated and identity in walk.seen:
+                if identity in self._waiting:  # and may yet turn out to be none
+                    yield from self._flush(leg)
+                repeated = identity in walk.seen
+            if repeated:
+                if identity in on_page:
+                    leg.twice.append(identity)
+                elif position >= overlap and (counted or identity not in before):
+                    leg.far_apart.append(identity)
+            else:
+                leg.distinct += 1
+                leg.shared += identity in self._counted
+            on_page.add(identity)
+            if repeated or identity in self._loaded:
+                walk.seen.add(identity)
+                receipt.repeats += 1
+                continue
+            self._fingerprint.add([row])
+            try:
+                keyed = row if self._of_parents else self.identity.with_key(row, identity)
+            except Unloadable as unloadable:
+                yield self._set_aside(leg, identity, row, str(unloadable), leg.distinct - 1)
+            else:
+                walk.seen.add(identity)
+                self._waiting[identity] = (keyed, leg.distinct - 1)
 
     def _flush(self, leg: Leg) -> Iterator[Any]:
         """Gives the rows that are waiting to dlt, in batches, which is faster than one by one."""
@@ -396,9 +426,7 @@ def _sum(numbers: Iterable[int | None], start: int) -> int | None:
 
 def _overlap(before: list[Hashable], page: list[Hashable]) -> int:
     """The number of rows at the start of `page` that are the last ones of `before`."""
-    if not before or not page or page[0] not in before:
-        return 0
-    for size in range(min(len(before), len(page)), 0, -1):
-        if before[-size:] == page[:size]:
-            return size
+    for start, identity in enumerate(before):
+        if page and identity == page[0] and before[start:] == page[: len(before) - start]:
+            return len(before) - start
     return 0
