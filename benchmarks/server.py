@@ -38,7 +38,7 @@ def serving(events: int, latency: float = 0.0) -> Iterator[str]:
                 raise RuntimeError("the server of the benchmark did not start")
             yield url
         finally:
-            process.terminate()
+            process.kill()
 
 
 class Server(ThreadingTCPServer):
