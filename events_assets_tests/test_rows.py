@@ -87,6 +87,21 @@ def test_an_awkward_row_is_loaded_or_set_aside_and_the_rest_loads(serve, rows, n
 
 
 @pytest.mark.parametrize(
+    ("row", "verdict"),
+    [
+        ({"id": 10, "price": 2**70}, "torn"),  # one row of those counted did not come
+        ({"price": 1}, "complete"),  # two rows without a key
+    ],
+)
+def test_a_row_set_aside_twice_stands_for_no_other(serve, rows, row, verdict):
+    serve()
+    load([event(n) if n % 200 != 10 else row for n in range(250)])
+    assert rows("SELECT verdict FROM scan_receipts") == [(verdict,)]
+    assert rows("SELECT count(DISTINCT document) FROM quarantined_events") == [(1,)]
+    assert rows("SELECT count(*) FROM events") == [(248,)]
+
+
+@pytest.mark.parametrize(
     ("first", "then", "told"),
     [
         ("2026-01-01T00:00:00Z", 10**18, "BIGINT"),

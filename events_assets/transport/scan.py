@@ -263,7 +263,6 @@ class Scan:
             return False
         positions = range(leg.distinct, leg.distinct + len(rows))
         leg.distinct += len(rows)
-        leg.shared += len(new & self._counted)
         self._fingerprint.add(rows)
         walk.seen |= new
         self._waiting.update(zip(identities, zip(rows, positions, strict=True), strict=True))
@@ -292,7 +291,8 @@ class Scan:
                     leg.twice.append(identity)
                 elif position >= overlap and (counted or identity not in before):
                     leg.far_apart.append(identity)
-            else:
+            elif identity not in walk.set_aside or isinstance(identity, bytes):
+                # Rows without a key may be equal, and yet several.
                 leg.distinct += 1
                 leg.shared += identity in self._counted
             on_page.add(identity)
