@@ -137,13 +137,27 @@ def test_a_first_page_that_is_left_out_is_told_by_the_total():
     assert len(set(received)) == 35 and verdict == TORN
 
 
-@pytest.mark.parametrize(("more", "verdict"), [(ROWS, TORN), ({}, UNPROVEN)])
-def test_rows_that_slip_between_two_pages_are_never_called_complete(more, verdict):
-    def remove(api, number):
+@pytest.mark.parametrize(
+    ("more", "moves", "verdict"),
+    [
+        (ROWS, (0, 0), TORN),
+        (ROWS, (7, 0), UNPROVEN),  # the total only grows
+        (ROWS, (0, 5), TORN),  # in the end the total is as before
+        (ROWS, (7, -2), TORN),
+        ({}, (0, 0), UNPROVEN),
+    ],
+)
+def test_rows_that_slip_between_two_pages_are_never_called_complete(more, moves, verdict):
+    def move(api, number):
         if number == 3:
             del api.ids[:5]
+        if number in (3, 4):
+            change = moves[number - 3]
+            api.ids = [*api.ids, *range(100, 100 + change)][: min(change, 0) or None]
 
-    _, told, _ = walk_through(numbered("rows" if more else None), Pages(45, before=remove, **more))
+    walk = numbered("rows" if more else None)
+    received, told, _ = walk_through(walk, Pages(45, before=move, **more))
+    assert not set(range(45)) <= set(received)
     assert told == verdict
 
 

@@ -59,6 +59,10 @@ class Evidence:
     """How pages were found in the end, in a word."""
     total_first: int | None = None
     total_last: int | None = None
+    rose: bool = False
+    """The total was larger on a page than on the one before."""
+    fell: bool = False
+    """The total was smaller on a page than on the one before."""
     granted: int = 0
     """Rows on the largest page."""
     step_backs: int = 0
@@ -77,8 +81,11 @@ class Evidence:
         """Notes how many rows the API counts."""
         if total is not None:
             total = max(0, total - self.skipped)
+            if self.total_first is None or self.total_last is None:
+                self.total_first = self.total_last = total
+            self.rose |= total > self.total_last
+            self.fell |= total < self.total_last
             self.total_last = total
-            self.total_first = total if self.total_first is None else self.total_first
 
 
 class Walk(BasePaginator):

@@ -96,7 +96,7 @@ class Leg:
 
         Where rows come and go during the scan, a row may well come again on a later page.
         """
-        moved = self.evidence.total_first != self.evidence.total_last or self.evidence.step_backs
+        moved = self.evidence.rose or self.evidence.fell or self.evidence.step_backs
         return self.twice if moved else self.twice + self.far_apart
 
     def __str__(self) -> str:
