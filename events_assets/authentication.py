@@ -63,19 +63,27 @@ class Authentication:
         for part in ("headers", "auth"):
             if part in client:
                 client[part] = self._filled(client[part], f"{place}.client.{part}")
-        resources = []
-        for entry in configuration.entries(config["resources"]):
-            endpoint = entry.get("endpoint")
-            if isinstance(endpoint, Mapping):
-                where = f"{place}.resources.{entry['name']}.endpoint"
-                filled = {
-                    part: self._filled(value, f"{where}.{part}", braces=part in FORMATTED)
-                    for part, value in endpoint.items()
-                    if part in ("auth", *FORMATTED)
-                }
-                entry["endpoint"] = {**endpoint, **filled}
-            resources.append(entry)
-        return cast(RESTAPIConfig, {**config, "client": client, "resources": resources})
+        filled = {**config, "client": client}
+        if "resource_defaults" in config:
+            filled["resource_defaults"] = self._with_endpoint(
+                config["resource_defaults"], f"{place}.resource_defaults"
+            )
+        filled["resources"] = [
+            self._with_endpoint(entry, f"{place}.resources.{entry['name']}")
+            for entry in configuration.entries(config["resources"])
+        ]
+        return cast(RESTAPIConfig, filled)
+
+    def _with_endpoint(self, entry: Any, place: str) -> Any:
+        endpoint = (entry or {}).get("endpoint")
+        if not isinstance(endpoint, Mapping):
+            return entry
+        filled = {
+            part: self._filled(value, f"{place}.endpoint.{part}", braces=part in FORMATTED)
+            for part, value in endpoint.items()
+            if part in ("auth", *FORMATTED)
+        }
+        return {**entry, "endpoint": {**endpoint, **filled}}
 
     def of(self, auth: Any, new_session: Callable[[str], ApiSession]) -> Any:
         """What authenticates the requests of a session, for `requests.Session.auth`.

@@ -10,7 +10,7 @@ from events_assets.report import FAILED, NOTE, Report, Step
 
 @dg.op(out=dg.Out(dg.Nothing))
 def try_api(context: dg.OpExecutionContext) -> None:
-    """Asks the API for a page or two, and reports what a load would find; loads nothing."""
+    """Asks the API for a few pages, and reports what a load would find; loads nothing."""
 
     def tell(step: Step) -> None:
         text = f"{step.name}: {step.told}" + (f"\n{step.toml()}" if step.settings else "")

@@ -1,7 +1,7 @@
 """Asset checks on `events`: each is a claim, and shows a few of the rows that break it.
 
-They read through dlt's dataset, on whatever destination is configured, and scan the table once.
-One step runs those that are asked for: it opens the warehouse once.
+They read through dlt's dataset, on whatever destination is configured, and scan the table once at
+most. One step runs those that are asked for: it opens the warehouse once.
 """
 
 import json

@@ -36,7 +36,8 @@ def rewritten(
     scan: Mapping[str, Any],
     fields: Mapping[str, Any],
 ) -> str:
-    """The text of a config.toml with the API described anew; other sections and comments stay."""
+    """The text of a config.toml with the API described anew: its client, the endpoint, fields
+    and totals of `events`; other sections and comments stay."""
     document = tomlkit.parse(text)
     events = _table(_table(document, "sources"), "events")
     _put(events, "client", client)

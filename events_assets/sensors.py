@@ -1,4 +1,4 @@
-"""The asset sensor on `events`: launches `daily_events_job` when there is something new."""
+"""The sensor that follows `events`: launches `daily_events_job` when there is something new."""
 
 import dagster as dg
 

@@ -71,6 +71,11 @@ FORMS = {
         "?token",
         KEY,
     ),
+    "parameter of all": (
+        'resource_defaults.endpoint.params = { token = "{secrets.api_key}" }',
+        "?token",
+        KEY,
+    ),
 }
 
 
@@ -99,8 +104,11 @@ def protected(serve, monkeypatch, project):
 
 
 def configured(setting):
-    if setting.startswith("resources"):
+    if setting.startswith("resources."):
         return ENDPOINT + setting.split("endpoint.")[1] + "\n"
+    if setting.startswith("resource_defaults."):
+        head, rest = ENDPOINT.split('"merge"\n')
+        return f'{head}"merge"\n{setting.removeprefix("resource_defaults.")}\n{rest}'
     return f"[sources.events]\n{setting}\n{ENDPOINT}"
 
 

@@ -25,7 +25,8 @@ class OffsetScan(Walk, OffsetPaginator):
 
     An API that takes only multiples of the limit as offset answers an overlapping request with
     the page before; it is recognised by that, and walked with plain offsets. The scan ends with
-    an empty page, or with a short page that reaches the total.
+    an empty page, with a short page that reaches the total, where the API says that it has no more,
+    or at `maximum_offset`.
 
     Args:
         identities: gives an identity for each row of a page, equal for the same row.

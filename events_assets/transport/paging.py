@@ -89,7 +89,7 @@ class Evidence:
 
 
 class Walk(BasePaginator):
-    """Mixed into a paginator of dlt. A walk begins with `init_request`.
+    """Mixed into a paginator of dlt, or wraps one. A walk begins with `init_request`.
 
     Args:
         identities: gives an identity for each row of a page, equal for the same row.

@@ -164,7 +164,7 @@ class Scan:
         return resource
 
     def rows(self) -> Iterator[Any]:
-        """Lists of rows, rows set aside for other tables, and at last the receipt."""
+        """Arrow tables, lists of rows, rows set aside for other tables, and at last the receipt."""
         receipt = self.receipt
         self.identity.types.update(self._key_types())
         self._loadable = Loadable(dlt.current.source_schema().naming.normalize_path)
