@@ -33,12 +33,13 @@ from events_assets.transport.session import ApiSession, patient
 from events_assets.transport.windows import Window
 
 EVENT_COLUMNS: dict[str, Any] = {
-    "id": {"nullable": False},
+    "id": {},
     "event_name": {"data_type": "text"},
     "start_time": {"data_type": "timestamp", "timezone": True},
     "end_time": {"data_type": "timestamp", "timezone": True},
 }
-"""Canonical columns: they exist also where every value is null. `id` is typed by its data."""
+"""Canonical columns: they exist also where every value is null. `id` is typed by its data, and can
+be null only where it is not part of the key."""
 
 
 def events_source(
@@ -141,11 +142,14 @@ class _Api:
 
     def scan(self, name: str, entries: list[dict[str, Any]]) -> tuple[Scan, list[DltResource]]:
         """The scan of all lists that go to a table, and the resources that give their pages."""
-        key = entries[0].get("primary_key", self.defaults.get("primary_key"))
-        identity = Identity([key] if isinstance(key, str) else list(key or []))
+        identity = Identity(self._key(entries[0]))
         built = [self._listing(name, entry, identity) for entry in entries]
         scan = Scan(name, identity, [listing for listing, _ in built], self.run_id)
         return scan, [resource for _, resource in built]
+
+    def _key(self, entry: Mapping[str, Any]) -> list[str]:
+        key = entry.get("primary_key", self.defaults.get("primary_key"))
+        return [key] if isinstance(key, str) else list(key or [])
 
     def _listing(
         self, table: str, entry: dict[str, Any], identity: Identity
@@ -224,7 +228,8 @@ class _Api:
         resource = {key: entry[key] for key in entry if key not in ("table_name", "selected")}
         resource |= {"name": name, "endpoint": endpoint}
         if table == "events":
-            resource["columns"] = {**EVENT_COLUMNS, **resource.get("columns", {})}
+            canonical = {**EVENT_COLUMNS, "id": {"nullable": "id" not in self._key(entry)}}
+            resource["columns"] = {**canonical, **resource.get("columns", {})}
         config = {
             **self.config,
             "client": {**self.config["client"], "session": session, "auth": None},

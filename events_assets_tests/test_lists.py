@@ -122,14 +122,27 @@ def organizers(path):
 
 def test_events_of_each_parent_are_loaded_with_a_receipt(serve, run, rows, configure):
     configure(PARENTS)
-    serve().intercept = lambda number, path: organizers(path)
-    for _ in range(2):
+    api = serve()
+    api.intercept = lambda number, path: organizers(path)
+    for loads in (1, 2):
         assert run().success
+        assert rows("SELECT sum(requests) FROM scan_receipts") == [(len(api.paths),)], loads
         assert rows("SELECT _organizers_slug, count(*) FROM events GROUP BY 1 ORDER BY 1") == [
             ("org-1", 12),
             ("org-2", 24),
         ]
     assert receipt(rows, "verdict", "walks", "total_last") == ("complete", 3, 36)
+
+
+def test_no_parents_have_no_events(serve, run, rows, configure):
+    configure(PARENTS)
+    serve().intercept = lambda number, path: paged(path, [])
+    assert run().success
+    assert receipt(rows, "verdict", "reason", "requests") == (
+        "complete",
+        "organizers: all 0 rows that the API counts came",
+        1,
+    )
 
 
 def test_a_parent_that_is_missing_makes_the_scan_torn(serve, run, rows, configure):

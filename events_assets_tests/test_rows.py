@@ -1,10 +1,12 @@
 """Whatever an API answers as a row is loaded or set aside, whole; nothing ends the run."""
 
 import json
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from dlt.common.data_types import coerce_value
 
+from events_assets.sample_api import Answer
 from events_assets_tests.conftest import event, load
 
 
@@ -86,6 +88,7 @@ def test_an_awkward_row_is_loaded_or_set_aside_and_the_rest_loads(serve, rows, n
         assert repr(json.loads(document)) == repr(row)
 
 
+@pytest.mark.parametrize("places", [(10, 210), (99, 210)])  # 99 comes twice, on pages that touch
 @pytest.mark.parametrize(
     ("row", "verdict"),
     [
@@ -93,12 +96,89 @@ def test_an_awkward_row_is_loaded_or_set_aside_and_the_rest_loads(serve, rows, n
         ({"price": 1}, "complete"),  # two rows without a key
     ],
 )
-def test_a_row_set_aside_twice_stands_for_no_other(serve, rows, row, verdict):
+def test_a_row_set_aside_twice_stands_for_no_other(serve, rows, row, verdict, places):
     serve()
-    load([event(n) if n % 200 != 10 else row for n in range(250)])
+    load([row if n in places else event(n) for n in range(250) if n != 10 or 10 in places])
     assert rows("SELECT verdict FROM scan_receipts") == [(verdict,)]
     assert rows("SELECT count(DISTINCT document) FROM quarantined_events") == [(1,)]
-    assert rows("SELECT count(*) FROM events") == [(248,)]
+
+
+def test_a_row_that_can_be_loaded_by_the_second_scan_is(serve, run, rows):
+    api = serve([event(n) for n in range(250)])
+    ugly, starts = event(50, price=2**70), []
+
+    def answer(number, path):
+        offset = int(parse_qs(urlsplit(path).query)["offset"][0])
+        starts.append(number) if offset == 0 else None
+        page = [ugly if row["id"] == 50 and len(starts) == 1 else row for row in api.events]
+        return Answer(200, {"data": page[offset:][: 100 if len(starts) > 1 else 40], "total": 251})
+
+    api.intercept = answer
+    run()
+    assert len(starts) == 2
+    assert rows("SELECT count(*) FROM events WHERE id = 50") == [(1,)]
+    assert rows("SELECT rows_quarantined, rows_loaded FROM scan_receipts") == [(1, 250)]
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        (12345, "01234"),
+        (12345, "+5"),
+        (12345, "1_000"),
+        (True, 5),
+        (True, "yes"),
+        (1.5, 2**53 + 1),
+        (1.5, "9007199254740993"),
+        (1.5, "007.5"),
+        (1.5, "nan"),
+        (1.5, "1e999"),
+    ],
+)
+def test_a_value_of_which_its_column_would_keep_a_part_gets_one_of_its_own(
+    serve, rows, first, then
+):
+    serve()
+    load(
+        [event(1, value=first), event(2, value=then), *(event(n, value=first) for n in range(3, 9))]
+    )
+    ((name,),) = rows(
+        "SELECT column_name FROM duckdb_columns() WHERE table_name = 'events' AND "
+        "schema_name = 'events_data' AND column_name LIKE 'value\\__v\\_%' ESCAPE '\\'"
+    )
+    assert rows(f"SELECT value, {name} FROM events WHERE id < 3 ORDER BY id") == [
+        (first, None),
+        (None, then),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("row", "columns"),
+    [
+        ({"a": {"b": 1}, "a__b": 2}, {"a__b": 1, "a__b_2": 2}),
+        ({"a__b": 2, "a": {"b": 1}}, {"a__b": 1, "a__b_2": 2}),
+        ({"a": {"b": {"c": 1}}, "a__b__c": 2}, {"a__b__c": 1, "a__b__c_2": 2}),
+        ({"a": {"b": {"c": 1}}, "a__b": {"c": 2}}, {"a__b__c": 1, "a__b_2__c": 2}),
+        ({"a": {"b__c": 1}, "a__b": {"c": 2}}, {"a__b__c": 1, "a__b_2__c": 2}),
+        ({"start_time": "TBA", "start_time__v_text": "x"}, {"start_time__v_text": "TBA"}),
+        ({"a": 1, "a__b": 2}, {"a": 1, "a__b": 2}),
+    ],
+)
+def test_keys_that_become_one_column_by_nesting_keep_all_their_values(serve, rows, row, columns):
+    serve()
+    for _ in range(2):
+        load([event(n) | row for n in (1, 2, 3)])
+        found = rows(f"SELECT DISTINCT {', '.join(columns)} FROM events")
+        assert found == [tuple(columns.values())]
+
+
+@pytest.mark.parametrize("field", ["id", "event_name", "other"])
+def test_a_text_that_dlt_would_take_for_another_type_is_set_aside_whole(serve, rows, field):
+    serve()
+    marked = event("12") | {field: "\uf0272026-05-01"}
+    load([event("1", other="x"), marked, event("3", other="y")])
+    assert rows("SELECT document FROM quarantined_events") == [(json.dumps(marked),)]
+    assert rows("SELECT id FROM events ORDER BY id") == [("1",), ("3",)]
 
 
 @pytest.mark.parametrize(

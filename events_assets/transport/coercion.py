@@ -1,26 +1,34 @@
 """Values that do not fit their column go to a variant column, as dlt means them to.
 
 dlt 1.31 converts a value to the type of its column, and makes a variant column where that raises
-ValueError. Two conversions slip through and end the load instead: a number too large for a time
-raises OSError, and a whole number beyond 64 bit is converted, and fails when it is written.
+ValueError. Some conversions succeed although something of the value is lost: the zero of "01234",
+all of 5 in a column of booleans, the last digit of a whole number in a column of fractions. Two
+others end the load: a number too large for a time raises OSError, and a whole number beyond 64 bit
+is converted, and fails when it is written.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import date
+from decimal import Decimal
 from typing import Any
 
 from dlt.common.data_types import type_helpers
 
+NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
+"""Text that is a number in JSON, too (RFC 8259 6)."""
+
 
 @contextmanager
 def fitting() -> Iterator[None]:
-    """Lets dlt's conversions of this process raise ValueError for what cannot be written."""
+    """Lets dlt's conversions of this process raise ValueError for what cannot be kept."""
     conversions: Any = type_helpers._COERCE_DISPATCH
     before = dict(conversions)
     conversions.update(
         (types, _fitting(convert))
         for types, convert in before.items()
-        if types[0] in ("bigint", "timestamp")
+        if types[0] in ("bigint", "double", "bool", "timestamp")
     )
     try:
         yield
@@ -34,8 +42,21 @@ def _fitting(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
             converted = convert(value)
         except OSError as error:
             raise ValueError(value) from error
-        if isinstance(converted, int) and not -(2**63) <= converted < 2**63:
+        if not isinstance(converted, date) and not _is_kept(value, converted):
             raise ValueError(value)
         return converted
 
     return convert_or_refuse
+
+
+def _is_kept(value: Any, converted: Any) -> bool:
+    """Whether a number or boolean says all that the value said."""
+    if isinstance(converted, bool):
+        return str(converted).lower() == str(value).lower() or (
+            not isinstance(value, str) and bool(converted == value)
+        )
+    if isinstance(converted, int) and not -(2**63) <= converted < 2**63:
+        return False
+    if not isinstance(value, str):
+        return bool(converted == value)
+    return bool(NUMBER.fullmatch(value)) and Decimal(value) == Decimal(repr(converted))

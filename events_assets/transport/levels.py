@@ -224,6 +224,8 @@ class Levels:
         nothing = [None] * len(level.roots)
         awkward: dict[str, dict[int, Any]] = {}
         for name, column in columns.items():
+            if "data_type" not in column:
+                continue
             values = level.columns.get(name, nothing)
             filled = any(value is not None for value in values)
             required = not column.get("nullable", True)
@@ -232,7 +234,7 @@ class Levels:
                 level.arrays[name], others = column_array(values, kinds, column, self.shape.caps)
                 for place in others:
                     made = self._coerced(level.table, name, values[place])
-                    if made is None:
+                    if made is None or place in awkward.get(made[0], {}):
                         self._refuse(level, [place])
                     else:
                         awkward.setdefault(made[0], {})[place] = made[1]

@@ -8,7 +8,8 @@ from datetime import UTC
 from functools import lru_cache
 from typing import Any, cast
 
-from dlt.common.data_types import TDataType, coerce_value
+from dlt.common.data_types import DATA_TYPES, TDataType, coerce_value
+from dlt.common.json import PUA_CHARACTER_MAX, PUA_START
 from dlt.common.time import ensure_datetime
 
 LONGEST_PATH = 180
@@ -19,6 +20,9 @@ DEEPEST = 50
 
 RESERVED = frozenset({"_dlt_id", "_dlt_load_id", "_dlt_parent_id", "_dlt_root_id", "_dlt_list_idx"})
 """Columns that dlt fills itself."""
+
+VARIANTS = frozenset(f"v_{data_type}" for data_type in DATA_TYPES)
+"""Ends of the names of columns for values of another type than that of their own column."""
 
 EMPTY_KEY = "empty"
 """Stands for a key without a visible character; dlt mixes up the tables below such keys."""
@@ -116,6 +120,8 @@ class Identity:
             raise Unloadable(f"{name} is neither text nor integer")
         if isinstance(value, float) and not (math.isfinite(value) and value.is_integer()):
             raise Unloadable(f"{name} is neither text nor integer")
+        if isinstance(value, str) and is_marked(value):
+            raise Unloadable(f"{name} begins with a mark of dlt's")
         own_type: TDataType = "text" if isinstance(value, str) else "bigint"
         value = int(value) if isinstance(value, float) else value
         if isinstance(value, int) and not -(2**63) <= value < 2**63:
@@ -185,8 +191,9 @@ class Loadable:
         items = {key: self._value(item, (*path, key)) for key, item in value.items()}
         names = {key: self._name(key) for key in value}
         unsound = EMPTY_KEY in names.values() or not RESERVED.isdisjoint(names.values())
-        if unsound or len(set(names.values())) < len(names):
-            return self._renamed(items, names)
+        clashing = {k for k, name in names.items() if self._is_taken(name, value, names)}
+        if unsound or clashing or len(set(names.values())) < len(names):
+            return self._renamed(items, names, clashing)
         if any(items[key] is not value[key] for key in value):
             return items
         return value
@@ -194,21 +201,51 @@ class Loadable:
     def _name(self, key: str) -> str:
         return self._normalize(key) if key.strip() else EMPTY_KEY
 
-    def _renamed(self, items: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+    def _is_taken(self, name: str, value: dict[str, Any], names: dict[str, str]) -> bool:
+        """Whether a name with two underscores stands for something within another key of an
+        object, or for its values of another type."""
+        for key, other in names.items():
+            rest = name.removeprefix(f"{other}__")
+            if rest != name and (rest in VARIANTS or self._holds(value[key], rest)):
+                return True
+        return False
+
+    def _holds(self, value: Any, name: str) -> bool:
+        if isinstance(value, list):
+            return any(self._holds(item, name) for item in value)
+        if not isinstance(value, dict):
+            return False
+        names = {key: self._name(key) for key in value}
+        same = any(f"{other}__".startswith(f"{name}__") for other in names.values())
+        return same or self._is_taken(name, value, names)
+
+    def _renamed(
+        self, items: dict[str, Any], names: dict[str, str], clashing: set[str]
+    ) -> dict[str, Any]:
         taken = {*RESERVED} | {name for key, name in names.items() if key == name}
+        taken |= {names[key] for key in clashing}
         renamed = {}
         for key, item in items.items():
             new, number = key, 2
-            if key != names[key] or key in RESERVED:
+            if key != names[key] or key in RESERVED or key in clashing:
                 new = names[key]
-                while new in taken:
+                while new in taken or self._is_taken(new, items, names):
                     new, number = f"{names[key]}_{number}", number + 1
                 taken.add(new)
             renamed[new] = item
         return renamed
 
 
+def is_marked(text: str) -> bool:
+    """Whether dlt would take a text for a value of another type that it has written itself."""
+    return bool(text) and PUA_START <= ord(text[0]) <= PUA_START + PUA_CHARACTER_MAX
+
+
 def _require_text(text: str, path: tuple[str, ...]) -> None:
+    if is_marked(text):
+        raise Unloadable(
+            f"a text that begins with U+{ord(text[0]):04X}, a mark of dlt's, at {_place(path)}"
+        )
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -133,8 +133,11 @@ class Scan:
         self._fingerprint = Fingerprint()
         self._legs: list[Leg] = []
         self._loaded: set[Hashable] = set()
+        self._aside: set[Hashable] = set()
+        """Identities of the rows that earlier walks have set aside."""
         self._counted: set[Hashable] = set()
-        self._waiting: dict[Hashable, tuple[dict[str, Any], int]] = {}
+        self._waiting: dict[Hashable, tuple[dict[str, Any], Any, int]] = {}
+        """Rows to load by their identities, each as it came and with its position, too."""
         self._batches: Columnar | ByRow | None = None
         self._of_parents = False
 
@@ -196,7 +199,7 @@ class Scan:
             else:
                 yield parent
         of_parents = parents.receipt
-        if of_parents.verdict != COMPLETE:
+        if of_parents.verdict != COMPLETE or not of_parents.rows_received:
             reason = f"{of_parents.resource}: {of_parents.reason}"
             self._legs.append(Leg(listing, None, None, verdict=of_parents.verdict, reason=reason))
 
@@ -213,7 +216,8 @@ class Scan:
             self.receipt.scans = max(self.receipt.scans, scans)
             leg = Leg(listing, window, parent)
             yield from self._pages(leg)
-            self._loaded = _union(self._loaded, leg.seen, listing.walk.set_aside)
+            self._loaded = _union(self._loaded, leg.seen)
+            self._aside = _union(self._aside, listing.walk.set_aside)
             if leg.too_deep and window and (halves := window.halves()):
                 for half in halves:
                     yield from self._walk(listing, half, parent)
@@ -256,7 +260,7 @@ class Scan:
     def _take_new(self, leg: Leg, rows: list[Any], identities: list[Hashable]) -> bool:
         """Takes the rows of a page together if none came before, as on most pages; or none."""
         walk, new = leg.listing.walk, set(identities)
-        known = (walk.seen, walk.set_aside, self._loaded)
+        known = (walk.seen, walk.set_aside, self._loaded, self._aside)
         if len(new) < len(identities) or not all(map(new.isdisjoint, known)):
             return False
         if not (self._of_parents or self.identity.is_held(rows, identities)):
@@ -265,7 +269,8 @@ class Scan:
         leg.distinct += len(rows)
         self._fingerprint.add(rows)
         walk.seen |= new
-        self._waiting.update(zip(identities, zip(rows, positions, strict=True), strict=True))
+        waiting = zip(rows, rows, positions, strict=True)
+        self._waiting.update(zip(identities, waiting, strict=True))
         return True
 
     def _take(
@@ -281,6 +286,8 @@ class Scan:
         counted = leg.evidence.total_last is not None
         on_page: set[Hashable] = set()
         for position, (row, identity) in enumerate(zip(rows, identities, strict=True)):
+            # Rows without a key may be equal, and yet several.
+            keyless = isinstance(identity, bytes) and bool(self.identity.primary_key)
             repeated = position < overlap
             if not repeated and identity in walk.seen:
                 if identity in self._waiting:  # and may yet turn out to be none
@@ -291,23 +298,24 @@ class Scan:
                     leg.twice.append(identity)
                 elif position >= overlap and (counted or identity not in before):
                     leg.far_apart.append(identity)
-            elif identity not in walk.set_aside or isinstance(identity, bytes):
-                # Rows without a key may be equal, and yet several.
+            elif keyless or identity not in walk.set_aside:
                 leg.distinct += 1
                 leg.shared += identity in self._counted
             on_page.add(identity)
             if repeated or identity in self._loaded:
-                walk.seen.add(identity)
+                if not keyless:
+                    walk.seen.add(identity)
                 receipt.repeats += 1
                 continue
-            self._fingerprint.add([row])
+            if identity not in self._aside:
+                self._fingerprint.add([row])
             try:
                 keyed = row if self._of_parents else self.identity.with_key(row, identity)
             except Unloadable as unloadable:
-                yield self._set_aside(leg, identity, row, str(unloadable), leg.distinct - 1)
+                yield from self._set_aside(leg, identity, row, str(unloadable), leg.distinct - 1)
             else:
                 walk.seen.add(identity)
-                self._waiting[identity] = (keyed, leg.distinct - 1)
+                self._waiting[identity] = (keyed, row, leg.distinct - 1)
 
     def _flush(self, leg: Leg) -> Iterator[Any]:
         """Gives the rows that are waiting to dlt, in batches, which is faster than one by one."""
@@ -318,20 +326,26 @@ class Scan:
             self._batches = (
                 ByRow() if self._of_parents else Columnar(self.identity.types, self._loadable)
             )
-        refused = self._batches.take([row for row, _ in waiting.values()])
+        refused = self._batches.take([keyed for keyed, _, _ in waiting.values()])
         entries = list(waiting.items()) if refused else []
         for place, reason in refused.items():
-            identity, (row, position) = entries[place]
-            yield self._set_aside(leg, identity, row, reason, position)
+            identity, (_, row, position) = entries[place]
+            yield from self._set_aside(leg, identity, row, reason, position)
         self.receipt.rows_loaded += len(waiting) - len(refused)
         yield from self._batches.items()
 
-    def _set_aside(self, leg: Leg, identity: Hashable, row: Any, reason: str, position: int) -> Any:
+    def _set_aside(
+        self, leg: Leg, identity: Hashable, row: Any, reason: str, position: int
+    ) -> Iterator[Any]:
+        """Sets a row aside, unless an earlier walk has done so."""
         walk = leg.listing.walk
         walk.seen.discard(identity)
         walk.set_aside.add(identity)
-        self.receipt.rows_quarantined += 1
-        return self._quarantined(row, reason, position)
+        if identity in self._aside:
+            self.receipt.repeats += 1
+        else:
+            self.receipt.rows_quarantined += 1
+            yield self._quarantined(row, reason, position)
 
     def _is_too_deep(self, leg: Leg) -> bool:
         if leg.window is None:
@@ -361,6 +375,12 @@ class Scan:
             receipt.retries += traffic.retries
             receipt.seconds_waited += traffic.seconds_waited
             receipt.bytes += traffic.bytes
+        for scan in (listing.parents for listing in self.listings):
+            if scan is not None:
+                receipt.requests += scan.receipt.requests
+                receipt.retries += scan.receipt.retries
+                receipt.seconds_waited += scan.receipt.seconds_waited
+                receipt.bytes += scan.receipt.bytes
         shared = sum(leg.shared for leg in legs)
         walks = [leg for leg in legs if leg.evidence.paging]
         receipt.walks = len(walks)
