@@ -30,6 +30,7 @@ Receipt = dict[str, Any]
 REPEATED_IDS = f"""
 SELECT id, count(*) AS times, count(*) OVER () AS offenders
 FROM {{events}}
+WHERE id IS NOT NULL
 GROUP BY id
 HAVING count(*) > 1
 ORDER BY times DESC, id

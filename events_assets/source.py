@@ -33,13 +33,13 @@ from events_assets.transport.session import ApiSession, patient
 from events_assets.transport.windows import Window
 
 EVENT_COLUMNS: dict[str, Any] = {
-    "id": {},
+    "id": {"nullable": False},
     "event_name": {"data_type": "text"},
     "start_time": {"data_type": "timestamp", "timezone": True},
     "end_time": {"data_type": "timestamp", "timezone": True},
 }
-"""Canonical columns: they exist also where every value is null. `id` is typed by its data, and can
-be null only where it is not part of the key."""
+"""Canonical columns: they exist also where every value is null. `id` is typed by its data; where it
+is not part of the key, it is a text that may be null."""
 
 
 def events_source(
@@ -228,8 +228,8 @@ class _Api:
         resource = {key: entry[key] for key in entry if key not in ("table_name", "selected")}
         resource |= {"name": name, "endpoint": endpoint}
         if table == "events":
-            canonical = {**EVENT_COLUMNS, "id": {"nullable": "id" not in self._key(entry)}}
-            resource["columns"] = {**canonical, **resource.get("columns", {})}
+            own_id = {} if "id" in self._key(entry) else {"id": {"data_type": "text"}}
+            resource["columns"] = {**EVENT_COLUMNS, **own_id, **resource.get("columns", {})}
         config = {
             **self.config,
             "client": {**self.config["client"], "session": session, "auth": None},

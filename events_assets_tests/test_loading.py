@@ -191,3 +191,13 @@ def test_a_load_that_needs_more_memory_than_usual_gets_it(serve, run, rows, monk
     ]
     assert rows("SELECT verdict, rows_loaded FROM scan_receipts") == [("complete", 900)]
     assert "DuckDB cannot load this in 16MB" in capsys.readouterr().err
+
+
+def test_events_with_another_key_need_no_id(serve, run, rows, monkeypatch):
+    monkeypatch.setenv("SOURCES__EVENTS__RESOURCE_DEFAULTS__PRIMARY_KEY", "slug")
+    api = serve([{"slug": f"event-{number}"} for number in range(3)])
+    assert run().success
+    assert rows("SELECT id, count(*) FROM events GROUP BY id") == [(None, 3)]
+    api.events[0] |= {"id": 7}
+    assert run().success
+    assert rows("SELECT slug FROM events WHERE id = '7'") == [("event-0",)]
