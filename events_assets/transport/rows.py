@@ -191,7 +191,8 @@ class Loadable:
         items = {key: self._value(item, (*path, key)) for key, item in value.items()}
         names = {key: self._name(key) for key in value}
         unsound = EMPTY_KEY in names.values() or not RESERVED.isdisjoint(names.values())
-        clashing = {k for k, name in names.items() if self._is_taken(name, value, names)}
+        keys = {name: key for key, name in names.items()}
+        clashing = {key for name, key in keys.items() if self._is_taken(name, value, keys)}
         if unsound or clashing or len(set(names.values())) < len(names):
             return self._renamed(items, names, clashing)
         if any(items[key] is not value[key] for key in value):
@@ -201,12 +202,14 @@ class Loadable:
     def _name(self, key: str) -> str:
         return self._normalize(key) if key.strip() else EMPTY_KEY
 
-    def _is_taken(self, name: str, value: dict[str, Any], names: dict[str, str]) -> bool:
+    def _is_taken(self, name: str, value: dict[str, Any], keys: dict[str, str]) -> bool:
         """Whether a name with two underscores stands for something within another key of an
-        object, or for its values of another type."""
-        for key, other in names.items():
-            rest = name.removeprefix(f"{other}__")
-            if rest != name and (rest in VARIANTS or self._holds(value[key], rest)):
+        object, or for its values of another type; `keys` are those of the object by their names.
+        """
+        parts = name.split("__")
+        for at in range(1, len(parts)):
+            key, rest = keys.get("__".join(parts[:at])), "__".join(parts[at:])
+            if key is not None and (rest in VARIANTS or self._holds(value[key], rest)):
                 return True
         return False
 
@@ -215,21 +218,22 @@ class Loadable:
             return any(self._holds(item, name) for item in value)
         if not isinstance(value, dict):
             return False
-        names = {key: self._name(key) for key in value}
-        same = any(f"{other}__".startswith(f"{name}__") for other in names.values())
-        return same or self._is_taken(name, value, names)
+        keys = {self._name(key): key for key in value}
+        same = any(f"{other}__".startswith(f"{name}__") for other in keys)
+        return same or self._is_taken(name, value, keys)
 
     def _renamed(
         self, items: dict[str, Any], names: dict[str, str], clashing: set[str]
     ) -> dict[str, Any]:
         taken = {*RESERVED} | {name for key, name in names.items() if key == name}
         taken |= {names[key] for key in clashing}
+        keys = {name: key for key, name in names.items()}
         renamed = {}
         for key, item in items.items():
             new, number = key, 2
             if key != names[key] or key in RESERVED or key in clashing:
                 new = names[key]
-                while new in taken or self._is_taken(new, items, names):
+                while new in taken or self._is_taken(new, items, keys):
                     new, number = f"{names[key]}_{number}", number + 1
                 taken.add(new)
             renamed[new] = item
