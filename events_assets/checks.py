@@ -28,12 +28,12 @@ Receipt = dict[str, Any]
 """That of the last scan, empty if there is none."""
 
 REPEATED_IDS = f"""
-SELECT id, count(*) AS times, count(*) OVER () AS offenders
+SELECT {{key}}, count(*) AS times, count(*) OVER () AS offenders
 FROM {{events}}
 WHERE id IS NOT NULL
-GROUP BY id
+GROUP BY {{key}}
 HAVING count(*) > 1
-ORDER BY times DESC, id
+ORDER BY times DESC, {{key}}
 LIMIT {OFFENDERS_SHOWN}
 """  # noqa: S608
 
@@ -53,17 +53,22 @@ QUARANTINED = "SELECT reason, position, document FROM {quarantined_events} WHERE
 def event_ids_are_unique(dataset: dlt.Dataset, receipt: Receipt) -> dg.AssetCheckResult:
     """No id occurs twice, neither in the table nor in what the API answered in the last scan.
 
-    A merge keeps one row for each id, so repeats must be looked for before it, too.
+    A merge keeps one row for each id, so repeats must be looked for before it, too. Where the
+    primary key has further columns, an id is one together with them.
     """
-    rows = select(dataset, REPEATED_IDS)
-    answered, in_table = receipt.get("duplicate_ids", 0), rows[0][2] if rows else 0
+    columns = dataset.schema.get_table_columns("events")
+    key = [name for name, column in columns.items() if column.get("primary_key")]
+    key = key if "id" in key else ["id"]
+    quoted = ", ".join(map(dataset.sql_client.escape_column_name, key))
+    rows = select(dataset, REPEATED_IDS, key=quoted)
+    answered, in_table = receipt.get("duplicate_ids", 0), rows[0][-1] if rows else 0
     metadata: dict[str, Any] = {"answered_twice": answered, "twice_in_table": in_table}
     if answered:
         metadata["ids_answered_twice"] = dg.MetadataValue.json(
             json.loads(receipt["duplicate_ids_sample"])
         )
     if rows:
-        metadata["ids_twice_in_table"] = _table([row[:2] for row in rows], ["id", "times"])
+        metadata["ids_twice_in_table"] = _table([row[:-1] for row in rows], [*key, "times"])
     return dg.AssetCheckResult(
         passed=not answered and not in_table,
         description=f"ids answered twice: {answered}, ids twice in the table: {in_table}",

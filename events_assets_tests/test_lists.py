@@ -294,7 +294,7 @@ def test_rows_of_two_parents_with_one_id_are_both_kept(serve, run, rows, configu
         return paged(path, [event(1), event(2)])
 
     serve().intercept = answer
-    run()
+    assert run().success
     assert rows("SELECT count(*) FROM events") == [(6,)]
 
 
