@@ -109,9 +109,11 @@ def test_a_row_that_can_be_loaded_by_the_second_scan_is(serve, run, rows):
 
     def answer(number, path):
         offset = int(parse_qs(urlsplit(path).query)["offset"][0])
-        starts.append(number) if offset == 0 else None
-        page = [ugly if row["id"] == 50 and len(starts) == 1 else row for row in api.events]
-        return Answer(200, {"data": page[offset:][: 100 if len(starts) > 1 else 40], "total": 251})
+        if offset == 0:
+            starts.append(number)
+        first = len(starts) == 1
+        found = [ugly if first and row["id"] == 50 else row for row in api.events]
+        return Answer(200, {"data": found[offset:][: 40 if first else 100], "total": 251})
 
     api.intercept = answer
     run()
@@ -160,6 +162,7 @@ CLASHES = [
     ({"a": {"b": {"c": 1}}, "a__b__c": 2}, {"a__b__c": 1, "a__b__c_2": 2}),
     ({"a": {"b": {"c": 1}}, "a__b": {"c": 2}}, {"a__b__c": 1, "a__b_2__c": 2}),
     ({"a": {"b__c": 1}, "a__b": {"c": 2}}, {"a__b__c": 1, "a__b_2__c": 2}),
+    ({"a": {"B": 1, "b": 2}, "a__b_2": 3}, {"a__b_2": 1, "a__b": 2, "a__b_2_2": 3}),
     ({"a": 1, "a__b": 2}, {"a": 1, "a__b": 2}),
     ({"a": "x", "a__v_text": "y"}, {"a": "x", "a__v_text_2": "y"}),
 ]

@@ -50,16 +50,6 @@ class Identity:
         self.primary_key = primary_key
         self.types: dict[str, TDataType] = {}
 
-    def is_held(self, rows: list[Any], identities: list[Hashable]) -> bool:
-        """Whether all rows hold their key as the warehouse will hold it."""
-        if len(self.primary_key) != 1 or not {int, str}.issuperset(map(type, identities)):
-            return False
-        (name,) = self.primary_key
-        return all(
-            type(row[name]) is type(identity)
-            for row, identity in zip(rows, identities, strict=True)
-        )
-
     def with_key(self, row: Any, identity: Hashable) -> dict[str, Any]:
         """`keyed` for a row whose identity is known already.
 
@@ -120,8 +110,6 @@ class Identity:
             raise Unloadable(f"{name} is neither text nor integer")
         if isinstance(value, float) and not (math.isfinite(value) and value.is_integer()):
             raise Unloadable(f"{name} is neither text nor integer")
-        if isinstance(value, str) and is_marked(value):
-            raise Unloadable(f"{name} begins with a mark of dlt's")
         own_type: TDataType = "text" if isinstance(value, str) else "bigint"
         value = int(value) if isinstance(value, float) else value
         if isinstance(value, int) and not -(2**63) <= value < 2**63:
@@ -190,11 +178,14 @@ class Loadable:
             _require_text(key, path)
         items = {key: self._value(item, (*path, key)) for key, item in value.items()}
         names = {key: self._name(key) for key in value}
-        unsound = EMPTY_KEY in names.values() or not RESERVED.isdisjoint(names.values())
         keys = {name: key for key, name in names.items()}
-        clashing = {key for name, key in keys.items() if self._is_taken(name, value, keys)}
-        if unsound or clashing or len(set(names.values())) < len(names):
-            return self._renamed(items, names, clashing)
+        unsound = EMPTY_KEY in keys or not RESERVED.isdisjoint(keys)
+        if (
+            unsound
+            or len(keys) < len(names)
+            or any(self._is_taken(name, items, keys) for name in keys)
+        ):
+            return self._renamed(items, names, keys)
         if any(items[key] is not value[key] for key in value):
             return items
         return value
@@ -223,15 +214,13 @@ class Loadable:
         return same or self._is_taken(name, value, keys)
 
     def _renamed(
-        self, items: dict[str, Any], names: dict[str, str], clashing: set[str]
+        self, items: dict[str, Any], names: dict[str, str], keys: dict[str, str]
     ) -> dict[str, Any]:
         taken = {*RESERVED} | {name for key, name in names.items() if key == name}
-        taken |= {names[key] for key in clashing}
-        keys = {name: key for key, name in names.items()}
         renamed = {}
         for key, item in items.items():
             new, number = key, 2
-            if key != names[key] or key in RESERVED or key in clashing:
+            if key != names[key] or key in RESERVED or self._is_taken(key, items, keys):
                 new = names[key]
                 while new in taken or self._is_taken(new, items, keys):
                     new, number = f"{names[key]}_{number}", number + 1
@@ -240,13 +229,9 @@ class Loadable:
         return renamed
 
 
-def is_marked(text: str) -> bool:
-    """Whether dlt would take a text for a value of another type that it has written itself."""
-    return bool(text) and PUA_START <= ord(text[0]) <= PUA_START + PUA_CHARACTER_MAX
-
-
 def _require_text(text: str, path: tuple[str, ...]) -> None:
-    if is_marked(text):
+    # dlt would take it for a value of another type that it has written itself.
+    if text and PUA_START <= ord(text[0]) <= PUA_START + PUA_CHARACTER_MAX:
         raise Unloadable(
             f"a text that begins with U+{ord(text[0]):04X}, a mark of dlt's, at {_place(path)}"
         )

@@ -25,7 +25,7 @@ from events_assets.transport.receipt import (
     judge,
 )
 from events_assets.transport.rows import Identity, Loadable, Unloadable
-from events_assets.transport.session import ApiSession
+from events_assets.transport.session import ApiSession, Traffic
 from events_assets.transport.windows import Window
 
 Pages = Iterator[PageData[Any]]
@@ -263,13 +263,16 @@ class Scan:
         known = (walk.seen, walk.set_aside, self._loaded, self._aside)
         if len(new) < len(identities) or not all(map(new.isdisjoint, known)):
             return False
-        if not (self._of_parents or self.identity.is_held(rows, identities)):
+        with_key = self.identity.with_key
+        try:
+            keyed = rows if self._of_parents else list(map(with_key, rows, identities))
+        except Unloadable:
             return False
         positions = range(leg.distinct, leg.distinct + len(rows))
         leg.distinct += len(rows)
         self._fingerprint.add(rows)
         walk.seen |= new
-        waiting = zip(rows, rows, positions, strict=True)
+        waiting = zip(keyed, rows, positions, strict=True)
         self._waiting.update(zip(identities, waiting, strict=True))
         return True
 
@@ -370,17 +373,13 @@ class Scan:
         receipt, legs = self.receipt, self._legs
         receipt.finished_at = datetime.now(UTC)
         receipt.fingerprint = str(self._fingerprint)
-        for traffic in (listing.session.traffic for listing in self.listings):
-            receipt.requests += traffic.requests
-            receipt.retries += traffic.retries
-            receipt.seconds_waited += traffic.seconds_waited
-            receipt.bytes += traffic.bytes
-        for scan in (listing.parents for listing in self.listings):
-            if scan is not None:
-                receipt.requests += scan.receipt.requests
-                receipt.retries += scan.receipt.retries
-                receipt.seconds_waited += scan.receipt.seconds_waited
-                receipt.bytes += scan.receipt.bytes
+        costs: list[Traffic | Receipt] = [listing.session.traffic for listing in self.listings]
+        costs += [listing.parents.receipt for listing in self.listings if listing.parents]
+        for cost in costs:
+            receipt.requests += cost.requests
+            receipt.retries += cost.retries
+            receipt.seconds_waited += cost.seconds_waited
+            receipt.bytes += cost.bytes
         shared = sum(leg.shared for leg in legs)
         walks = [leg for leg in legs if leg.evidence.paging]
         receipt.walks = len(walks)
