@@ -51,12 +51,10 @@ def _fitting(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 def _is_kept(value: Any, converted: Any) -> bool:
     """Whether a number or boolean says all that the value said."""
-    if isinstance(converted, bool):
-        return str(converted).lower() == str(value).lower() or (
-            not isinstance(value, str) and bool(converted == value)
-        )
     if isinstance(converted, int) and not -(2**63) <= converted < 2**63:
         return False
     if not isinstance(value, str):
         return bool(converted == value)
+    if isinstance(converted, bool):
+        return value.lower() == str(converted).lower()
     return bool(NUMBER.fullmatch(value)) and Decimal(value) == Decimal(repr(converted))
