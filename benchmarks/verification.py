@@ -20,7 +20,7 @@ SELECT count(*) FROM (
 """  # noqa: S608
 
 
-class WronglyLoaded(Exception):
+class WronglyLoadedError(Exception):
     """The table does not hold the events that the API has."""
 
 
@@ -28,7 +28,7 @@ def verify(folder: Path, events: int) -> None:
     """Compares each row of the table `events` in a column each, and the rows of its lists.
 
     Raises:
-        WronglyLoaded: rows are missing, twice there, or different.
+        WronglyLoadedError: rows are missing, twice there, or different.
     """
     rows = [event(number) for number in range(events)]
     expected = pa.table(dict(zip(Event._fields, zip(*rows, strict=True), strict=True)))
@@ -43,7 +43,9 @@ def verify(folder: Path, events: int) -> None:
             tags = "SELECT count(*) FROM events_data.events__tags"
         missing_tags = sum(number % 4 for number in range(events)) - _number(connection, tags)
     if different or missing_tags:
-        raise WronglyLoaded(f"{different} rows differ, {missing_tags} tags are missing in {folder}")
+        raise WronglyLoadedError(
+            f"{different} rows differ, {missing_tags} tags are missing in {folder}"
+        )
 
 
 def _number(connection: duckdb.DuckDBPyConnection, sql: str) -> int:

@@ -20,9 +20,10 @@ from dlt.sources.rest_api.config_setup import create_auth
 from dlt.sources.rest_api.typing import RESTAPIConfig
 
 from events_assets import configuration
-from events_assets.configuration import SECRET_FIELDS, ConfigurationError
-from events_assets.transport.redaction import MIN_SECRET_LENGTH, Redaction
-from events_assets.transport.session import ApiError, ApiSession
+from events_assets.configuration import SECRET_FIELDS
+from events_assets.errors import ApiError, ConfigurationError
+from events_assets.http.redaction import MIN_SECRET_LENGTH, Redaction
+from events_assets.http.session import ApiSession
 
 SECRET = re.compile(r"\{secrets\.([A-Za-z0-9_.]+)\}")
 

@@ -12,11 +12,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, ClassVar, cast, get_type_hints
+from typing import Any, cast, get_type_hints
 from urllib.parse import urlsplit
 
 import dlt
-from dlt.common.configuration import configspec, resolve_configuration
+from dlt.common.configuration import resolve_configuration
 from dlt.common.configuration.container import Container
 from dlt.common.configuration.providers import ConfigTomlProvider, VaultDocProvider
 from dlt.common.configuration.providers.provider import ConfigProvider
@@ -28,10 +28,15 @@ from dlt.common.validation import validate_dict
 from dlt.sources.rest_api import typing
 from dlt.sources.rest_api.typing import RESTAPIConfig
 
-from events_assets.transport.fields import Fields, WrongFields
-from events_assets.transport.paging import ScanSettings
-from events_assets.transport.session import HttpSettings
-from events_assets.transport.windows import WindowSettings
+from events_assets.errors import ConfigurationError, FieldsError
+from events_assets.rows.canonical import Fields
+from events_assets.settings import (
+    HttpSettings,
+    ScanSettings,
+    ScheduleSettings,
+    WarehouseSettings,
+    WindowSettings,
+)
 
 SECTION = "sources.events"
 SAMPLE = "sample"
@@ -66,33 +71,6 @@ BY_TYPE: dict[str, dict[str | None, type]] = {
     },
 }
 OTHER_TYPES: dict[str, list[str]] = {"auth": [], "paginator": ["auto", "single_page"]}
-
-
-class ConfigurationError(ValueError):
-    """A configured value is missing or wrong; the message names the key and the remedy."""
-
-
-@configspec
-class ScheduleSettings(BaseConfiguration):
-    """`[sources.events.schedule]`: when `events_schedule` runs, as cron and IANA time zone."""
-
-    cron: str = "0 * * * *"
-    timezone: str = "UTC"
-
-    __section__: ClassVar[str] = "schedule"
-
-
-@configspec
-class WarehouseSettings(BaseConfiguration):
-    """`[sources.events.warehouse]`: the default DuckDB file, seconds to wait for its lock, and
-    the memory that DuckDB may use during a load before it goes on in a temporary file.
-    """
-
-    database: str = "data/events.duckdb"
-    lock_timeout: float = 300.0
-    memory_limit: str = "256MB"
-
-    __section__: ClassVar[str] = "warehouse"
 
 
 OWN_SECTIONS: dict[str, type[BaseConfiguration]] = {
@@ -135,7 +113,7 @@ def fields() -> Fields:
     settings = _merged("fields")
     try:
         return Fields({} if settings is None else settings)
-    except WrongFields as error:
+    except FieldsError as error:
         raise ConfigurationError(f"[{SECTION}.fields] in {_config_file()}: {error}") from error
 
 

@@ -3,8 +3,8 @@
 import dagster as dg
 from dagster_dlt import DagsterDltResource
 
-from events_assets import assets, checks, daily_events, jobs, schedules, sensors
-from events_assets.resources import EventsApi
+from events_assets.defs import assets, checks, daily_events, jobs, schedules, sensors
+from events_assets.defs.resources import EventsApi
 
 defs = dg.Definitions(
     assets=[assets.events, daily_events.daily_events],

@@ -18,19 +18,20 @@ from dlt.sources.rest_api.typing import RESTAPIConfig
 
 from events_assets import configuration
 from events_assets.authentication import Authentication
-from events_assets.configuration import ConfigurationError
-from events_assets.transport.budget import Budget
-from events_assets.transport.chains import ChainScan, HeaderLinks
-from events_assets.transport.fields import finder
-from events_assets.transport.offsets import OffsetScan
-from events_assets.transport.page_numbers import PageNumberScan
-from events_assets.transport.pages import Rows, Total
-from events_assets.transport.paging import ScanSettings, Walk
-from events_assets.transport.progress import BesideBar
-from events_assets.transport.rows import Identity
-from events_assets.transport.scan import Listing, Scan, Unaddressable
-from events_assets.transport.session import ApiSession, patient
-from events_assets.transport.windows import Window
+from events_assets.errors import ConfigurationError, UnaddressableError
+from events_assets.http.rate_limit import Budget
+from events_assets.http.session import ApiSession, patient
+from events_assets.paging.base import Walk
+from events_assets.paging.cursors import ChainScan, HeaderLinks
+from events_assets.paging.page_numbers import PageNumberScan
+from events_assets.paging.pages import Rows, Total
+from events_assets.paging.touching_offsets import OffsetScan
+from events_assets.paging.windows import Window
+from events_assets.rows.canonical import finder
+from events_assets.rows.identity import Identity
+from events_assets.scan.progress import BesideBar
+from events_assets.scan.table_scan import Listing, Scan
+from events_assets.settings import ScanSettings
 
 EVENT_COLUMNS: dict[str, Any] = {
     "id": {"nullable": False},
@@ -311,14 +312,14 @@ def _quoting(
 
     def addressed(row: Any) -> dict[str, Any]:
         if not isinstance(row, dict):
-            raise Unaddressable("not an object")
+            raise UnaddressableError("not an object")
         values = {field: find(row) for field, find in finders.items()}
         for field, value in values.items():
             if value is None:
                 found = ", ".join(list(row)[:10]) or "nothing"
-                raise Unaddressable(f"its {field} is null or missing; it has {found}")
+                raise UnaddressableError(f"its {field} is null or missing; it has {found}")
             if value == "":
-                raise Unaddressable(f"its {field} is empty")
+                raise UnaddressableError(f"its {field} is empty")
         return row | {name: _part_of_path(values[field], field) for name, field in in_path.items()}
 
     return endpoint, addressed
@@ -328,16 +329,16 @@ def _part_of_path(value: Any, field: str) -> str:
     """A value percent-encoded.
 
     Raises:
-        Unaddressable: it can be no part of a path.
+        UnaddressableError: it can be no part of a path.
     """
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise Unaddressable(f"its {field} is neither text nor number")
+        raise UnaddressableError(f"its {field} is neither text nor number")
     if value in (".", ".."):  # encoded or not, it would be resolved (RFC 3986 5.2.4)
-        raise Unaddressable(f'its {field} is "{value}", which leads to another path')
+        raise UnaddressableError(f'its {field} is "{value}", which leads to another path')
     try:
         return quote(str(value), safe="")
     except UnicodeEncodeError:
-        raise Unaddressable(f"its {field} has half a surrogate pair") from None
+        raise UnaddressableError(f"its {field} has half a surrogate pair") from None
 
 
 def _pages(resource: DltResource) -> Any:

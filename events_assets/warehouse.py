@@ -18,13 +18,10 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from events_assets import configuration
-from events_assets.transport.coercion import fitting
+from events_assets.arrow.coercion import fitting
+from events_assets.errors import WarehouseError
 
 logger = logging.getLogger("events_assets")
-
-
-class WarehouseError(Exception):
-    """The warehouse cannot be used; the message says why and what to do."""
 
 
 def destination_name() -> str:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from events_assets.http.rate_limit import Budget, seconds_until
 from events_assets.sample_api import Answer
-from events_assets.transport.budget import Budget, seconds_until
 from events_assets_tests.conftest import event, failure
 
 NOW = 1_800_000_000.0

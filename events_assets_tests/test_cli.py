@@ -11,8 +11,8 @@ from urllib.parse import urlencode
 import pytest
 from click.testing import CliRunner
 
-from events_assets.cli import main
-from events_assets.key_places import likeliest
+from events_assets.commands.cli import main
+from events_assets.commands.location import likeliest
 from events_assets.sample_api import Answer
 from events_assets_tests.shapes import (
     KEY,
@@ -439,7 +439,7 @@ def test_check_without_a_key_says_so(monkeypatch):
 
 
 def test_the_command_tries_the_sample_api(spawn):
-    process = spawn(sys.executable, "-m", "events_assets.cli", "check")
+    process = spawn(sys.executable, "-m", "events_assets.commands.cli", "check")
     told, errors = process.communicate()
     assert process.returncode == 0 and not errors, errors
     assert "the API counts 1,200 rows" in told

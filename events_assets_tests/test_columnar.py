@@ -14,11 +14,12 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from events_assets import configuration, warehouse
+from events_assets.arrow.coercion import fitting
+from events_assets.arrow.convert import Columnar
+from events_assets.errors import UnloadableError
+from events_assets.rows.identity import Loadable
 from events_assets.sample_api import SampleApi, sample_events
 from events_assets.source import EVENT_COLUMNS, events_source
-from events_assets.transport.coercion import fitting
-from events_assets.transport.columnar import Columnar
-from events_assets.transport.rows import Loadable, Unloadable
 
 Rows = list[dict[str, Any]]
 
@@ -210,7 +211,7 @@ def converted(events: Rows, accepted: Rows, refused: dict[int, str]) -> Iterator
     for place, row in enumerate(events):
         try:
             row = loadable(row)
-        except Unloadable:
+        except UnloadableError:
             pass  # What is not known to be loadable may well be loaded.
         else:
             assert "no column" in refused.get(place, "no column")

@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from events_assets.definitions import defs
-from events_assets.resources import EventsApi
+from events_assets.defs.resources import EventsApi
 from events_assets_tests.conftest import ROOT
 
 BIN = Path(sys.executable).parent

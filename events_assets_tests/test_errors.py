@@ -7,6 +7,7 @@ import duckdb
 import pytest
 
 from events_assets import configuration
+from events_assets.errors import ConfigurationError
 from events_assets.sample_api import Answer
 from events_assets_tests.conftest import event, failure
 
@@ -172,7 +173,7 @@ def test_a_paginator_that_contradicts_itself_is_told(serve, run, monkeypatch, pa
 
 def mistake() -> str:
     """What is said of a wrong configuration."""
-    with pytest.raises(configuration.ConfigurationError) as raised:
+    with pytest.raises(ConfigurationError) as raised:
         configuration.rest_api_config()
     return str(raised.value)
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events_assets import configuration
-from events_assets.configuration import ConfigurationError
-from events_assets.transport.fields import Fields
+from events_assets.errors import ConfigurationError
+from events_assets.rows.canonical import Fields
 from events_assets_tests.conftest import event, failure, load
 
 START = datetime(2026, 5, 1, 8, 0, tzinfo=UTC)

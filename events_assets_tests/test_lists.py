@@ -7,10 +7,11 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
-from events_assets import trial
-from events_assets.report import Report
+from events_assets.commands.check import try_api
+from events_assets.commands.report import Report
+from events_assets.paging.windows import Window
 from events_assets.sample_api import Answer
-from events_assets.transport.windows import Window, WindowSettings
+from events_assets.settings import WindowSettings
 from events_assets_tests.conftest import event, failure
 
 CLIENT = """
@@ -247,12 +248,12 @@ def test_check_tries_the_first_parent_that_can_be_asked_for(serve, configure):
 
     api = serve()
     api.intercept = answer
-    trial.try_api(report := Report())
+    try_api(report := Report())
     assert not report.failed and "/organizers/org-1/events" in api.paths[-1]
     (told,) = (step.told for step in report.steps if step.name == "parent")
     assert "2 rows of organizers, of which 1 cannot be asked for (organizers 5: its slug " in told
     parents.pop()
-    trial.try_api(report := Report())
+    try_api(report := Report())
     assert report.failed.name == "parent" and "organizers 5: its slug " in report.failed.told
 
 
@@ -275,7 +276,7 @@ endpoint = { path = "/{resources.countries.id}/organizers" }
         "/organizers/org-1/events": [event(1)],
     }
     serve().intercept = lambda number, path: paged(path, lists[urlsplit(path).path])
-    trial.try_api(report := Report())
+    try_api(report := Report())
     assert not report.failed
     told = [step.told for step in report.steps if step.name == "parent"]
     assert told == [f"1 row of {name}; the first is tried" for name in ("countries", "organizers")]

@@ -7,10 +7,10 @@ import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from events_assets.transport.offsets import OffsetScan
-from events_assets.transport.pages import PromisedMore, document_of
-from events_assets.transport.paging import EndlessScan
-from events_assets.transport.receipt import COMPLETE, TORN, UNPROVEN, judge
+from events_assets.errors import EmptyPageError, EndlessScanError
+from events_assets.paging.pages import document_of
+from events_assets.paging.touching_offsets import OffsetScan
+from events_assets.scan.receipt import COMPLETE, TORN, UNPROVEN, judge
 
 
 class Api:
@@ -47,7 +47,7 @@ def scan(api, limit=10, overlap=1):
             try:
                 walk.require_promised(response, document["data"])
                 break
-            except PromisedMore:
+            except EmptyPageError:
                 continue
         received += document["data"]
         walk.update_state(response, document["data"])
@@ -125,7 +125,7 @@ def test_rows_that_were_there_all_along_are_received(count, cap, limit, overlap,
     api.before = before
     try:
         received, _, walk = scan(api, limit, overlap)
-    except EndlessScan:
+    except EndlessScanError:
         return  # said, not lost
     if walk.overlap and min(cap, limit) > overlap:
         assert set(api.rows) & set(range(count)) <= set(received)
@@ -148,7 +148,7 @@ def test_a_grid_of_offsets_wider_than_its_pages_is_torn():
 def test_an_api_that_ignores_the_offset_ends_with_an_error():
     api = Api(range(50))
     api.answer = lambda offset, limit, rows=api.rows: {"data": rows[:limit], "total": 50}
-    with pytest.raises(EndlessScan, match="ignore the parameter 'offset'"):
+    with pytest.raises(EndlessScanError, match="ignore the parameter 'offset'"):
         scan(api)
 
 
@@ -162,14 +162,14 @@ def test_an_api_without_paging_that_gives_all_it_counts_is_complete():
 def test_an_api_that_clamps_the_offset_to_its_last_page_ends():
     api = Api(range(50), total=False)
     api.answer = lambda offset, limit: {"data": api.rows[min(offset, 40) :][:limit]}
-    with pytest.raises(EndlessScan):
+    with pytest.raises(EndlessScanError):
         scan(api)
 
 
 def test_an_api_that_goes_round_in_circles_ends_with_an_error():
     api = Api(range(50), total=False)
     api.answer = lambda offset, limit: {"data": [(offset + n) % 50 for n in range(limit)]}
-    with pytest.raises(EndlessScan, match="brought no new row"):
+    with pytest.raises(EndlessScanError, match="brought no new row"):
         scan(api)
 
 
@@ -177,7 +177,7 @@ def test_an_api_without_a_fixed_order_ends_with_an_error():
     api = Api(range(50), total=False)
     numbers = iter(range(0, 10**9, 10))
     api.answer = lambda offset, limit: {"data": list(range(start := next(numbers), start + limit))}
-    with pytest.raises(EndlessScan, match="another order each time"):
+    with pytest.raises(EndlessScanError, match="another order each time"):
         scan(api)
 
 

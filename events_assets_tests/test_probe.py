@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events_assets import probe
+from events_assets.commands import detect
 from events_assets_tests.shapes import rows
 
 JSON = st.recursive(
@@ -26,7 +26,7 @@ JSON = st.recursive(
     ],
 )
 def test_the_list_of_events_is_told_from_other_lists(document, path):
-    assert next(iter(probe.lists_of_rows(document))) == path
+    assert next(iter(detect.lists_of_rows(document))) == path
 
 
 @pytest.mark.parametrize(
@@ -43,29 +43,29 @@ def test_the_list_of_events_is_told_from_other_lists(document, path):
     ],
 )
 def test_a_total_is_no_number_of_pages_and_no_count_of_one_page(document, found):
-    assert dict(list(probe.totals(document, received=25).items())[:1]) == found
+    assert dict(list(detect.totals(document, received=25).items())[:1]) == found
 
 
 def test_a_total_is_found_in_headers():
     headers = {"content-range": "0-24/573", "X-Total-Count": "573", "X-Total": "many"}
-    assert probe.total_headers(headers, 25) == {"content-range": 573, "X-Total-Count": 573}
-    assert probe.total_headers({"Content-Range": "0-24/*"}, 25) == {}
+    assert detect.total_headers(headers, 25) == {"content-range": 573, "X-Total-Count": 573}
+    assert detect.total_headers({"Content-Range": "0-24/*"}, 25) == {}
 
 
 def test_links_cursors_and_marks_are_told_apart():
     linked = {"previous": None, "next": "https://api.example.com/events?page=2"}
-    assert probe.next_links(linked) == {"next": linked["next"]}
-    assert probe.cursors(linked) == {}
-    assert probe.cursors({"meta": {"next_cursor": "abc"}}) == {"meta.next_cursor": "abc"}
-    assert probe.has_more_paths({"paging": {"hasMore": True, "more": "yes"}}) == ["paging.hasMore"]
-    assert probe.header_link({"link": '<https://x/e?page=2>; rel="next"'}) == "https://x/e?page=2"
-    assert not probe.header_link({"Link": '<https://x/e?page=1>; rel="prev"'})
+    assert detect.next_links(linked) == {"next": linked["next"]}
+    assert detect.cursors(linked) == {}
+    assert detect.cursors({"meta": {"next_cursor": "abc"}}) == {"meta.next_cursor": "abc"}
+    assert detect.has_more_paths({"paging": {"hasMore": True, "more": "yes"}}) == ["paging.hasMore"]
+    assert detect.header_link({"link": '<https://x/e?page=2>; rel="next"'}) == "https://x/e?page=2"
+    assert not detect.header_link({"Link": '<https://x/e?page=1>; rel="prev"'})
 
 
 @pytest.mark.parametrize(
     ("row", "settings"),
     [
-        (rows(1)[0], {name: name for name in probe.CANONICAL}),
+        (rows(1)[0], {name: name for name in detect.CANONICAL}),
         (
             {
                 "slug": "fair",
@@ -108,26 +108,26 @@ def test_links_cursors_and_marks_are_told_apart():
     ],
 )
 def test_fields_are_proposed_by_name_and_by_what_they_hold(row, settings):
-    found = probe.field_proposals([row])
+    found = detect.field_proposals([row])
     assert {name: proposal.setting for name, proposal in found.items()} == settings
 
 
 def test_a_repeated_value_is_proposed_as_no_id():
-    assert "id" not in probe.field_proposals([{"code": "a"}, {"code": "a"}])
+    assert "id" not in detect.field_proposals([{"code": "a"}, {"code": "a"}])
 
 
 def test_a_header_that_is_a_url_leads_to_the_next_page():
     url = "https://api.example.com/events?token=abc"
     found = {"type": "header_link", "links_next_key": "Next-Page"}, url
-    assert probe.link_to_next([], {"Next-Page": url}) == found
-    assert probe.link_to_next([], {"Next-Page": "2"}) == ({}, "")
+    assert detect.link_to_next([], {"Next-Page": url}) == found
+    assert detect.link_to_next([], {"Next-Page": "2"}) == ({}, "")
 
 
 @given(JSON)
 def test_no_answer_breaks_the_probe(document):
-    lists = probe.lists_of_rows(document)
+    lists = detect.lists_of_rows(document)
     for found in lists.values():
-        probe.field_proposals(found)
-    probe.totals(document, 1), probe.next_links(document), probe.cursors(document)
-    probe.has_more_paths(document)
+        detect.field_proposals(found)
+    detect.totals(document, 1), detect.next_links(document), detect.cursors(document)
+    detect.has_more_paths(document)
     json.dumps(list(lists))

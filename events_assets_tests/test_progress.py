@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from events_assets.transport.progress import INTERVAL, BesideBar, Progress
+from events_assets.scan.progress import INTERVAL, BesideBar, Progress
 from events_assets_tests.conftest import ROOT, event
 
 
@@ -74,7 +74,7 @@ def test_a_terminal_shows_a_bar_that_other_lines_do_not_break(clock):
 
 IN_A_TERMINAL_THAT_HANGS_UP = """
 import fcntl, gc, logging, os, signal, termios
-from events_assets.transport.progress import Progress
+from events_assets.scan.progress import Progress
 
 signal.signal(signal.SIGHUP, signal.SIG_IGN)
 terminal, its_end = os.openpty()

@@ -10,7 +10,7 @@ import pytest
 import tomlkit
 
 from events_assets import warehouse
-from events_assets.resources import EventsApi
+from events_assets.defs.resources import EventsApi
 from events_assets_tests.recipes import SECRETS, SERVERS, put_into, recipes, status
 from events_assets_tests.shapes import rows as canonical_rows
 from events_assets_tests.shapes import serving_routes

@@ -8,9 +8,11 @@ from threading import Event
 import pytest
 import requests
 
+from events_assets.errors import ApiError
+from events_assets.http.redaction import MASK, Redaction
+from events_assets.http.session import ApiSession
 from events_assets.sample_api import Answer
-from events_assets.transport.redaction import MASK, Redaction
-from events_assets.transport.session import ApiError, ApiSession, HttpSettings
+from events_assets.settings import HttpSettings
 from events_assets_tests.conftest import event, failure
 
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from events_assets.http.redaction import MASK, Redaction
 from events_assets.sample_api import Answer, serving
-from events_assets.transport.redaction import MASK, Redaction
 from events_assets_tests.conftest import event, failure
 
 KEY = 'kéy/of+the&tests="1" %7'
@@ -31,9 +31,9 @@ logging.basicConfig(level=logging.DEBUG)
 logging.getLogger("urllib3").setLevel(logging.DEBUG)
 import dagster as dg
 from events_assets.definitions import defs
-from events_assets.report import Report
+from events_assets.commands.report import Report
 from events_assets.sample_api import Answer, serving
-from events_assets.trial import try_api
+from events_assets.commands.check import try_api
 import json, os, urllib.parse
 
 KEY = os.environ["API_KEY"]

@@ -5,8 +5,9 @@ import json
 import pytest
 import requests
 
+from events_assets.errors import NotAPageError
+from events_assets.paging.pages import Rows, Total
 from events_assets.sample_api import Answer
-from events_assets.transport.pages import NotAPage, Rows, Total
 from events_assets_tests.conftest import event
 
 
@@ -58,7 +59,7 @@ def test_rows_are_found(selector, document, found):
     ],
 )
 def test_a_selector_that_finds_nothing_is_not_an_empty_page(selector, document):
-    with pytest.raises(NotAPage, match="expected at"):
+    with pytest.raises(NotAPageError, match="expected at"):
         Rows(selector)(answer(document))
 
 
@@ -71,7 +72,7 @@ def test_an_entry_without_its_envelope_is_handed_on_to_be_set_aside():
 def test_a_list_that_is_left_out_may_be_an_empty_one(document):
     rows_of = Rows("data", absent_when_empty=True)
     assert rows_of(answer(document)) == []
-    with pytest.raises(NotAPage):
+    with pytest.raises(NotAPageError):
         rows_of(answer([]))
 
 

@@ -11,8 +11,8 @@ from dlt.common.data_types import coerce_value
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from events_assets.transport import times
-from events_assets.transport.times import Unreadable
+from events_assets.errors import UnreadableTimeError
+from events_assets.rows import times
 
 ZONES = st.sampled_from(
     ["UTC", "Europe/Lisbon", "America/Sao_Paulo", "Asia/Kathmandu", "Australia/Lord_Howe",
@@ -161,7 +161,7 @@ def test_a_zone_may_be_a_name_or_an_offset(name, hours):
      "localtime", "CEST", "2", "a\0b"],
 )  # fmt: skip
 def test_a_zone_that_does_not_exist_is_not_utc(name):
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnreadableTimeError):
         times.zone(name)
 
 
@@ -175,7 +175,7 @@ def test_a_zone_that_does_not_exist_is_not_utc(name):
      "2026-05-01/2026-05-02", "2026-05-01T10:00:00\n2026-05-01", "a\0b", "\ud800"],
 )  # fmt: skip
 def test_a_text_that_is_no_time_is_refused(text):
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnreadableTimeError):
         times.from_text(text, UTC)
 
 
@@ -185,7 +185,7 @@ def test_a_text_that_is_no_time_is_refused(text):
      "9" * 30, 253402300800, -62135596801, [1], {}],
 )  # fmt: skip
 def test_a_number_that_is_no_time_is_refused(value):
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnreadableTimeError):
         times.from_number(value, "seconds")
 
 
@@ -211,7 +211,7 @@ def test_a_duration_has_its_length(value, unit, seconds):
      ("P99999999999D", None), (10**30, "hours"), ("P" + "9" * 5000 + "D", None)],
 )  # fmt: skip
 def test_a_duration_without_a_length_is_refused(value, unit):
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnreadableTimeError):
         times.duration(value, unit)
 
 
@@ -240,5 +240,5 @@ def test_any_text_is_read_or_refused(text):
         lambda: times.zone(text),
         lambda: times.from_format(text, "%d.%m.%Y", UTC),
     ):
-        with suppress(Unreadable):
+        with suppress(UnreadableTimeError):
             read()

@@ -8,11 +8,11 @@ from dlt.sources.rest_api.config_setup import create_paginator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from events_assets.transport.chains import ChainScan, HeaderLinks
-from events_assets.transport.page_numbers import PageNumberScan
-from events_assets.transport.pages import Total, document_of
-from events_assets.transport.paging import EndlessScan
-from events_assets.transport.receipt import COMPLETE, TORN, UNPROVEN, judge
+from events_assets.errors import EndlessScanError
+from events_assets.paging.cursors import ChainScan, HeaderLinks
+from events_assets.paging.page_numbers import PageNumberScan
+from events_assets.paging.pages import Total, document_of
+from events_assets.scan.receipt import COMPLETE, TORN, UNPROVEN, judge
 
 URL = "http://127.0.0.1/v1/events"
 
@@ -334,11 +334,11 @@ def test_links_that_dlt_detects_are_followed(form, verdict):
 
 
 def test_a_cursor_that_comes_back_ends_with_an_error():
-    with pytest.raises(EndlessScan, match="leads back"):
+    with pytest.raises(EndlessScanError, match="leads back"):
         walk_through(chain(**NEXT), lambda request: {"data": [1], "next": "again"})
 
 
 def test_pages_without_anything_new_end_with_an_error():
     numbers = iter(range(10**6))
-    with pytest.raises(EndlessScan, match="brought no new row"):
+    with pytest.raises(EndlessScanError, match="brought no new row"):
         walk_through(chain(**NEXT), lambda request: {"data": [1], "next": f"c{next(numbers)}"})

@@ -1,0 +1,1 @@
+"""Requests and answers: retries, rate limits, reading ahead, and secrets kept out of words."""

@@ -1,0 +1,224 @@
+"""How APIs write times, and the instant that each form means.
+
+- A text is read as ISO 8601 or RFC 3339 (`2026-05-01T10:00:00+02:00`, `2026-05-01 10:00Z`,
+  `20260501T1000`), as RFC 2822 (`Fri, 01 May 2026 10:00:00 GMT`), or in a configured format.
+  Fractions beyond microseconds are cut off.
+- A text without offset is a local time. A date alone is midnight at its start; whether an end
+  given as a date is meant to be inclusive is not guessed.
+- A number is only read where its unit is configured.
+- Local times follow RFC 5545 3.3.5, which is `fold=0` of PEP 495: one that a change of the clock
+  skips is read with the offset before the change, of one that occurs twice the first is meant.
+- A duration is exact: a day has 24 hours, a week seven such days; months and years have no
+  length, and cannot be read.
+
+What cannot be read raises `UnreadableTimeError`; nothing is guessed.
+"""
+
+import json
+import re
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from decimal import ROUND_FLOOR, Decimal
+from email.utils import parsedate_to_datetime
+from functools import cache, lru_cache
+from typing import Any
+from zoneinfo import ZoneInfo, available_timezones
+
+from events_assets.errors import UnreadableTimeError
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+UNIX_UNITS = {"seconds": 1_000_000, "milliseconds": 1_000}
+"""Microseconds in the units of Unix times."""
+
+DURATION_UNITS = {**UNIX_UNITS, "minutes": 60_000_000, "hours": 3_600_000_000}
+"""Microseconds in the units of durations."""
+
+UNREADABLE = "unreadable: "
+"""Stands before a value that is no time, so that nobody takes it for one."""
+
+# `fromisoformat` takes any character between date and time, the fifth digit of a Unix time, too.
+ISO = re.compile(r"[0-9W-]{7,10}(?:[Tt ][0-9:.,]+(?:[Zz]|[+-][0-9:]+)?)?")
+SPACED_OFFSET = re.compile(r"([0-9]) *(?:(?:UTC|GMT|[Zz])|([+-][0-9]{2}:?[0-9]{2}))$")
+RFC_2822 = re.compile(
+    r"(?:[A-Z][a-z]{2}, *)?[0-9]{1,2} [A-Z][a-z]{2} [0-9]{4} [0-9]{2}:[0-9]{2}(?::[0-9]{2})? "
+    r"(?:GMT|UTC?|[+-][0-9]{4})"
+)
+OFFSET = re.compile(r"(?:UTC|GMT)?([+-])([0-9]{1,2})(?::?([0-9]{2}))?")
+NUMBER = re.compile(r"[+-]?[0-9]{1,30}(?:\.[0-9]{1,30})?")
+CLOCK = re.compile(r"([0-9]+):([0-5][0-9])(?::([0-5][0-9](?:\.[0-9]+)?))?")
+_PART = r"([0-9]+(?:[.,][0-9]+)?)"
+ISO_DURATION = re.compile(
+    rf"P(?=.)(?:{_PART}W)?(?:{_PART}D)?(?:T(?=.)(?:{_PART}H)?(?:{_PART}M)?(?:{_PART}S)?)?"
+)
+ISO_PARTS = (604_800_000_000, 86_400_000_000, 3_600_000_000, 60_000_000, 1_000_000)
+
+
+@lru_cache(maxsize=4096)
+def zone(name: str) -> tzinfo:
+    """The zone of an IANA name, of `UTC` or `Z`, or of an offset like `+02:00`.
+
+    Raises:
+        UnreadableTimeError: there is no such zone.
+    """
+    if name in ("UTC", "Z", "z"):
+        return UTC
+    if name in _names():
+        return ZoneInfo(name)
+    offset = OFFSET.fullmatch(name)
+    if offset is None:
+        raise UnreadableTimeError(name)
+    sign, hours, minutes = offset.groups(default="0")
+    distance = timedelta(hours=int(hours), minutes=int(minutes))
+    if distance >= timedelta(days=1) or int(minutes) > 59:
+        raise UnreadableTimeError(name)
+    return timezone(-distance if sign == "-" else distance)
+
+
+def from_text(text: str, local: tzinfo) -> datetime:
+    """The instant, in UTC, of a text in ISO 8601, RFC 3339 or RFC 2822.
+
+    Args:
+        text: the time.
+        local: the zone of a text without offset.
+
+    Raises:
+        UnreadableTimeError: the text is none of these, or beyond the years 1 to 9999 (UTC).
+    """
+    text = text.strip()
+    try:
+        if ISO.fullmatch(text) is None:
+            if RFC_2822.fullmatch(text):
+                # An offset of -0000 means UTC, too (RFC 5322 3.3).
+                return in_utc(parsedate_to_datetime(text), UTC)
+            text = SPACED_OFFSET.sub(lambda found: found[1] + (found[2] or "+00:00"), text)
+            if ISO.fullmatch(text) is None:
+                raise UnreadableTimeError(text)
+        return in_utc(datetime.fromisoformat(text.upper()), local)
+    except ValueError:
+        raise UnreadableTimeError(text) from None
+
+
+def from_format(text: str, form: str, local: tzinfo) -> datetime:
+    """The instant, in UTC, of a text in a format of `strptime`; `local` as in `from_text`.
+
+    Raises:
+        UnreadableTimeError: the text has another format, or is beyond the years 1 to 9999 (UTC).
+    """
+    try:
+        return in_utc(datetime.strptime(text.strip(), form), local)
+    except ValueError:
+        raise UnreadableTimeError(text) from None
+
+
+def from_number(value: Any, unit: str) -> datetime:
+    """The instant, in UTC, of a Unix time: a number, or a text of digits.
+
+    Args:
+        value: the time since 1970.
+        unit: of `UNIX_UNITS`.
+
+    Raises:
+        UnreadableTimeError: the value is no number, or beyond the years 1 to 9999.
+    """
+    try:
+        return EPOCH + _amount(value, UNIX_UNITS[unit])
+    except OverflowError:
+        raise UnreadableTimeError(value) from None
+
+
+def duration(value: Any, unit: str | None = None) -> timedelta:
+    """A duration: a number of `unit`, or without unit an ISO 8601 duration or `H:MM[:SS]`.
+
+    Args:
+        value: like 90 (`minutes`), "PT1H30M" or "1:30".
+        unit: of `DURATION_UNITS`.
+
+    Raises:
+        UnreadableTimeError: the value is neither, or says months or years, which have no length.
+    """
+    if unit is not None:
+        return _amount(value, DURATION_UNITS[unit])
+    if not isinstance(value, str):
+        raise UnreadableTimeError(value)
+    text = value.strip()
+    if clock := CLOCK.fullmatch(text):
+        return _sum(clock.groups(), ISO_PARTS[2:])
+    if iso := ISO_DURATION.fullmatch(text.upper()):
+        return _sum(iso.groups(), ISO_PARTS)
+    raise UnreadableTimeError(value)
+
+
+def later(start: datetime, distance: timedelta) -> datetime:
+    """The instant a duration after another one.
+
+    Raises:
+        UnreadableTimeError: it is beyond the years 1 to 9999.
+    """
+    try:
+        return start + distance
+    except OverflowError:
+        raise UnreadableTimeError(distance) from None
+
+
+def in_utc(time: datetime, local: tzinfo) -> datetime:
+    """The instant of a time, that of a local time in the zone `local`."""
+    try:
+        return (time.replace(tzinfo=local) if time.tzinfo is None else time).astimezone(UTC)
+    except OverflowError:
+        raise UnreadableTimeError(time) from None
+
+
+def unreadable(*values: Any) -> str:
+    """What stands in the place of a time that cannot be read: its parts, whole, as text."""
+    parts = (value if isinstance(value, str) else json.dumps(value) for value in values)
+    return UNREADABLE + " ".join(parts)
+
+
+def require_format(form: str) -> None:
+    """Checks a format of `strptime`.
+
+    Raises:
+        ValueError: it has an unknown directive, names zones, or says no whole date.
+    """
+    if "%Z" in form:
+        raise ValueError("%Z does not tell zones apart; use %z, or timezone_path")
+    probe = datetime(2026, 11, 23, 14, 35, 7, tzinfo=UTC)
+    if datetime.strptime(probe.strftime(form), form).date() != probe.date():
+        raise ValueError("it says no whole date")
+
+
+@cache
+def _names() -> frozenset[str]:
+    return frozenset(available_timezones() - {"localtime", "Factory"})
+
+
+def _amount(value: Any, microseconds: int) -> timedelta:
+    """The time that a number of units takes, cut off to microseconds."""
+    kind = type(value)
+    try:
+        if kind is int:
+            return timedelta(microseconds=value * microseconds)
+        if kind is float:
+            number = Decimal(repr(value))
+        elif kind is str and NUMBER.fullmatch(value.strip()):
+            number = Decimal(value.strip())
+        else:
+            raise UnreadableTimeError(value)
+        whole = (number * microseconds).to_integral_value(ROUND_FLOOR)
+        return timedelta(microseconds=int(whole))
+    except (ValueError, ArithmeticError):
+        raise UnreadableTimeError(value) from None
+
+
+def _sum(numbers: tuple[str | None, ...], units: tuple[int, ...]) -> timedelta:
+    try:
+        return sum(
+            (
+                timedelta(microseconds=int(Decimal(number.replace(",", ".")) * unit))
+                for number, unit in zip(numbers, units, strict=True)
+                if number
+            ),
+            timedelta(),
+        )
+    except (ValueError, ArithmeticError):
+        raise UnreadableTimeError(numbers) from None
