@@ -1,37 +1,39 @@
-"""Builds the dlt source from a REST API configuration: dlt's own, over the lossless transport."""
+"""Builds the dlt source from a REST API configuration in dlt's vocabulary: a resource for each
+table, which scans the lists that go to it."""
 
-import json
 import logging
-import re
+import string
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from typing import Any, cast
 from urllib.parse import quote
 
 import dlt
-import requests
-from dlt.common import jsonpath
 from dlt.extract import DltResource, DltSource
-from dlt.sources.rest_api import rest_api_resources
-from dlt.sources.rest_api.config_setup import create_paginator
+from dlt.sources.helpers.rest_client.utils import join_url
+from dlt.sources.rest_api.config_setup import (
+    build_resource_dependency_graph,
+    create_response_hooks,
+    expand_placeholders,
+    make_parent_key_name,
+)
 from dlt.sources.rest_api.typing import RESTAPIConfig
 
 from events_assets import configuration
 from events_assets.authentication import Authentication
 from events_assets.errors import ConfigurationError, UnaddressableError
-from events_assets.http.rate_limit import Budget
-from events_assets.http.session import ApiSession, patient
-from events_assets.paging.base import Walk
-from events_assets.paging.cursors import ChainScan, HeaderLinks
-from events_assets.paging.page_numbers import PageNumberScan
-from events_assets.paging.pages import Rows, Total
-from events_assets.paging.touching_offsets import OffsetScan
+from events_assets.http.rate_limit import RateLimit
+from events_assets.http.retry import hurried
+from events_assets.http.session import ApiSession
+from events_assets.json_path import finder
+from events_assets.paging.base import Total
 from events_assets.paging.windows import Window
-from events_assets.rows.canonical import finder
 from events_assets.rows.identity import Identity
+from events_assets.scan.data_selector import DataSelector
+from events_assets.scan.endpoint import Endpoint, ListRequest
+from events_assets.scan.paginators import paging_of
 from events_assets.scan.progress import BesideBar
-from events_assets.scan.table_scan import Listing, Scan
-from events_assets.settings import ScanSettings
+from events_assets.scan.table_scan import Aside, TableScan
 
 EVENT_COLUMNS: dict[str, Any] = {
     "id": {"nullable": False},
@@ -41,6 +43,11 @@ EVENT_COLUMNS: dict[str, Any] = {
 }
 """Canonical columns: they exist also where every value is null. `id` is typed by its data; where it
 is not part of the key, it is a text that may be null."""
+
+NO_HINTS = frozenset(
+    ("name", "table_name", "endpoint", "selected", "parallelized", "include_from_parent")
+)
+"""What a resource's table says that is no hint of the dlt resource."""
 
 
 def events_source(
@@ -64,12 +71,11 @@ def events_source(
         log: told about progress, retries and repeated scans.
 
     Raises:
-        ConfigurationError: `auth` needs a key and there is none, or it is too short to be masked.
+        ConfigurationError: `auth` needs a key and there is none, or it is too short to be masked,
+            or dlt refuses what a resource says.
     """
-    log = log or logging.getLogger("events_assets")
-    authentication = authentication or Authentication(api_key)
-    api = _Api(authentication.fill(deepcopy(config)), authentication, log, run_id)
-    resources = [api.table(name, entries) for name, entries in api.tables().items()]
+    builder = _ScanBuilder(config, authentication or Authentication(api_key), run_id, log)
+    resources = [builder.resource(table) for table in builder.tables]
 
     @dlt.source(name="events", section="events")
     def events() -> list[DltResource]:
@@ -78,19 +84,18 @@ def events_source(
     return events()
 
 
-def events_lists(
+def events_scan(
     config: RESTAPIConfig, authentication: Authentication, log: logging.Logger
-) -> list[Listing]:
-    """The lists of the API that make up the table `events`, to be tried: asked strictly one page
-    after another, with the patience of someone who is waiting.
+) -> TableScan:
+    """The scan of the table `events`, to be tried: it asks strictly one page after another, and is
+    in as much of a hurry as someone who is waiting.
 
     Raises:
         ConfigurationError: as `events_source`.
     """
-    api = _Api(authentication.fill(deepcopy(config)), authentication, log, None)
-    api.http, api.settings.read_ahead = patient(api.http), 0
-    scan, _ = api.scan("events", api.tables()["events"])
-    return scan.listings
+    builder = _ScanBuilder(config, authentication, None, log)
+    builder.http, builder.settings.read_ahead = hurried(builder.http), 0
+    return builder.scan("events", builder.tables["events"])
 
 
 def events_outline() -> DltSource:
@@ -103,230 +108,191 @@ def events_outline() -> DltSource:
     return events()
 
 
-ANYTHING = jsonpath.compile_path("$")
-"""What dlt looks for in a page; `Rows` finds the rows."""
+class _ScanBuilder:
+    """Builds the scans of the configured API, each endpoint on a session of its own.
 
-
-class _Api:
-    """The configured API: makes its resources, each on sessions of its own."""
+    `tables` are the names of the resources to load, by the table that they go to.
+    """
 
     def __init__(
         self,
         config: RESTAPIConfig,
         authentication: Authentication,
-        log: logging.Logger,
         run_id: str | None,
+        log: logging.Logger | None,
     ) -> None:
-        self.config = config
-        self.defaults = cast(dict[str, Any], config.get("resource_defaults") or {})
+        config = authentication.fill(deepcopy(config))
+        self.client: dict[str, Any] = dict(config["client"])
+        self.defaults: dict[str, Any] = dict(config.get("resource_defaults") or {})
         self.entries = {e["name"]: e for e in configuration.entries(config["resources"])}
+        try:
+            _, resources, self.parameters = build_resource_dependency_graph(
+                cast(Any, self.defaults), cast(Any, [*self.entries.values()])
+            )
+        except ValueError as error:
+            raise ConfigurationError(
+                f"wrong [[{configuration.SECTION}.resources]]: {error}"
+            ) from error
+        self.resources = cast(dict[str, dict[str, Any]], resources)
         self.authentication = authentication
-        self.redaction = authentication.redaction
-        self.log = BesideBar(log)
+        self.log = BesideBar(log or logging.getLogger("events_assets"))
         self.run_id = run_id
         self.settings = configuration.scan_settings()
         self.http = configuration.http_settings()
-        self.budget = Budget(self.http.max_requests, self.http.period)
-
-    def tables(self) -> dict[str, list[dict[str, Any]]]:
-        """The entries of the resources to load, by the table that they go to."""
-        tables: dict[str, list[dict[str, Any]]] = {}
-        for entry in self.entries.values():
+        self.rate_limit = RateLimit(self.http.max_requests, self.http.period)
+        self.tables: dict[str, list[str]] = {}
+        for name, entry in self.entries.items():
             if entry.get("selected", True):
-                tables.setdefault(configuration.table_of(entry), []).append(entry)
-        return tables
+                self.tables.setdefault(configuration.table_of(entry), []).append(name)
 
-    def table(self, name: str, entries: list[dict[str, Any]]) -> DltResource:
-        """One resource, which scans all lists that go to a table."""
-        scan, resources = self.scan(name, entries)
-        return scan.wrap(resources[0])
-
-    def scan(self, name: str, entries: list[dict[str, Any]]) -> tuple[Scan, list[DltResource]]:
-        """The scan of all lists that go to a table, and the resources that give their pages."""
-        identity = Identity(self._key(entries[0]))
-        built = [self._listing(name, entry, identity) for entry in entries]
-        scan = Scan(name, identity, [listing for listing, _ in built], self.run_id)
-        return scan, [resource for _, resource in built]
-
-    def _key(self, entry: Mapping[str, Any]) -> list[str]:
-        key = entry.get("primary_key", self.defaults.get("primary_key"))
-        return [key] if isinstance(key, str) else list(key or [])
-
-    def _listing(
-        self, table: str, entry: dict[str, Any], identity: Identity
-    ) -> tuple[Listing, DltResource]:
-        """How the pages of a resource are walked, and dlt's own resource, which gives them."""
-        endpoint = configuration.endpoint_of(entry, self.defaults)
-        walk = self._walk(table, entry, endpoint, identity)
-        session = self._fetching(walk, endpoint)
-        parent = self._parent(entry)
-        if parent is not None:
-            endpoint, addressed = _quoting(endpoint, parent)
-        own = self._resource(
-            table, entry, {**endpoint, "paginator": walk, "data_selector": ANYTHING}, session
-        )
-        listing = Listing(
-            name=entry["name"],
-            pages=_pages(own),
-            walk=walk,
-            session=session,
-            page_size=getattr(walk, "limit", None),
-        )
+    def resource(self, table: str) -> DltResource:
+        """The dlt resource that scans all lists of a table."""
+        names = self.tables[table]
+        scan, entry = self.scan(table, names), dict(self.resources[names[0]])
+        steps = entry.pop("processing_steps", None) or []
+        hints = {key: value for key, value in entry.items() if key not in NO_HINTS}
         if table == "events":
-            listing.window = _whole_window(listing.name, listing.page_size)
-        if parent is not None:
-            listing.parents, _ = self.scan(parent, [self.entries[parent]])
-            taken = entry.get("include_from_parent") or []
-            listing.addressed = lambda row: dict.fromkeys(taken) | addressed(row)
-            listing.inherited = lambda row: {f"_{parent}_{name}": row[name] for name in taken}
-        return listing, own
+            own_id = {} if "id" in scan.identity.primary_key else {"id": {"data_type": "text"}}
+            hints["columns"] = {**EVENT_COLUMNS, **own_id, **hints.get("columns", {})}
+        resource: DltResource = dlt.resource(lambda: scan.items(), name=table, **hints)()
+        for step in steps:
+            for kind, change in step.items():
+                add = {"filter": "add_filter", "map": "add_map", "yield_map": "add_yield_map"}[kind]
+                getattr(resource, add)(_of_rows(change))
+        return scan.declare(resource)
 
-    def _walk(
-        self, table: str, entry: dict[str, Any], endpoint: dict[str, Any], identity: Identity
-    ) -> Walk:
-        """The walk over the pages of an endpoint."""
-        paginator = endpoint.get("paginator", self.config["client"].get("paginator"))
+    def scan(self, table: str, names: list[str], *, is_loaded: bool = True) -> TableScan:
+        """The scan of the lists of a table; those of parents are read, but not loaded."""
+        entry = self.resources[names[0]]
+        key = entry.get("primary_key") or []
+        identity = Identity([key] if isinstance(key, str) else list(key))
+        parents = {
+            name: self.scan(parent, [parent], is_loaded=False)
+            for name in names
+            if (parent := self._parent(name)) is not None
+        }
+        endpoints = [self._endpoint(table, name, identity) for name in names]
+        return TableScan(table, identity, endpoints, parents, self.run_id, is_loaded)
+
+    def _parent(self, name: str) -> str | None:
+        parameters = self.parameters[name]
+        return parameters[0].resolve_config["resource"] if parameters else None
+
+    def _endpoint(self, table: str, name: str, identity: Identity) -> Endpoint:
+        endpoint = dict(self.resources[name]["endpoint"])
+        # dlt takes the place of one object for a list of one where nothing is configured.
+        configured = configuration.endpoint_of(self.entries[name], self.defaults)
         try:
-            walk = _walk_with(paginator, identity, self.settings)
+            paging, total = paging_of(
+                configured.get("paginator", self.client.get("paginator")), self.settings.overlap
+            )
         except (TypeError, ValueError) as error:
             raise ConfigurationError(
-                f"wrong paginator of the resource '{entry['name']}' in "
+                f"wrong paginator of the resource '{name}' in "
                 f"[[{configuration.SECTION}.resources]]: {error}"
             ) from error
+        settings = self.settings
+        if total is None or settings.total_path or settings.total_header:
+            total = Total(settings.total_path, settings.total_header)
+        page_size = getattr(paging, "limit", None)
         fields = configuration.fields()
-        if table == "events" and fields:
-            walk.map_rows = lambda rows: fields.map(rows, entry["name"])
-        return walk
-
-    def _fetching(self, walk: Walk, endpoint: dict[str, Any]) -> ApiSession:
-        """The session that fetches the pages for a walk, and authenticates: `auth` is taken out
-        of the endpoint, so that dlt gets to see no secret of it."""
-        rows_of = Rows(endpoint.get("data_selector"), self.settings.absent_when_empty)
-        session = self._session(self.config["client"]["base_url"])
-        session.auth = self.authentication.of(
-            endpoint.pop("auth", self.config["client"].get("auth")), self._session
+        return Endpoint(
+            name=name,
+            session=self._session(endpoint.get("auth", self.client.get("auth"))),
+            paging=paging,
+            request_for=self._request_for(name, endpoint),
+            rows_of=DataSelector(configured.get("data_selector"), settings.absent_when_empty),
+            total=total,
+            identify=identity,
+            map_rows=lambda rows: fields.map(rows, name) if table == "events" else rows,
+            window=_whole_window(name, page_size) if table == "events" else None,
+            page_size=page_size,
+            threads=settings.read_ahead,
         )
 
-        def read(response: requests.Response) -> None:
-            rows = rows_of(response)
-            if self.redaction.may_occur_in(response.content, response.json()):
-                rows = self.redaction.value(rows)
-            response.rows = rows  # type: ignore[attr-defined]
-            walk.require_promised(response, rows)
-
-        session.check = read
-        session.is_past_the_end = walk.is_past_the_end
-        if self.settings.read_ahead > 0 and isinstance(walk, OffsetScan | PageNumberScan):
-            session.read_ahead(walk, self.settings.read_ahead)
+    def _session(self, auth: Any, base_url: str | None = None) -> ApiSession:
+        session = ApiSession(
+            base_url or self.client["base_url"],
+            self.http,
+            self.authentication.redaction,
+            self.log,
+            self.rate_limit,
+        )
+        session.auth = self.authentication.of(auth, lambda url: self._session(None, url))
         return session
 
-    def _resource(
-        self, table: str, entry: dict[str, Any], endpoint: dict[str, Any], session: ApiSession
-    ) -> DltResource:
-        """The resource of dlt's REST API source."""
-        parent = self._parent(entry)
-        name = table if parent is None else entry["name"]
-        resource = {key: entry[key] for key in entry if key not in ("table_name", "selected")}
-        resource |= {"name": name, "endpoint": endpoint}
-        if table == "events":
-            own_id = {} if "id" in self._key(entry) else {"id": {"data_type": "text"}}
-            resource["columns"] = {**EVENT_COLUMNS, **own_id, **resource.get("columns", {})}
-        config = {
-            **self.config,
-            "client": {**self.config["client"], "session": session, "auth": None},
-            "resources": [*([] if parent is None else self._ancestors(parent)), resource],
-        }
-        built = rest_api_resources(cast(RESTAPIConfig, config))
-        (own,) = (one for one in built if one.name == name)
-        return own if name == table else own.with_name(table)
-
-    def _session(self, base_url: str) -> ApiSession:
-        return ApiSession(base_url, self.http, self.redaction, self.log, self.budget)
-
-    def _parent(self, entry: Mapping[str, Any]) -> str | None:
-        """The resource whose rows an entry depends on, by dlt's `resolve` or a placeholder."""
-        endpoint = entry.get("endpoint")
-        params = endpoint.get("params") if isinstance(endpoint, Mapping) else None
-        for value in (params or {}).values():
-            if isinstance(value, Mapping) and value.get("type") == "resolve":
-                return str(value["resource"])
-        placeholder = re.search(r"\{resources\.([^.}]+)\.", json.dumps(endpoint or ""))
-        return placeholder.group(1) if placeholder else None
-
-    def _ancestors(self, name: str) -> list[dict[str, Any]]:
-        """What dlt has to know to build a resource that depends on `name`."""
-        if name not in self.entries:
+    def _request_for(self, name: str, endpoint: dict[str, Any]) -> Callable[[Any], ListRequest]:
+        """Gives the request for the list of a parent, or for a list that depends on none."""
+        if "incremental" in endpoint or any(
+            isinstance(value, Mapping) and value.get("type") == "incremental"
+            for value in endpoint.get("params", {}).values()
+        ):
             raise ConfigurationError(
-                f"a resource depends on '{name}', which [[{configuration.SECTION}.resources]] "
-                f"does not describe: {', '.join(self.entries)}"
+                f"the resource '{name}' is asked for incrementally, but each scan reads the whole "
+                f"list: remove incremental from its endpoint"
             )
-        parent = self._parent(self.entries[name])
-        return [*(self._ancestors(parent) if parent else []), self.entries[name]]
+        parameters = self.parameters[name] or []
+        taken = self.resources[name].get("include_from_parent") or []
+        bound = {one.param_name for one in parameters}
+        params = {key: value for key, value in endpoint.get("params", {}).items() if key not in bound}
+        in_path = {field for _, field, _, _ in string.Formatter().parse(endpoint["path"]) if field}
+        finders = {
+            one.param_name: (one.resolve_config["field"], finder(one.resolve_config["field"]))
+            for one in parameters
+        }
+        hooks = create_response_hooks(endpoint.get("response_actions")) or {}
+
+        def request_for(parent: Any) -> ListRequest:
+            values: dict[str, Any] = {}
+            quoted: dict[str, str] = {}
+            for parameter, (field, find) in finders.items():
+                values[parameter] = _addressing(parent, field, find)
+                if parameter in in_path:
+                    quoted[parameter] = _part_of_path(values[parameter], field)
+            path = expand_placeholders(endpoint["path"], quoted)
+            own_headers = expand_placeholders(endpoint.get("headers"), values)
+            return ListRequest(
+                method=str(endpoint.get("method", "GET")).upper(),
+                url=path if "://" in path else join_url(self.client["base_url"], path),
+                headers={**(self.client.get("headers") or {}), **(own_headers or {})},
+                params=expand_placeholders(params, values),
+                json=expand_placeholders(endpoint.get("json"), values, preserve_value_type=True),
+                data=expand_placeholders(endpoint.get("data"), values),
+                hooks=hooks,
+                inherited={
+                    make_parent_key_name(str(self._parent(name)), field): parent.get(field)
+                    for field in taken
+                },
+            )
+
+        return request_for
 
 
-def _walk_with(paginator: Any, identity: Identity, settings: ScanSettings) -> Walk:
-    """The walk that a paginator in dlt's vocabulary stands for."""
-    config = {"type": paginator} if isinstance(paginator, str) else dict(paginator or {})
-    kind = config.pop("type", "auto")
-    total = Total(settings.total_path, settings.total_header)
-    told = bool(settings.total_path or settings.total_header)
-    if kind == "offset":
-        return OffsetScan(identity, total if told else None, settings.overlap, **config)
-    if kind == "page_number":
-        return PageNumberScan(identity, total, **config)
-    has_more_path = config.pop("has_more_path", None)
-    built = (
-        HeaderLinks(**config)
-        if kind == "header_link"
-        else create_paginator(cast(Any, {"type": kind, **config}))
-    )
-    return ChainScan(identity, total, built, has_more_path)
+def _of_rows(change: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A processing step that leaves alone what goes to other tables."""
+    return lambda item: item if isinstance(item, Aside) else change(item)
 
 
-def _quoting(
-    endpoint: dict[str, Any], parent: str
-) -> tuple[dict[str, Any], Callable[[Any], dict[str, Any]]]:
-    """Lets fields of a parent stand percent-encoded in the path, where dlt puts them as they are:
-    an id with a slash would lead to another path, and one with a hash to the rows of another id.
+def _addressing(parent: Any, field: str, find: Callable[[Any], list[Any]]) -> Any:
+    """The value of a parent's field by which its list is asked for.
 
-    Returns the endpoint, which takes other fields there, and what adds these to a parent.
+    Raises:
+        UnaddressableError: there is none.
     """
-    placeholder = rf"(\{{resources\.{re.escape(parent)}\.)([^}}]+)"
-    in_path: dict[str, str] = {}
-
-    def quoted(field: str) -> str:
-        name = re.sub(r"\W", "_", field) + "_in_path"
-        in_path[name] = field
-        return name
-
-    endpoint = {**endpoint, "params": dict(endpoint.get("params") or {})}
-    for name, value in endpoint["params"].items():
-        if isinstance(value, Mapping) and value.get("type") == "resolve":
-            endpoint["params"][name] = {**value, "field": quoted(value["field"])}
-    if "path" in endpoint:
-        endpoint["path"] = re.sub(
-            placeholder, lambda found: found[1] + quoted(found[2]), endpoint["path"]
-        )
-    elsewhere = [field for _, field in re.findall(placeholder, str({**endpoint, "path": ""}))]
-    finders = {field: finder(field, "field") for field in [*in_path.values(), *elsewhere]}
-
-    def addressed(row: Any) -> dict[str, Any]:
-        if not isinstance(row, dict):
-            raise UnaddressableError("not an object")
-        values = {field: find(row) for field, find in finders.items()}
-        for field, value in values.items():
-            if value is None:
-                found = ", ".join(list(row)[:10]) or "nothing"
-                raise UnaddressableError(f"its {field} is null or missing; it has {found}")
-            if value == "":
-                raise UnaddressableError(f"its {field} is empty")
-        return row | {name: _part_of_path(values[field], field) for name, field in in_path.items()}
-
-    return endpoint, addressed
+    if not isinstance(parent, dict):
+        raise UnaddressableError("not an object")
+    value = next(iter(find(parent)), None)
+    if value is None:
+        keys = ", ".join([*parent][:10]) or "nothing"
+        raise UnaddressableError(f"its {field} is null or missing; it has {keys}")
+    if value == "":
+        raise UnaddressableError(f"its {field} is empty")
+    return value
 
 
 def _part_of_path(value: Any, field: str) -> str:
-    """A value percent-encoded.
+    """A value percent-encoded: an id with a slash would lead to another path, and one with a hash
+    to the rows of another id.
 
     Raises:
         UnaddressableError: it can be no part of a path.
@@ -339,12 +305,6 @@ def _part_of_path(value: Any, field: str) -> str:
         return quote(str(value), safe="")
     except UnicodeEncodeError:
         raise UnaddressableError(f"its {field} has half a surrogate pair") from None
-
-
-def _pages(resource: DltResource) -> Any:
-    """The pages of a resource, which is to be wrapped: its generator as it is now."""
-    pipe: Any = resource._pipe
-    return pipe.gen
 
 
 def _whole_window(resource: str, page_size: int | None) -> Window | None:

@@ -1,38 +1,84 @@
-"""A walk over the pages of one list: what every way of paging has to see to, and to tell.
+"""What every way of paging is given, and what it answers: pages in, requests and evidence out.
 
-What proves that a walk got everything depends on how pages are found:
+A way of paging is a state machine without any memory of its own: no HTTP, no dlt, no clock. It
+begins with a first request; `advance` makes a state and a page into the next state, with the next
+request or the end, and the evidence so far. So a scan of any API, however it changes meanwhile, can
+be played in memory with the classes that ask the real one.
 
-- *offsets*: pages that touch leave no gap between them; the API's total says where the end is.
+What proves that a pass got everything depends on how pages are found:
+
+- *touching offsets*: pages that share rows leave no gap between them; the API's total says where
+  the end is.
 - *page numbers*: pages cannot touch, so only a total of rows, unmoved from the first page to the
   last, proves that nothing slipped from one page to another.
 - *cursors and links*: the API names each next page, and says at the last that there is none. That
-  proves the walk, unless what it names is a mere position (the number of a page or of a row),
+  proves the pass, unless what it names is a mere position (the number of a page or of a row),
   which is paging by numbers in disguise.
 - *a single page*: nothing, but a total.
 
 A total that says otherwise outweighs all of these.
 """
 
-from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-import requests
-from dlt.sources.helpers.rest_client.paginators import BasePaginator
-
 from events_assets.errors import EndlessScanError
-from events_assets.paging.pages import Total
+from events_assets.json_path import finder
 
 IDLE_PAGES = 10
 """So many pages in a row may bring nothing new (rows may be inserted during the scan)."""
 
 
-@dataclass
+@dataclass(frozen=True)
+class Ask:
+    """What the request for one page adds to the request of its endpoint.
+
+    `params` go into the query, `body` at dotted paths into the JSON body. `url` takes the place of
+    URL and query. `change` makes another request of it (for paginators that are not ours).
+    """
+
+    params: tuple[tuple[str, Any], ...] = ()
+    body: tuple[tuple[str, Any], ...] = ()
+    url: str | None = None
+    change: Callable[[Any], Any] | None = None
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of a list, made once from one answer.
+
+    `rows` are as they are to be loaded, `identities` are theirs: equal for the same row. `known`
+    are those among them that came on earlier pages of this pass. `answer` is where it all comes
+    from (for paginators that are not ours).
+    """
+
+    rows: Sequence[Any]
+    identities: Sequence[Hashable]
+    known: Set[Hashable] = frozenset()
+    total: int | None = None
+    document: Any = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    links: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    url: str = ""
+    answer: Any = None
+
+    @property
+    def brings_news(self) -> bool:
+        return not all(identity in self.known for identity in self.identities)
+
+
+@dataclass(frozen=True)
 class Evidence:
-    """What a walk tells about its completeness."""
+    """What the pages of one pass tell about its completeness.
+
+    `paging` says in a word how pages were found in the end; `granted` is the number of rows on the
+    largest page, `skipped` of those before the first one that was asked for, as configured. `torn`,
+    `cut_short` and `uncertain` say in words for people what keeps the pass from being proven.
+    """
 
     paging: str = ""
-    """How pages were found in the end, in a word."""
     total_first: int | None = None
     total_last: int | None = None
     rose: bool = False
@@ -40,7 +86,6 @@ class Evidence:
     fell: bool = False
     """The total was smaller on a page than on the one before."""
     granted: int = 0
-    """Rows on the largest page."""
     step_backs: int = 0
     touching: bool = False
     """Each page was seen to share a row with those before it."""
@@ -49,106 +94,147 @@ class Evidence:
     torn: str = ""
     cut_short: str = ""
     uncertain: str = ""
-    """What keeps the walk from being proven, in words for people."""
     skipped: int = 0
-    """Rows before the one that the walk begins with, as configured."""
 
-    def count(self, total: int | None) -> None:
-        """Notes how many rows the API counts."""
-        if total is not None:
-            total = max(0, total - self.skipped)
-            if self.total_first is None or self.total_last is None:
-                self.total_first = self.total_last = total
-            self.rose |= total > self.total_last
-            self.fell |= total < self.total_last
-            self.total_last = total
+    def seen(self, page: Page) -> "Evidence":
+        """The evidence with what a further page tells: its size, and how many rows there are."""
+        return replace(self, granted=max(self.granted, len(page.rows))).counting(page.total)
+
+    def counting(self, total: int | None) -> "Evidence":
+        if total is None:
+            return self
+        total = max(0, total - self.skipped)
+        first, last = self.total_first, self.total_last
+        if first is None or last is None:
+            return replace(self, total_first=total, total_last=total)
+        return replace(
+            self, total_last=total, rose=self.rose or total > last, fell=self.fell or total < last
+        )
 
 
-class Walk(BasePaginator):
-    """Mixed into a paginator of dlt, or wraps one. A walk begins with `init_request`.
+@dataclass(frozen=True)
+class Step:
+    """What follows from a page: a state, the evidence so far, and the next request or the end.
 
-    Args:
-        identities: gives an identity for each row of a page, equal for the same row.
-        total: reads how many rows the API counts.
-        config: what the paginator takes.
+    `depth` is the number of rows from the first one of the list to the last one asked for next.
     """
 
-    def __init__(
-        self,
-        identities: Callable[[list[Any]], list[Hashable]],
-        total: Total | None = None,
-        **config: Any,
-    ) -> None:
-        super().__init__(**config)
-        self.identities = identities
-        self._total = total or Total()
-        self.parameters: Mapping[str, Any] = {}
-        """Query parameters of all requests of the walk, besides those of the endpoint."""
-        self.inherited: dict[str, Any] = {}
-        """Fields that all rows get from the row that they depend on."""
-        self.map_rows: Callable[[list[Any]], list[Any]] = list
-        """Gives the rows of a page as they are to be loaded."""
-        self._begin()
+    state: Any
+    evidence: Evidence
+    next: Ask | None = None
+    depth: int = 0
 
-    def __deepcopy__(self, memo: Any) -> "Walk":
-        return self  # dlt copies paginators of dependent resources; a walk is watched from outside
 
-    def _begin(self) -> None:
-        self.evidence = Evidence()
-        self.seen: set[Hashable] = set()
-        """Identities of the rows that came so far, filled by who consumes the pages."""
-        self.set_aside: set[Hashable] = set()
-        """The same of rows that cannot be loaded."""
-        self.rows: list[Any] = []
-        """The rows of the last page."""
-        self.page: list[Hashable] = []
-        """Their identities."""
-        self.depth = 0
-        """Rows from the first row of the list to the last one asked for."""
-        self._idle_pages = 0
+class Paging(ABC):
+    """One way of paging. It foresees nothing, owes nothing and has no end but its own, unless it
+    says otherwise."""
 
-    def init_request(self, request: requests.Request) -> None:
-        self._begin()
-        super().init_request(request)
-        if self.parameters:
-            request.params = {**(request.params or {}), **self.parameters}
+    @abstractmethod
+    def begin(self) -> Step:
+        """The first request."""
 
-    def require_promised(self, response: requests.Response, rows: list[Any]) -> None:
-        """Refuses an empty page where the API counts more rows, so that it is asked for again.
+    @abstractmethod
+    def advance(self, state: Any, page: Page) -> Step:
+        """What follows from a page.
 
         Raises:
-            EmptyPageError: there should be rows on this page.
+            EndlessScanError: the API goes on answering without telling anything new.
         """
 
-    def is_past_the_end(self, status: int) -> bool:
-        """Whether an error status means that the last page was the one before."""
-        del status
-        return False
+    def upcoming(self, state: Any, count: int) -> Iterator[Ask]:
+        """The requests after the next one if all goes on as it does, at most `count`."""
+        del state, count
+        return iter(())
 
-    def _observe(self, response: requests.Response, data: list[Any] | None) -> list[Hashable]:
-        """Notes a page and returns the identities of its rows."""
-        rows = getattr(response, "rows", data) or []
-        if self.inherited:
-            rows = [row | self.inherited if isinstance(row, dict) else row for row in rows]
-        self.rows = rows = self.map_rows(rows)
-        self.page = self.identities(rows)
-        self.evidence.count(self._total(response))
-        self.evidence.granted = max(self.evidence.granted, len(self.page))
-        return self.page
+    def owes(self, ask: Ask, document: Any, total: int | None) -> str:
+        """Why an answer without rows cannot be all there is, so that it is asked for again."""
+        del ask, document, total
+        return ""
 
-    def _came_before(self, identity: Hashable) -> bool:
-        return identity in self.seen or identity in self.set_aside
+    def refused(self, state: Any, status: int) -> Step | None:
+        """The end, where an error status means that the last page was the one before."""
+        del state, status
+        return None
 
-    def _require_news(self, where: str = "") -> None:
-        """Counts pages without a new row.
 
-        Raises:
-            EndlessScanError: there are too many of them in a row.
-        """
-        news = not all(map(self._came_before, self.page))
-        self._idle_pages = 0 if news else self._idle_pages + 1
-        if self._idle_pages > IDLE_PAGES:
-            raise EndlessScanError(
-                f"{IDLE_PAGES} pages in a row{where} brought no new row; the API repeats its "
-                f"pages instead of ending"
-            )
+@dataclass(frozen=True)
+class Place:
+    """Where a value goes in a request: a parameter of the query, or a dotted path in the body."""
+
+    param: str | None = None
+    body_path: str | None = None
+
+    @property
+    def name(self) -> str:
+        return self.param or self.body_path or ""
+
+
+def asking(values: Mapping[Place, Any]) -> Ask:
+    """The request with values in their places."""
+    return Ask(
+        params=tuple((place.param, value) for place, value in values.items() if place.param),
+        body=tuple((place.body_path, value) for place, value in values.items() if place.body_path),
+    )
+
+
+def idle(page: Page, before: int, where: str = "") -> int:
+    """The number of pages without a new row, up to this one.
+
+    Raises:
+        EndlessScanError: there are too many of them in a row.
+    """
+    pages = 0 if page.brings_news else before + 1
+    if pages > IDLE_PAGES:
+        raise EndlessScanError(
+            f"{IDLE_PAGES} pages in a row{where} brought no new row; the API repeats its pages "
+            f"instead of ending"
+        )
+    return pages
+
+
+class Flag:
+    """A yes or no at a JSON path of a document, like `has_more`; absent where there is no path."""
+
+    def __init__(self, path: Any) -> None:
+        self._find = finder(path) if path else lambda _: []
+
+    def says(self, document: Any) -> bool | None:
+        """What the flag says, None where it is absent or says neither."""
+        found = self._find(document)
+        text = str(found[0]).lower() if found else ""
+        if text in ("true", "1", "yes", "y"):
+            return True
+        return False if text in ("false", "0", "no", "n") else None
+
+
+class Total:
+    """Reads how many rows the API counts.
+
+    Args:
+        path: JSON path of a number in the document.
+        header: name of a header that holds a number, or ends with one after a slash
+            (`Content-Range: items 0-24/573`, RFC 9110 14.4).
+    """
+
+    def __init__(self, path: Any = None, header: str | None = None) -> None:
+        self._find = finder(path) if path else lambda _: []
+        self._header = header
+
+    def __call__(self, document: Any, headers: Mapping[str, str]) -> int | None:
+        """The total, None where there is none or it is no whole number from 0 on."""
+        found = self._find(document)
+        total = whole_number(found[0]) if found else None
+        if total is None and self._header is not None:
+            return whole_number(headers.get(self._header, "").rpartition("/")[2])
+        return total
+
+
+def whole_number(value: Any) -> int | None:
+    """`value` as an integer from 0 on, None if it is nothing of the kind."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = int(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if number >= 0 else None

@@ -1,18 +1,33 @@
 """Paging by number: the next page is the number after this one.
 
 dlt's `PageNumberPaginator` fails where the total is missing, and stops at the page that the total
-names, though most APIs count rows there, not pages. `PageNumberScan` takes either.
+names, though most APIs count rows there, not pages. Here it may be either.
+
+| page | what follows |
+|---|---|
+| has rows | the next number |
+| the page before once more, as the second one | the next number: 0 and 1 are the same page |
+| the page before once more, later | the end: some APIs give their last page for ever |
+| empty, or refused with 404 after one that was given | the end |
+| the last by `has_more`, by the total of rows, by the number of pages, by `maximum_page` | the end |
+| empty though `has_more` says yes | the next number |
 """
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass, replace
 
-import requests
-from dlt.sources.helpers.rest_client.paginators import PageNumberPaginator
-
-from events_assets.http.read_ahead import Position
-from events_assets.paging.base import Walk
-from events_assets.paging.pages import Total, says_no, says_yes, value_at, whole_number
+from events_assets.paging.base import (
+    Ask,
+    Evidence,
+    Flag,
+    Page,
+    Paging,
+    Place,
+    Step,
+    Total,
+    asking,
+    idle,
+)
 
 UNPROVEN = (
     "pages found by number cannot be seen to touch, and the API tells no total of rows to compare "
@@ -20,93 +35,112 @@ UNPROVEN = (
 )
 
 
-class PageNumberScan(Walk, PageNumberPaginator):
-    """dlt's page number paginator, which ends where the API has no further page.
+@dataclass(frozen=True)
+class NumberState:
+    """Where a pass is.
 
-    That is an empty page, the page before once more, `has_more` saying no, the number of pages at
-    `total_path`, all rows of the total, or a page that the API refuses with 404, after one that it
-    gave.
-
-    Args:
-        identities: gives an identity for each row of a page, equal for the same row.
-        total: reads how many rows the API counts.
-        config: what dlt's `PageNumberPaginator` takes.
+    `number` is that of the page asked for, `last_given` that of the last page that was one. `rows`
+    counts all rows that came. `named` is the number that `pages` tells, of pages or of rows.
     """
 
-    def __init__(self, identities: Any, total: Total | None = None, **config: Any) -> None:
-        self._counts_pages = config.get("total_path") is not None
-        super().__init__(identities, total, **config)
-        self.position = Position(self.param_name, self.param_body_path)
+    number: int
+    evidence: Evidence
+    rows: int = 0
+    named: int | None = None
+    last_given: int | None = None
+    idle_pages: int = 0
+    before: tuple[Hashable, ...] = ()
 
-    def _begin(self) -> None:
-        super()._begin()
-        self.evidence.paging = "page numbers"
-        self.evidence.uncertain = UNPROVEN
-        self._rows_given = 0
-        self._named: int | None = None
-        self._last_given: int | None = None
 
-    def update_state(self, response: requests.Response, data: list[Any] | None = None) -> None:
-        before, number = self.page, self.current_value
-        page = self._observe(response, data)
-        self.current_value += self.value_step
-        if page == before and page:
-            if self._rows_given > len(page):  # after the last page, some APIs give it again
-                self._has_next_page = False
-                self._reconcile(number)
-            else:  # 0 and 1 are the same page of many APIs
-                self._require_news()
-            return
-        self._rows_given += len(page)
-        self.depth = self._rows_given + self.evidence.granted
-        named = self._named = whole_number(value_at(self.total_path, response)[1])
-        has_more = value_at(self.has_more_path, response)[1]
-        if not page and not says_yes(has_more):
-            self._has_next_page = False
-            self._reconcile(number)
-            return
-        self._last_given = number
-        self._require_news()
-        total = self.evidence.total_last
-        short = len(page) < self.evidence.granted
-        if self.maximum_value is not None and self.current_value >= self.maximum_value:
-            self.evidence.cut_short = (
-                f"the scan ends at maximum_page {self.maximum_value}, as configured"
-            )
-            self._has_next_page = False
-        elif says_no(has_more) or (total is not None and short and self._rows_given >= total):
-            self._has_next_page = False
-        elif named is not None and self.current_value >= named + self.base_index:
-            self._has_next_page = not self._counts_pages and not short
+@dataclass(frozen=True)
+class PageNumbers(Paging):
+    """Pages by number, from `first` on.
 
-    def upcoming(self, count: int) -> Iterator[int]:
+    `base` is the number that the API gives to its first page, `maximum` the one before which the
+    pass ends. `pages` reads how many pages the API counts, or rows; `counts_pages` says that it is
+    known to be pages.
+    """
+
+    first: int = 0
+    base: int = 0
+    maximum: int | None = None
+    number_at: Place = Place("page")
+    pages: Total = Total("total")
+    counts_pages: bool = False
+    has_more: Flag = Flag(None)
+
+    def begin(self) -> Step:
+        evidence = Evidence(paging="page numbers", uncertain=UNPROVEN)
+        return self._next(NumberState(self.first, evidence))
+
+    def advance(self, state: NumberState, page: Page) -> Step:
+        number, before = state.number, state.before
+        state = replace(
+            state,
+            number=number + 1,
+            evidence=state.evidence.seen(page),
+            before=tuple(page.identities),
+        )
+        if page.rows and state.before == before:
+            if state.rows > len(page.rows):
+                return self._end(state, number)
+            return self._next(replace(state, idle_pages=idle(page, state.idle_pages)))
+        named = self.pages(page.document, page.headers)
+        state = replace(state, rows=state.rows + len(page.rows), named=named)
+        more = self.has_more.says(page.document)
+        if not page.rows and more is not True:
+            return self._end(state, number)
+        idle_pages = idle(page, state.idle_pages)
+        state = replace(state, last_given=number, idle_pages=idle_pages)
+        if self.maximum is not None and state.number >= self.maximum:
+            ends = f"the scan ends at maximum_page {self.maximum}, as configured"
+            return Step(state, replace(state.evidence, cut_short=ends))
+        ends_here = more is False or self._is_last(state, page)
+        return Step(state, state.evidence) if ends_here else self._next(state)
+
+    def upcoming(self, state: NumberState, count: int) -> Iterator[Ask]:
         """The numbers that follow, up to that of the last page if it is known."""
-        if not self.page or len(self.page) < self.evidence.granted:  # none, or the last one
+        evidence = state.evidence
+        if not state.before or len(state.before) < evidence.granted:  # none, or the last one
             return
-        last = self.maximum_value
-        if self.evidence.total_last is not None:
-            pages = -(-self.evidence.total_last // self.evidence.granted)
-            last = self.initial_value + pages
-        elif self._counts_pages and self._named is not None:
-            last = self._named + self.base_index
-        for number in range(self.current_value + 1, self.current_value + 1 + count):
+        last = self.maximum
+        if evidence.total_last is not None:
+            last = self.first + -(-evidence.total_last // evidence.granted)
+        elif self.counts_pages and state.named is not None:
+            last = state.named + self.base
+        for number in range(state.number + 1, state.number + 1 + count):
             if last is not None and number >= last:
                 return
-            yield number
+            yield self.ask(number)
 
-    def is_past_the_end(self, status: int) -> bool:
-        if status != 404 or self._last_given is None:
-            return False
-        self._has_next_page = False
-        self._reconcile(self.current_value)
-        return True
+    def refused(self, state: NumberState, status: int) -> Step | None:
+        if status != 404 or state.last_given is None:
+            return None
+        return self._end(state, state.number)
 
-    def _reconcile(self, number: int) -> None:
-        """No page before the last one named: then the API names rows, or kept some back."""
-        named = self._named
-        if named is None or number >= named + self.base_index:
-            return
-        if self._counts_pages:
-            self.evidence.torn = f"the API counts {named} pages, but page {number} is empty"
-        elif self.evidence.total_last is None:
-            self.evidence.count(named)
+    def ask(self, number: int) -> Ask:
+        """The request for the page of a number."""
+        return asking({self.number_at: number})
+
+    def _is_last(self, state: NumberState, page: Page) -> bool:
+        total, short = state.evidence.total_last, len(page.rows) < state.evidence.granted
+        if total is not None and short and state.rows >= total:
+            return True
+        reached = state.named is not None and state.number >= state.named + self.base
+        return reached and (self.counts_pages or short)
+
+    def _next(self, state: NumberState) -> Step:
+        depth = state.rows + state.evidence.granted
+        return Step(state, state.evidence, self.ask(state.number), depth)
+
+    def _end(self, state: NumberState, number: int) -> Step:
+        """The end before a page. The number of pages was not reached: then the API kept some back,
+        or it names rows."""
+        evidence, named = state.evidence, state.named
+        if named is not None and number < named + self.base:
+            if self.counts_pages:
+                torn = f"the API counts {named} pages, but page {number} is empty"
+                evidence = replace(evidence, torn=torn)
+            elif evidence.total_last is None:
+                evidence = evidence.counting(named)
+        return Step(state, evidence)

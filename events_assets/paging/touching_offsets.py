@@ -1,204 +1,257 @@
-"""Offset paging that loses nothing: pages that touch, and a scan that always ends.
+"""Offset paging that loses nothing: pages that touch, and a pass that always ends.
 
 dlt's `OffsetPaginator` adds the limit it asked for to the offset. Where the API grants less, or
-rows are removed during the scan, rows between two pages are skipped without a word. `OffsetScan`
-advances by the rows received, less an overlap, and accepts a page only if it shares a row with
-what came before; otherwise it steps back until it does.
+rows are removed during the scan, rows between two pages are skipped without a word. Here the offset
+advances by the rows received, less an overlap, and a page counts only if it shares a row with what
+came before; otherwise the pass steps back until one does.
+
+| mode | page | next mode | next offset |
+|---|---|---|---|
+| touching | shares a row with those before | touching | its end, less the overlap |
+| touching | shares none | stepping back | before it, twice as far each time |
+| touching | no longer than the overlap | probing | its end |
+| touching | the page before once more | plain (only multiples are taken) | the end of that |
+| stepping back | shares a row | touching | its end, less the overlap |
+| probing | has rows | plain (it could not be seen to touch) | its end |
+| plain | any | plain | its end |
+| plain | the page before, which was short | grid | the next multiple of the limit |
+| grid | has rows | grid, and torn: a grid wider than its pages has gaps | its end |
+| any | the last one | the end | |
+
+The last page is an empty one, a short one that reaches the total, one of which the API says that it
+has no more, or the one that reaches `maximum_offset`.
 """
 
 from collections.abc import Hashable, Iterator
+from dataclasses import dataclass, replace
+from enum import Enum, auto
 from typing import Any
 
-import requests
-from dlt.sources.helpers.rest_client.paginators import OffsetPaginator
-
-from events_assets.errors import EmptyPageError, EndlessScanError
-from events_assets.http.read_ahead import Position
-from events_assets.paging.base import Walk
-from events_assets.paging.pages import Total, says_no, says_yes, value_at
+from events_assets.errors import EndlessScanError
+from events_assets.paging.base import (
+    Ask,
+    Evidence,
+    Flag,
+    Page,
+    Paging,
+    Place,
+    Step,
+    asking,
+    idle,
+)
 
 RESTARTS = 10
-"""So often a scan may step back to its first page (rows may be removed during the scan)."""
+"""So often a pass may step back to its first page (rows may be removed during the scan)."""
 
 
-class OffsetScan(Walk, OffsetPaginator):
-    """dlt's offset paginator, advancing by rows received over pages that touch.
+class Mode(Enum):
+    """How the next page is to be joined to those before it; see the table above."""
 
-    An API that takes only multiples of the limit as offset answers an overlapping request with
-    the page before; it is recognised by that, and walked with plain offsets. The scan ends with
-    an empty page, with a short page that reaches the total, where the API says that it has no more,
-    or at `maximum_offset`.
+    TOUCHING = auto()
+    STEPPING_BACK = auto()
+    PROBING = auto()
+    PLAIN = auto()
+    GRID = auto()
+    ENDED = auto()
 
-    Args:
-        identities: gives an identity for each row of a page, equal for the same row.
-        total: reads how many rows the API counts; none: where `total_path` says.
-        overlap: rows shared by two pages, 0 for plain offsets.
-        config: what dlt's `OffsetPaginator` takes.
 
-    Raises:
-        EndlessScanError: the API ignores the offset, repeats its pages, or changes their order.
+@dataclass(frozen=True)
+class OffsetState:
+    """Where a pass is.
+
+    `offset` is that of the page asked for, `end` that of the first row not yet asked for. `step` is
+    how far the pass stepped back last, `restarts` how often to its first page. `islands` are rows
+    that came on pages which are not joined to the first one. `before` is the page before, `came`
+    the number of rows that came, each counted once.
     """
 
-    def __init__(
-        self,
-        identities: Any,
-        total: Total | None = None,
-        overlap: int = 1,
-        **config: Any,
-    ) -> None:
-        self._overlap_asked = overlap
-        super().__init__(identities, **config)
-        self._total = total if total is not None else Total(self.total_path)
-        self.position = Position(self.param_name, self.param_body_path)
+    mode: Mode
+    offset: int
+    end: int
+    evidence: Evidence
+    step: int = 0
+    restarts: int = 0
+    idle_pages: int = 0
+    came: int = 0
+    islands: frozenset[Hashable] = frozenset()
+    before: tuple[Hashable, ...] = ()
 
-    def _begin(self) -> None:
-        super()._begin()
-        self._set_overlap(self._overlap_asked)
-        self._islands: set[Hashable] = set()
-        self._page_before: list[Hashable] = []
-        self._step = 0
-        self._probing = False
-        self._on_grid = False
-        self._restarts = 0
 
-    def init_request(self, request: requests.Request) -> None:
-        super().init_request(request)
-        self._end = self.initial_value
+@dataclass(frozen=True)
+class TouchingOffsets(Paging):
+    """Pages by offset and limit.
+
+    `overlap` is the number of rows that two pages share, 0 for plain offsets. `first` is the offset
+    of the first page, `maximum` the one that ends the pass.
+    """
+
+    limit: int
+    overlap: int = 1
+    first: int = 0
+    maximum: int | None = None
+    offset_at: Place = Place("offset")
+    limit_at: Place = Place("limit")
+    has_more: Flag = Flag(None)
+
+    def begin(self) -> Step:
         # From offset 1 on may be all rows of an API that counts from 1.
-        self.evidence.skipped = self.initial_value if self.initial_value > 1 else 0
+        evidence = Evidence(
+            paging="touching" if self.overlap else "plain",
+            touching=self.overlap > 0,
+            skipped=self.first if self.first > 1 else 0,
+        )
+        mode = Mode.TOUCHING if self.overlap else Mode.PLAIN
+        return self._step(OffsetState(mode, self.first, self.first, evidence))
 
-    def _set_overlap(self, overlap: int) -> None:
-        self.overlap = overlap
-        self.evidence.touching = overlap > 0
-        self.evidence.paging = "touching" if overlap else "plain"
+    def advance(self, state: OffsetState, page: Page) -> Step:
+        state = replace(
+            state,
+            evidence=state.evidence.seen(page),
+            came=state.came + len(set(page.identities) - page.known),
+        )
+        following = self._following(state, page)
+        return self._step(replace(following, before=tuple(page.identities)))
 
-    def require_promised(self, response: requests.Response, rows: list[Any]) -> None:
-        total, offset = self._total(response), self.position.of(response.request)
-        if not rows and total is not None and offset is not None and total > offset:
-            raise EmptyPageError(
-                f"the page is empty although the API counts {total} rows", response
-            )
-        if not rows and says_yes(value_at(self.has_more_path, response)[1]):
-            raise EmptyPageError(
-                "the page is empty although the API says that it has more", response
-            )
-
-    def upcoming(self, count: int) -> Iterator[int]:
+    def upcoming(self, state: OffsetState, count: int) -> Iterator[Ask]:
         """The offsets that follow while pages stay as long as the longest one so far."""
-        step = self.evidence.granted - self.overlap
-        if step <= 0 or self._step or self._probing or self._on_grid:
+        evidence, overlap = state.evidence, self._overlap(state)
+        step = evidence.granted - overlap
+        joined = state.mode in (Mode.TOUCHING, Mode.PLAIN)
+        if not joined or step <= 0 or len(state.before) < evidence.granted:
             return
-        if len(self.page) < self.evidence.granted:  # probably the last one
-            return
-        ends = (self.evidence.total_last, self.maximum_value)
+        ends = (evidence.total_last, self.maximum)
         last = min((end for end in ends if end is not None), default=None)
-        for offset in range(self.current_value + step, self.current_value + step * count + 1, step):
-            if last is not None and offset + self.overlap >= last:
+        for offset in range(state.offset + step, state.offset + step * count + 1, step):
+            if last is not None and offset + overlap >= last:
                 return
-            yield offset
+            yield self._ask(offset)
 
-    def update_state(self, response: requests.Response, data: list[Any] | None = None) -> None:
-        page = self._observe(response, data)
-        offset, end = self.current_value, self.current_value + len(page)
-        total = self._total(response)
-        if not page and total is not None and total > offset:
-            self.evidence.torn = (
-                f"the API counts {total} rows, but gives none from offset {offset} on"
-            )
-            self._has_next_page = False
-        elif page and page == self._page_before and not self._step:
-            if total is not None and (
-                len(self.seen) + len(self.set_aside) >= total - self.initial_value
-            ):
-                self._has_next_page = False  # the API ignores the offset, and gave all it counts
-            else:
-                self._switch_to_plain_offsets(offset)
-        elif self._touches(page, offset):
-            self._accept(page, end, total, response)
-        else:
-            self._islands.update(one for one in page if not self._came_before(one))
-            self._step_back(offset)
-        self._page_before = page
-        self.depth = self.current_value - self.initial_value + self.limit
+    def owes(self, ask: Ask, document: Any, total: int | None) -> str:
+        offset = dict(ask.params + ask.body)[self.offset_at.name]
+        if total is not None and total > offset:
+            return f"the page is empty although the API counts {total} rows"
+        if self.has_more.says(document):
+            return "the page is empty although the API says that it has more"
+        return ""
 
-    def _covered(self, identity: Hashable) -> bool:
-        """Whether a row came on a page that is joined to the first one without a gap."""
-        return identity not in self._islands and self._came_before(identity)
+    def _following(self, state: OffsetState, page: Page) -> OffsetState:
+        if not page.rows and page.total is not None and page.total > state.offset:
+            torn = f"the API counts {page.total} rows, but gives none from offset {state.offset} on"
+            return _ended(state, torn=torn)
+        again = page.rows and tuple(page.identities) == state.before
+        if again and state.mode is not Mode.STEPPING_BACK:
+            return self._after_the_same_page(state, page)
+        if self._touches(state, page):
+            return self._after_joined_page(state, page)
+        return self._stepped_back(state, page)
 
-    def _touches(self, page: list[Hashable], offset: int) -> bool:
-        """Whether no row can lie unseen between this page and those accepted before."""
-        if not self.overlap or self._probing or offset <= self.initial_value:
+    def _touches(self, state: OffsetState, page: Page) -> bool:
+        """Whether no row can lie unseen between this page and those joined before."""
+        if state.mode not in (Mode.TOUCHING, Mode.STEPPING_BACK) or state.offset <= self.first:
             return True
-        return any(map(self._covered, page))
+        return any(_is_joined(state, page, identity) for identity in page.identities)
 
-    def _accept(
-        self, page: list[Hashable], end: int, total: int | None, response: requests.Response
-    ) -> None:
-        news = not all(map(self._covered, page))
-        self._islands.difference_update(page)
-        if self._step or end > self._end:
-            self._end = end
-        self._step = 0
-        if self._probing and page:
-            self._set_overlap(0)
-        if self._on_grid and page:
-            self.evidence.torn = (
-                f"the API takes only multiples of {self.limit} as offset, but gives fewer rows a "
-                f"page; set the paginator's limit to {self.evidence.granted}"
-            )
-        self._probing = False
-
-        if not page or self._is_last(page, end, total, response):
-            self._has_next_page = False
-            return
-        self._require_news(f" up to offset {end}")
-        if len(page) <= self.overlap:
-            # Nothing but the overlap: probably the end, but only an empty page says so. Pages
-            # that are no longer than the overlap cannot touch.
-            self._set_overlap(0 if news else self.overlap)
-            self._probing = True
-            self.current_value = end
-        else:
-            self.current_value = end - self.overlap
-
-    def _is_last(
-        self, page: list[Hashable], end: int, total: int | None, response: requests.Response
-    ) -> bool:
-        if self.maximum_value is not None and end >= self.maximum_value:
-            self.evidence.cut_short = (
-                f"the scan ends at maximum_offset {self.maximum_value}, as configured"
-            )
-            return True
-        if self.has_more_path and says_no(value_at(self.has_more_path, response)[1]):
-            return True
+    def _after_joined_page(self, state: OffsetState, page: Page) -> OffsetState:
+        end = state.offset + len(page.rows)
+        news = not all(_is_joined(state, page, identity) for identity in page.identities)
+        state = replace(
+            state,
+            islands=state.islands.difference(page.identities),
+            end=end if state.mode is Mode.STEPPING_BACK else max(end, state.end),
+            step=0,
+        )
+        if page.rows:
+            state = self._joined(state)
+        if page.rows and self.maximum is not None and end >= self.maximum:
+            ends = f"the scan ends at maximum_offset {self.maximum}, as configured"
+            return _ended(state, cut_short=ends)
+        if not page.rows or self.has_more.says(page.document) is False:
+            return _ended(state)
         # A total alone proves nothing, some APIs count only the page in it: after a full page
         # that reaches the total, one more request finds out.
-        return total is not None and end >= total and len(page) < self.evidence.granted
+        if page.total is not None and end >= page.total:
+            if len(page.rows) < state.evidence.granted:
+                return _ended(state)
+        state = replace(state, idle_pages=idle(page, state.idle_pages, f" up to offset {end}"))
+        if len(page.rows) > self._overlap(state):
+            return replace(state, offset=end - self._overlap(state))
+        # Nothing but the overlap: probably the end, but only an empty page says so. Pages that
+        # are no longer than the overlap cannot touch.
+        return replace(_plain(state) if news else state, mode=Mode.PROBING, offset=end)
 
-    def _switch_to_plain_offsets(self, offset: int) -> None:
-        """The page before came once more: a fixed grid of offsets, or none at all."""
-        if self.overlap and offset < self._end:
-            self._set_overlap(0)
-            self.current_value = self._end
-        elif not self._on_grid and len(self._page_before) < self.limit:
-            self._on_grid = True
-            self.current_value = self._end - len(self._page_before) + self.limit
-        elif self.evidence.torn:
-            self._has_next_page = False
-        else:
-            raise EndlessScanError(
-                f"the API answers offset {offset} with the page before; it seems to ignore the "
-                f"parameter '{self.param_name or self.param_body_path}'"
+    def _joined(self, state: OffsetState) -> OffsetState:
+        """The state after a page with rows that is joined to those before it."""
+        if state.mode is Mode.STEPPING_BACK:
+            return replace(state, mode=Mode.TOUCHING)
+        if state.mode is Mode.PROBING:
+            return _plain(state)
+        if state.mode is Mode.GRID:
+            torn = (
+                f"the API takes only multiples of {self.limit} as offset, but gives fewer rows a "
+                f"page; set the paginator's limit to {state.evidence.granted}"
             )
+            return replace(state, evidence=replace(state.evidence, torn=torn))
+        return state
 
-    def _step_back(self, offset: int) -> None:
-        self.evidence.step_backs += 1
-        self._step = max(2 * self._step, self.evidence.granted - self.overlap, 1)
-        self.current_value = max(self.initial_value, offset - self._step)
-        if self.current_value == self.initial_value:
-            self._restarts += 1
-            if self._restarts > RESTARTS:
-                raise EndlessScanError(
-                    "pages share no row, however far the scan steps back; the API gives its rows "
-                    "in another order each time, ask it for a fixed one (endpoint.params)"
-                )
+    def _after_the_same_page(self, state: OffsetState, page: Page) -> OffsetState:
+        """The page before came once more: a fixed grid of offsets, or none at all."""
+        if page.total is not None and state.came >= page.total - self.first:
+            return _ended(state)  # the API ignores the offset, and gave all it counts
+        if state.mode is Mode.TOUCHING and state.offset < state.end:
+            return replace(_plain(state), offset=state.end)
+        if state.mode is not Mode.GRID and len(state.before) < self.limit:
+            offset = state.end - len(state.before) + self.limit
+            return replace(_plain(state), mode=Mode.GRID, offset=offset)
+        if state.evidence.torn:
+            return _ended(state)
+        raise EndlessScanError(
+            f"the API answers offset {state.offset} with the page before; it seems to ignore the "
+            f"parameter '{self.offset_at.name}'"
+        )
+
+    def _stepped_back(self, state: OffsetState, page: Page) -> OffsetState:
+        evidence = replace(state.evidence, step_backs=state.evidence.step_backs + 1)
+        step = max(2 * state.step, evidence.granted - self.overlap, 1)
+        offset = max(self.first, state.offset - step)
+        restarts = state.restarts + (offset == self.first)
+        if restarts > RESTARTS:
+            raise EndlessScanError(
+                "pages share no row, however far the scan steps back; the API gives its rows in "
+                "another order each time, ask it for a fixed one (endpoint.params)"
+            )
+        unseen = [identity for identity in page.identities if identity not in page.known]
+        return replace(
+            state,
+            mode=Mode.STEPPING_BACK,
+            offset=offset,
+            evidence=evidence,
+            step=step,
+            restarts=restarts,
+            islands=state.islands.union(unseen),
+        )
+
+    def _overlap(self, state: OffsetState) -> int:
+        return self.overlap if state.evidence.touching else 0
+
+    def _ask(self, offset: int) -> Ask:
+        return asking({self.offset_at: offset, self.limit_at: self.limit})
+
+    def _step(self, state: OffsetState) -> Step:
+        following = None if state.mode is Mode.ENDED else self._ask(state.offset)
+        return Step(state, state.evidence, following, state.offset - self.first + self.limit)
+
+
+def _is_joined(state: OffsetState, page: Page, identity: Hashable) -> bool:
+    """Whether a row came on a page that is joined to the first one without a gap."""
+    return identity in page.known and identity not in state.islands
+
+
+def _plain(state: OffsetState) -> OffsetState:
+    evidence = replace(state.evidence, touching=False, paging="plain")
+    return replace(state, mode=Mode.PLAIN, evidence=evidence)
+
+
+def _ended(state: OffsetState, *, torn: str = "", cut_short: str = "") -> OffsetState:
+    evidence = state.evidence
+    evidence = replace(evidence, torn=torn or evidence.torn, cut_short=cut_short)
+    return replace(state, mode=Mode.ENDED, evidence=evidence)

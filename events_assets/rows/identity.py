@@ -62,6 +62,11 @@ class Identity:
             )
         return self.keyed(row)
 
+    def is_keyless(self, identity: Hashable) -> bool:
+        """Whether an identity stands for a row without a usable key. Such rows may be equal, and
+        yet several."""
+        return isinstance(identity, bytes) and bool(self.primary_key)
+
     def keyed(self, row: Any) -> dict[str, Any]:
         """The row with its primary key as the warehouse will hold it.
 

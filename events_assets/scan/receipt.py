@@ -2,16 +2,18 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
+from events_assets.http.session import Traffic
 from events_assets.paging.base import Evidence
+from events_assets.scan.list_pass import ListPass
+from events_assets.scan.verdict import COMPLETE, UNPROVEN, VERDICTS
 
-COMPLETE, TORN, UNPROVEN = "complete", "torn", "unproven"
 OFFENDERS_SHOWN = 5
 
 
@@ -55,11 +57,40 @@ class Receipt:
         """The receipt as a row of `scan_receipts`."""
         return {**asdict(self), "duplicate_ids_sample": json.dumps(self.duplicate_ids_sample)}
 
-    def name_duplicates(self, identities: Iterable[Any]) -> None:
-        """Notes the ids that the API answered more than once in one scan."""
-        ids = list(dict.fromkeys(map(str, identities)))
-        self.duplicate_ids = len(ids)
-        self.duplicate_ids_sample = ids[:OFFENDERS_SHOWN]
+    def add(self, evidence: Evidence) -> None:
+        """Takes what a pass tells of pages."""
+        self.step_backs += evidence.step_backs
+        self.page_size_granted = max(self.page_size_granted, evidence.granted)
+
+    def add_cost(self, cost: "Traffic | Receipt") -> None:
+        """Takes what it cost to ask for a list, or for its parents."""
+        self.requests += cost.requests
+        self.retries += cost.retries
+        self.seconds_waited += cost.seconds_waited
+        self.bytes += cost.bytes
+
+    def conclude(self, passes: Sequence[ListPass]) -> None:
+        """Adds up the passes that count: the worst verdict holds for all of them."""
+        self.finished_at = datetime.now(UTC)
+        read = [one for one in passes if one.evidence.paging]
+        shared = sum(one.shared for one in passes)
+        self.walks = len(read)
+        self.distinct_ids = sum(one.distinct for one in passes) - shared
+        self.paging = ", ".join(dict.fromkeys(one.evidence.paging for one in read))
+        self.total_first = _sum((one.evidence.total_first for one in read), -shared)
+        self.total_last = _sum((one.evidence.total_last for one in read), -shared)
+        twice = dict.fromkeys(str(identity) for one in passes for identity in one.duplicates())
+        self.duplicate_ids, self.duplicate_ids_sample = len(twice), [*twice][:OFFENDERS_SHOWN]
+        self.verdict = min((one.verdict for one in passes), key=VERDICTS.index)
+        worst = [one for one in passes if one.verdict == self.verdict]
+        self.reason = worst[0].reason
+        if len(passes) > 1:
+            rows = "" if self.total_last is None else f", {self.total_last} rows"
+            self.reason = (
+                f"all of {len(passes)} walks{rows}"
+                if self.verdict == COMPLETE
+                else f"{len(worst)} of {len(passes)} walks, {worst[0]}: {worst[0].reason}"
+            )
 
 
 RECEIPT_COLUMNS: dict[str, Any] = {
@@ -79,60 +110,18 @@ class Fingerprint:
     def __init__(self) -> None:
         self._sum = 0
 
-    def add(self, rows: Iterable[Any]) -> None:
-        for row in rows:
-            try:
-                text = orjson.dumps(row, option=orjson.OPT_SORT_KEYS)
-            except TypeError:  # what only the standard module writes: surrogates, large integers
-                text = json.dumps(row, sort_keys=True).encode("utf-8", "surrogatepass")
-            self._sum += int.from_bytes(hashlib.blake2b(text, digest_size=16).digest())
+    def add(self, row: Any) -> None:
+        try:
+            text = orjson.dumps(row, option=orjson.OPT_SORT_KEYS)
+        except TypeError:  # what only the standard module writes: surrogates, large integers
+            text = json.dumps(row, sort_keys=True).encode("utf-8", "surrogatepass")
+        self._sum += int.from_bytes(hashlib.blake2b(text, digest_size=16).digest())
 
     def __str__(self) -> str:
         return f"{self._sum % (1 << 128):032x}"
 
 
-def judge(distinct: int, evidence: Evidence) -> tuple[str, str]:
-    """The verdict on one walk that brought `distinct` rows, with its reason.
-
-    torn
-        Evidence of loss: the API promised rows that it did not give (`torn` says which), fewer
-        distinct rows came than it counts at the end, or its count shrank from one page to the next
-        while the pages could not be seen to touch, so that rows may have slipped through between.
-    complete
-        Proof: at least as many distinct rows came as the API counts at the end, and either no
-        gap can have opened (each page touches the one before, or the API named each next page)
-        or the count never moved. Where the API counts nothing: it named each next page, and said
-        at the last that there is none.
-    unproven
-        Neither: the walk ends early, as configured, the API counts nothing to compare with, its
-        count is smaller than what came although no row can have been removed, or it grew while
-        the pages could not be seen to touch, and rows may have been removed as well.
-    """
-    if evidence.cut_short:
-        return UNPROVEN, evidence.cut_short
-    if evidence.torn:
-        return TORN, evidence.torn
-    total_first, total_last = evidence.total_first, evidence.total_last
-    if total_last is None:
-        if evidence.chained:
-            return COMPLETE, "the API named each next page, and at the last that there is none"
-        return UNPROVEN, evidence.uncertain or "the API tells no total to compare with"
-    if distinct < total_last:
-        return TORN, f"the API counts {total_last} rows, but gave {distinct}"
-    if evidence.fell and not evidence.touching:
-        return TORN, (
-            f"the total shrank during the scan, from {total_first} on the first page to "
-            f"{total_last} on the last one"
-        )
-    if evidence.rose and not (evidence.touching or evidence.chained):
-        return UNPROVEN, (
-            f"the total grew from {total_first} to {total_last} during the scan; rows may have "
-            f"been removed as well"
-        )
-    if distinct > total_last and not evidence.fell:
-        return UNPROVEN, f"the API counts {total_last} rows, but gave {distinct}"
-    return COMPLETE, f"all {total_last} rows that the API counts came" + (
-        f", and {distinct - total_last} that it removed during the scan"
-        if distinct > total_last
-        else ""
-    )
+def _sum(numbers: Iterable[int | None], start: int) -> int | None:
+    """The sum, None if one of the numbers is not known or there are none."""
+    known = list(numbers)
+    return start + sum(known) if known and None not in known else None  # type: ignore[arg-type]

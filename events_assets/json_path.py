@@ -1,0 +1,35 @@
+"""JSON paths as dlt takes them: dotted keys are looked up, anything else is left to jsonpath_ng."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from jsonpath_ng import JSONPath
+from jsonpath_ng.ext.parser import parse
+
+KEYS = re.compile(r"(?:\$\.)?([\w-]+(?:\.[\w-]+)*)")
+
+
+def finder(path: str | JSONPath) -> Callable[[Any], list[Any]]:
+    """Gives all values at a path, in any document; null is a value, too.
+
+    Args:
+        path: a text, or what jsonpath_ng makes of one.
+
+    Raises:
+        Exception: the path cannot be parsed (jsonpath_ng has no common class for this).
+    """
+    keys = KEYS.fullmatch(path) if isinstance(path, str) else None
+    if keys is None:
+        compiled = parse(path) if isinstance(path, str) else path
+        return lambda document: [found.value for found in compiled.find(document)]
+    names = keys[1].split(".")
+
+    def find(document: Any) -> list[Any]:
+        for name in names:
+            if not isinstance(document, Mapping) or name not in document:
+                return []
+            document = document[name]
+        return [document]
+
+    return find

@@ -1,0 +1,102 @@
+"""Where the rows of an answer are: dlt's `data_selector`, which is never content with nothing."""
+
+import re
+from typing import Any
+
+from dlt.sources.helpers.rest_client.detector import find_response_page_data
+
+from events_assets.errors import NotAPageError
+from events_assets.json_path import finder
+
+WILDCARDS = re.compile(r"\*|\.\.|\[\?|\[:|:\]")
+
+
+class DataSelector:
+    """Finds the rows of a page.
+
+    Args:
+        path: JSON path of a list, or with a wildcard of the rows themselves
+            (`entries[*].event`); none: a list is looked for in the first page, as dlt does.
+        absent_when_empty: the API leaves the list out where there are no rows.
+    """
+
+    def __init__(self, path: str | None, absent_when_empty: bool = False) -> None:
+        self._path = path
+        self._absent_when_empty = absent_when_empty
+
+    def __call__(self, document: Any) -> list[Any]:
+        """The rows of a page.
+
+        Raises:
+            NotAPageError: there is no list at the path. Names what came instead, without quoting
+                it.
+        """
+        path = self._path
+        if path is None:
+            path = ".".join(find_response_page_data(document)[0])
+        rows = self._rows(document, path)
+        self._path = path
+        return rows
+
+    def _rows(self, document: Any, path: str) -> list[Any]:
+        list_path, _, below = path.partition("[*].")
+        if below and not WILDCARDS.search(list_path + below):
+            return [_inner(row, below) for row in self._list(document, list_path or "$")]
+        first_wildcard = WILDCARDS.search(path)
+        if first_wildcard is None:
+            return self._list(document, path)
+        container = path[: first_wildcard.start()].rstrip(".[")
+        if container and not finder(container)(document):
+            return self._absent(document, container)
+        return finder(path)(document)
+
+    def _list(self, document: Any, path: str) -> list[Any]:
+        if isinstance(document, dict) and path in document:
+            found = [document[path]]
+        else:
+            found = finder(path)(document)
+        if not found or (found[0] is None and self._absent_when_empty):
+            return self._absent(document, path)
+        if not isinstance(found[0], list):
+            raise NotAPageError(
+                f"a list of rows was expected at '{path}' (data_selector), but there is "
+                f"{_kind(found[0])}; {_outline(document)}"
+            )
+        return found[0]
+
+    def _absent(self, document: Any, path: str) -> list[Any]:
+        if self._absent_when_empty and isinstance(document, dict):
+            return []
+        raise NotAPageError(
+            f"a list of rows was expected at '{path}' (data_selector), but there is "
+            f"nothing; {_outline(document)}"
+        )
+
+
+def _inner(entry: Any, path: str) -> Any:
+    """What is at a path in an entry; the entry as a list if there is nothing, to be set aside."""
+    found = finder(path)(entry)
+    return found[0] if found else [entry]
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "null"
+    names = {dict: "an object", list: "a list", str: "a text", bool: "a boolean"}
+    return names.get(type(value), "a number")
+
+
+def _outline(document: Any) -> str:
+    """The shape of a document: the names of its keys, and which of them hold lists."""
+    if isinstance(document, dict):
+        lists = [key for key, value in document.items() if isinstance(value, list)]
+        if lists:
+            return f"lists are at: {', '.join(lists[:10])}"
+        return (
+            f"the document has the keys: {', '.join(list(document)[:10]) or 'none'}; an API that "
+            f"leaves the list out when it is empty needs absent_when_empty = true in "
+            f"[sources.events.scan]"
+        )
+    if isinstance(document, list):
+        return 'the document is a list; its data_selector is "$"'
+    return f"the document is {_kind(document)}"

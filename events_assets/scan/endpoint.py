@@ -1,0 +1,146 @@
+"""One list of the API: how its pages are asked for, and how they are read."""
+
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence, Set
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import requests
+
+from events_assets.errors import EmptyPageError
+from events_assets.http.answer import Answer
+from events_assets.http.read_ahead import ReadAhead
+from events_assets.http.session import ApiSession
+from events_assets.paging.base import Ask, Page, Paging, Total
+from events_assets.paging.windows import Window
+from events_assets.scan.data_selector import DataSelector
+
+Rows = list[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class ListRequest:
+    """The request for a list, or for the part of it that depends on one parent, without paging.
+
+    `inherited` are fields that its rows get from that parent.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)
+    json: Any = None
+    data: Any = None
+    hooks: Mapping[str, Any] = field(default_factory=dict)
+    inherited: dict[str, Any] = field(default_factory=dict)
+
+    def within(self, window: Window | None) -> "ListRequest":
+        """The same of one window."""
+        if window is None:
+            return self
+        return replace(self, params={**self.params, **window.parameters()})
+
+    def asking(self, ask: Ask) -> requests.Request:
+        """The request for one page."""
+        json = self.json
+        for path, value in ask.body:
+            json = deepcopy(json or {})
+            _set_value_at(json, path, value)
+        request = requests.Request(
+            method=self.method,
+            url=ask.url or self.url,
+            headers=dict(self.headers),
+            params=None if ask.url else {**self.params, **dict(ask.params)},
+            json=json,
+            data=self.data,
+            hooks=dict(self.hooks),
+        )
+        return ask.change(request) if ask.change else request
+
+
+@dataclass
+class Endpoint:
+    """One list of the API, asked on a session that nothing else uses; a context that opens it.
+
+    `request_for` gives the request for a parent, None where the list depends on none; it raises
+    `UnaddressableError` for a parent that has nothing by which its list can be asked for.
+    `map_rows` gives rows as they are to be loaded. `window` is the widest one, if the API ends its
+    pages after so many rows. `page_size` is the number of rows asked for. `threads` is the number of requests under way besides the one waited
+    for.
+    """
+
+    name: str
+    session: ApiSession
+    paging: Paging
+    request_for: Callable[[Any], ListRequest]
+    rows_of: DataSelector
+    total: Total = field(default_factory=Total)
+    identify: Callable[[Rows], Sequence[Hashable]] = lambda rows: [*map(repr, rows)]
+    map_rows: Callable[[Rows], Rows] = lambda rows: rows
+    window: Window | None = None
+    page_size: int | None = None
+    threads: int = 0
+
+    def __enter__(self) -> "Endpoint":
+        self._ahead = ReadAhead(self._fetch, self.threads)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.session.close()
+        self._ahead.close()
+
+    def page(
+        self, request: ListRequest, ask: Ask, upcoming: Iterable[Ask], came: Set[Hashable]
+    ) -> Page:
+        """Asks for a page, and for those that will probably follow.
+
+        Args:
+            request: what is asked for, without paging.
+            ask: the page.
+            upcoming: the pages that will follow if all goes on as it does.
+            came: identities of the rows on the pages before.
+
+        Raises:
+            ApiError: the API cannot be reached, refuses, or gives no page.
+            IgnoreResponseException: of dlt; a response action says that there is nothing to read.
+        """
+        answer, rows = self._ahead.get((request, ask), [(request, one) for one in upcoming])
+        if request.inherited:
+            rows = [row | request.inherited if isinstance(row, dict) else row for row in rows]
+        rows = self.map_rows(rows)
+        identities = self.identify(rows)
+        return Page(
+            rows=rows,
+            identities=identities,
+            known=came.intersection(identities) if came else frozenset(),
+            total=self.total(answer.document, answer.headers),
+            document=answer.document,
+            headers=answer.headers,
+            links=answer.links,
+            url=answer.url,
+            answer=answer,
+        )
+
+    def _fetch(self, wanted: tuple[ListRequest, Ask]) -> tuple[Answer, Rows]:
+        """The answer to one request, with its rows. Called by several threads."""
+        request, ask = wanted
+
+        def read(answer: Answer) -> tuple[Answer, Rows]:
+            rows = self.rows_of(answer.require_json())
+            if not rows:
+                total = self.total(answer.document, answer.headers)
+                owed = self.paging.owes(ask, answer.document, total)
+                if owed:
+                    raise EmptyPageError(owed, (answer, rows))
+            if answer.holds_secret:
+                rows = self.session.redaction.value(rows)
+            return answer, rows
+
+        return self.session.ask(request.asking(ask), read)
+
+
+def _set_value_at(document: dict[str, Any], path: str, value: Any) -> None:
+    *outer, last = path.split(".")
+    for key in outer:
+        document = document.setdefault(key, {})
+    document[last] = value
