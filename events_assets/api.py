@@ -7,6 +7,7 @@ from dlt.sources.rest_api.typing import RESTAPIConfig
 
 from events_assets import configuration, sample_api
 from events_assets.authentication import Authentication
+from events_assets.http.log_masking import masked
 
 
 @contextmanager
@@ -26,5 +27,5 @@ def configured_api() -> Iterator[tuple[RESTAPIConfig, Authentication]]:
             api = stack.enter_context(sample_api.serving())
             config["client"]["base_url"], key = api.base_url, api.key
         authentication = Authentication(key)
-        stack.enter_context(authentication.redaction.everywhere())
+        stack.enter_context(masked(authentication.redaction))
         yield config, authentication

@@ -8,6 +8,7 @@ starts, and all of them are masked from then on.
 
 import json
 import re
+import time
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from threading import Lock
@@ -15,13 +16,15 @@ from typing import Any, cast
 
 import dlt
 import requests
+from dlt.common.configuration.specs import BaseConfiguration
+from dlt.common.configuration.specs.base_configuration import is_secret_hint
 from dlt.sources.helpers.rest_client.auth import OAuth2ClientCredentials
 from dlt.sources.rest_api.config_setup import create_auth
 from dlt.sources.rest_api.typing import RESTAPIConfig
 
 from events_assets import configuration
-from events_assets.configuration import SECRET_FIELDS
 from events_assets.errors import ApiError, ConfigurationError
+from events_assets.http.answer import Answer
 from events_assets.http.redaction import MIN_SECRET_LENGTH, Redaction
 from events_assets.http.session import ApiSession
 
@@ -30,8 +33,9 @@ SECRET = re.compile(r"\{secrets\.([A-Za-z0-9_.]+)\}")
 KEY_FIELDS = {"api_key": "api_key", "bearer": "token"}
 """Where dlt's authentication types take the key, if nothing else stands there."""
 
-FORMATTED = ("headers", "params", "json", "data")
-"""Parts of an endpoint in which dlt fills in placeholders of its own."""
+CLIENT_PARTS = {"headers": False, "auth": False}
+ENDPOINT_PARTS = {"auth": False, "headers": True, "params": True, "json": True, "data": True}
+"""The parts that may hold secrets, and whether dlt fills in placeholders of its own there."""
 
 
 class Authentication:
@@ -60,37 +64,26 @@ class Authentication:
             ConfigurationError: a secret is missing, or too short to be masked.
         """
         place = configuration.SECTION
-        client: dict[str, Any] = dict(config["client"])
-        for part in ("headers", "auth"):
-            if part in client:
-                client[part] = self._filled(client[part], f"{place}.client.{part}")
-        filled = {**config, "client": client}
+        filled: dict[str, Any] = {
+            **config,
+            "client": self._with_parts(config["client"], CLIENT_PARTS, f"{place}.client"),
+            "resources": [
+                self._with_endpoint(entry, f"{place}.resources.{entry['name']}")
+                for entry in configuration.entries(config["resources"])
+            ],
+        }
         if "resource_defaults" in config:
-            filled["resource_defaults"] = self._with_endpoint(
+            defaults = self._with_endpoint(
                 config["resource_defaults"], f"{place}.resource_defaults"
             )
-        filled["resources"] = [
-            self._with_endpoint(entry, f"{place}.resources.{entry['name']}")
-            for entry in configuration.entries(config["resources"])
-        ]
+            filled["resource_defaults"] = defaults
         return cast(RESTAPIConfig, filled)
 
-    def _with_endpoint(self, entry: Any, place: str) -> Any:
-        endpoint = (entry or {}).get("endpoint")
-        if not isinstance(endpoint, Mapping):
-            return entry
-        filled = {
-            part: self._filled(value, f"{place}.endpoint.{part}", braces=part in FORMATTED)
-            for part, value in endpoint.items()
-            if part in ("auth", *FORMATTED)
-        }
-        return {**entry, "endpoint": {**endpoint, **filled}}
-
     def of(self, auth: Any, new_session: Callable[[str], ApiSession]) -> Any:
-        """What authenticates the requests of a session, for `requests.Session.auth`.
+        """What authenticates the requests of a session, as in `requests`.
 
         Args:
-            auth: in dlt's vocabulary, filled.
+            auth: in dlt's vocabulary, types registered with dlt among it, filled.
             new_session: opens a session for another base URL, that of access tokens.
 
         Raises:
@@ -98,10 +91,32 @@ class Authentication:
         """
         if auth is None:
             return None
-        auth = {"type": auth} if isinstance(auth, str) else dict(auth)
+        if not isinstance(auth, BaseConfiguration):
+            auth = self._completed({"type": auth} if isinstance(auth, str) else dict(auth))
+            if auth["type"] == "api_key" and auth.get("location") == "cookie":
+                key = self._masked(auth["api_key"], "api_key")
+                return Cookie(auth.get("name") or "api_key", key)
+        built: Any = create_auth(auth)
+        for name, hint in built.get_resolvable_fields().items():
+            value = built[name]
+            if is_secret_hint(hint) and isinstance(value, str) and value and name != "client_id":
+                self._masked(value, name)
+        if not isinstance(built, OAuth2ClientCredentials):
+            return built
+        asked_with = json.dumps(dict(auth), sort_keys=True, default=str)
+        if asked_with not in self._tokens:
+            session = new_session(built.access_token_url)
+            self._tokens[asked_with] = AccessToken(built, self.redaction, session)
+        return self._tokens[asked_with]
+
+    def _completed(self, auth: dict[str, Any]) -> dict[str, Any]:
+        """dlt's `auth` with the key, or what else it needs, where nothing stands."""
         kind = auth.setdefault("type", "bearer")
         if kind in KEY_FIELDS and not auth.get(KEY_FIELDS[kind]):
             auth[KEY_FIELDS[kind]] = self._secret("api_key", "the API")
+        if kind == "oauth2_client_credentials":
+            for name in ("client_id", "client_secret"):
+                auth[name] = auth.get(name) or self._secret(name, "the access token")
         if kind == "http_basic":
             if not auth.get("username"):
                 auth = {"password": "", **auth, "username": self._secret("api_key", "the API")}
@@ -109,30 +124,36 @@ class Authentication:
                 auth["password"] = self._secret("api_key", "the API")
             pair = f"{auth['username']}:{auth['password']}"
             self.redaction.add(b64encode(pair.encode()).decode())
-        if kind == "oauth2_client_credentials":
-            for name in ("client_id", "client_secret"):
-                auth[name] = auth.get(name) or self._secret(name, "the access token")
-        for name in SECRET_FIELDS:
-            if auth.get(name):
-                self._masked(auth[name], name)
-        if kind == "oauth2_client_credentials":
-            asked_with = json.dumps(auth, sort_keys=True)
-            if asked_with not in self._tokens:
-                session = new_session(auth["access_token_url"])
-                self._tokens[asked_with] = AccessToken(auth, self.redaction, session)
-            return self._tokens[asked_with]
-        if kind == "api_key" and auth.get("location") == "cookie":
-            return Cookie(auth.get("name") or "api_key", auth["api_key"])
-        return create_auth(cast(Any, auth))
+        return auth
 
-    def _filled(self, value: Any, place: str, *, braces: bool = False) -> Any:
+    def _with_endpoint(self, entry: Any, place: str) -> Any:
+        endpoint = (entry or {}).get("endpoint")
+        if not isinstance(endpoint, Mapping):
+            return entry
+        filled = self._with_parts(endpoint, ENDPOINT_PARTS, f"{place}.endpoint")
+        return {**entry, "endpoint": filled}
+
+    def _with_parts(
+        self, table: Mapping[str, Any], parts: Mapping[str, bool], place: str
+    ) -> dict[str, Any]:
+        filled = {
+            part: self._filled(table[part], f"{place}.{part}", braces)
+            for part, braces in parts.items()
+            if part in table
+        }
+        return {**table, **filled}
+
+    def _filled(self, value: Any, place: str, braces: bool) -> Any:
+        """A value with the secrets in its texts, their braces doubled where dlt formats them."""
+        if isinstance(value, BaseConfiguration):
+            return value
         if isinstance(value, Mapping):
             return {
-                key: self._filled(item, f"{place}.{key}", braces=braces)
-                for key, item in value.items()
+                name: self._filled(inner, f"{place}.{name}", braces)
+                for name, inner in value.items()
             }
         if isinstance(value, list):
-            return [self._filled(item, place, braces=braces) for item in value]
+            return [self._filled(item, place, braces) for item in value]
         if not isinstance(value, str):
             return value
 
@@ -178,48 +199,54 @@ class Cookie(requests.auth.AuthBase):
 class AccessToken(requests.auth.AuthBase):
     """An OAuth 2 access token by client credentials (RFC 6749 4.4), fetched when it is needed.
 
-    Fetched anew when it expires, and once more when the API refuses it before that.
+    Fetched anew when it expires, and when the API refuses it before that.
 
     Args:
-        auth: dlt's `oauth2_client_credentials`.
+        credentials: say what to ask for, and read the answer.
         redaction: learns each token.
         session: asks for tokens, and nothing else.
     """
 
-    def __init__(self, auth: Mapping[str, Any], redaction: Redaction, session: ApiSession) -> None:
-        session.hooks["response"].append(lambda response, **_: response.raise_for_status())
-        settings = {key: value for key, value in auth.items() if key != "type"}
-        self._credentials = OAuth2ClientCredentials(**settings, session=session)
+    def __init__(
+        self, credentials: OAuth2ClientCredentials, redaction: Redaction, session: ApiSession
+    ) -> None:
+        self._credentials = credentials
         self._redaction = redaction
+        self._session = session
+        self._header = ""
+        self._expires = 0.0
         self._lock = Lock()
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         with self._lock:
-            if self._credentials.access_token is None or self._credentials.is_token_expired():
+            if time.monotonic() >= self._expires:
                 self._fetch()
-            request.headers["Authorization"] = f"Bearer {self._credentials.access_token}"
+            request.headers["Authorization"] = self._header
         return request
 
     def renew(self, request: requests.PreparedRequest) -> None:
         """Puts another token into a request that was refused."""
-        refused = request.headers.get("Authorization")
         with self._lock:
-            if refused == f"Bearer {self._credentials.access_token}":
+            if request.headers.get("Authorization") == self._header:
                 self._fetch()
-            request.headers["Authorization"] = f"Bearer {self._credentials.access_token}"
+            request.headers["Authorization"] = self._header
 
     def _fetch(self) -> None:
-        url = self._credentials.access_token_url
+        credentials = self._credentials
+        url = credentials.access_token_url
+        request = requests.Request("POST", url, **credentials.build_access_token_request())
         try:
-            self._credentials.obtain_token()
+            document = self._session.ask(request, Answer.require_json)
+            token = credentials.parse_access_token(document)
+            seconds = credentials.parse_expiration_in_seconds(document)
         except ApiError as error:
             raise ApiError(f"there is no access token: {error}") from None
         except (ValueError, AttributeError, TypeError):
-            self._credentials.access_token = None
-        token = self._credentials.access_token
-        if not token or token == "None":  # noqa: S105, dlt's text for a missing one
+            token, seconds = "", 0
+        if token in ("", "None"):  # dlt's text for a missing one
             raise ApiError(f"there is no access token: POST {url} answers without access_token")
         self._redaction.add(token)
+        self._header, self._expires = f"Bearer {token}", time.monotonic() + seconds
 
 
 def _configured(name: str) -> str | None:

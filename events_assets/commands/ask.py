@@ -1,20 +1,17 @@
 """Asks an API single questions, for `events-assets init`."""
 
 import logging
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, cast
 
 import requests
-from dlt.common.configuration.specs import RuntimeConfiguration
-from dlt.sources.helpers.rest_client.client import RESTClient
+from dlt.sources.helpers.rest_client.utils import join_url
 
 from events_assets.authentication import Authentication
-from events_assets.errors import NotAPageError
+from events_assets.http.answer import Answer as HttpAnswer
 from events_assets.http.explain import message_of
 from events_assets.http.session import ApiSession
-from events_assets.paging.pages import document_of
 from events_assets.settings import HttpSettings
 
 
@@ -24,12 +21,12 @@ class Answer:
     says to people if it is a refusal."""
 
     status: int
-    document: Any = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-    said: str = ""
-    is_json: bool = True
-    seconds: float = 0.0
-    redirected_to: str = ""
+    document: Any
+    headers: Mapping[str, str]
+    said: str
+    is_json: bool
+    seconds: float
+    redirected_to: str
 
     @property
     def succeeded(self) -> bool:
@@ -51,20 +48,14 @@ class Api:
     def __init__(
         self, client: Mapping[str, Any], authentication: Authentication, settings: HttpSettings
     ) -> None:
-        def new_session(base_url: str) -> ApiSession:
-            return ApiSession(base_url, settings, authentication.redaction, log)
+        def new_session(base_url: str, auth: Any = None) -> ApiSession:
+            log = logging.getLogger("events_assets")
+            return ApiSession(base_url, settings, authentication.redaction, log, auth=auth)
 
-        log = logging.getLogger("events_assets")
         filled = authentication.fill(cast(Any, {"client": client, "resources": []}))["client"]
-        self.settings = settings
-        self.session = new_session(filled["base_url"])
-        self.session.auth = authentication.of(filled.get("auth"), new_session)
-        self.client = RESTClient(
-            filled["base_url"],
-            headers=filled.get("headers"),
-            session=self.session,
-            config=RuntimeConfiguration(),
-        )
+        self._headers = filled.get("headers") or {}
+        auth = authentication.of(filled.get("auth"), new_session)
+        self.session = new_session(filled["base_url"], auth)
 
     @property
     def asked(self) -> int:
@@ -82,31 +73,20 @@ class Api:
         Raises:
             ApiError: there is none, or it leads to another origin.
         """
-        started = time.monotonic()
-        response = self.client.get(
-            path,
-            params=dict(params or {}),
-            headers=dict(headers or {}),
-            hooks={"response": [self._require_answer]},
-        )
-        answer = _answer_of(response)
-        answer.seconds = time.monotonic() - started
-        return answer
-
-    def _require_answer(self, response: requests.Response, **_: Any) -> None:
-        """Raises for what is asked again; all else is an answer."""
-        if response.status_code in self.settings.retry_statuses:
-            response.raise_for_status()
+        is_url = path.startswith(("http://", "https://"))
+        url = path if is_url else join_url(self.session.base_url, path)
+        sent = {**self._headers, **(headers or {})}
+        request = requests.Request("GET", url, params=dict(params or {}), headers=sent)
+        return self.session.ask(request, _read, any_status=True)
 
 
-def _answer_of(response: requests.Response) -> Answer:
-    answer = Answer(response.status_code, headers=response.headers)
-    if response.history:
-        answer.redirected_to = response.url
-    if not 200 <= answer.status < 300:
-        answer.said = message_of(response.content)
-    try:
-        answer.document = document_of(response)
-    except NotAPageError:
-        answer.is_json = False
-    return answer
+def _read(answer: HttpAnswer) -> Answer:
+    return Answer(
+        status=answer.status,
+        document=answer.document,
+        headers=answer.headers,
+        said="" if 200 <= answer.status < 300 else message_of(answer.body),
+        is_json=answer.is_json,
+        seconds=answer.seconds,
+        redirected_to=answer.url if answer.redirected else "",
+    )

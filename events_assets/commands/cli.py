@@ -17,8 +17,9 @@ from events_assets.commands.init import Discovery
 from events_assets.commands.location import KeyPlace, key_place
 from events_assets.commands.report import Report
 from events_assets.errors import ApiError
+from events_assets.http.log_masking import masked
 from events_assets.http.redaction import MIN_SECRET_LENGTH, Redaction
-from events_assets.http.session import patient
+from events_assets.http.retry import hurried
 
 STEP_WIDTH = len("configuration")
 
@@ -91,10 +92,10 @@ def init(base_url: str | None, path: str | None, place: KeyPlace | None, yes: bo
         )
     authentication = Authentication(key)
     redaction = authentication.redaction
-    with redaction.everywhere():
+    with masked(redaction):
         told = Report(lambda step: click.echo(report.lines(step, STEP_WIDTH)), redaction)
         _say(redaction, f"Finding out how {base_url} works ...\n")
-        settings = patient(configuration.http_settings())
+        settings = hurried(configuration.http_settings())
         found = Discovery(base_url, path, settings, authentication, told, place)
         try:
             enough = found.run()

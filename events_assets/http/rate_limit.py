@@ -1,6 +1,6 @@
 """The rate limit of an API: how many requests may be sent, and how long to wait.
 
-One budget is shared by all sessions of a run, so that a pause that the API asks of one request
+One is shared by all sessions of a run, so that a pause that the API asks of one request
 holds for all.
 """
 
@@ -17,7 +17,7 @@ UNIX_SECONDS_UP_TO = 10**11
 """... and beyond this one in milliseconds."""
 
 
-class Budget:
+class RateLimit:
     """Lets a request pass when the rate limit allows it.
 
     Args:
@@ -55,7 +55,7 @@ class Budget:
                 self._sent.append(turn)
             return turn - now
 
-    def remaining(self) -> float:
+    def pause_left(self) -> float:
         """Seconds of the pause that are left."""
         with self._lock:
             return max(0.0, self._not_before - self._clock())

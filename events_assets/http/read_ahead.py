@@ -1,115 +1,45 @@
-"""Read-ahead: the next pages are on the wire before they are asked for.
+"""Read-ahead: what comes next is being fetched before it is asked for."""
 
-dlt asks for one page after the other. Where the next requests can be predicted from the last one,
-worker threads send them meanwhile. What was predicted wrongly is dropped.
-"""
-
-import json
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Protocol
-from urllib.parse import parse_qs, quote_plus, urlsplit
+from typing import Generic, TypeVar
 
-import requests
-from dlt.common import jsonpath
-
-from events_assets.paging.pages import whole_number
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
 
 
-class Numbered(Protocol):
-    """A walk whose requests differ in a number: it asks for `current_value` at its `position`."""
-
-    current_value: int
-    position: "Position"
-
-    def upcoming(self, count: int) -> Iterable[int]:
-        """The numbers that come next if all goes on as it does, at most `count`."""
-
-
-class ReadAhead:
-    """Sends requests of a walk before they are asked for.
+class ReadAhead(Generic[K, V]):
+    """Fetches values in the order of their keys, as far as that can be foreseen.
 
     Args:
-        answer: sends one request; called by several threads at once.
-        walk: says what comes next.
-        threads: so many requests are under way, besides the one that is asked for.
+        fetch: the value of a key; called by several threads at once.
+        threads: so many values are being fetched besides the one that is waited for; 0: none.
     """
 
-    def __init__(
-        self,
-        answer: Callable[[requests.PreparedRequest], requests.Response],
-        walk: Numbered,
-        threads: int,
-    ) -> None:
-        self._answer = answer
-        self._walk = walk
+    def __init__(self, fetch: Callable[[K], V], threads: int) -> None:
+        self._fetch = fetch
         self._threads = threads
+        # One more, for the value that is waited for while the upcoming ones are being fetched.
         self._pool = ThreadPoolExecutor(threads + 1, thread_name_prefix="read-ahead")
-        self._moving: requests.Request | None = None
-        self._under_way: dict[int, tuple[requests.PreparedRequest, Future[requests.Response]]] = {}
+        self._under_way: dict[K, Future[V]] = {}
 
-    def prepared(self, request: requests.Request) -> requests.PreparedRequest | None:
-        """The request as it was sent already, if it was."""
-        if request is not self._moving:  # dlt moves one request through all pages of a walk
-            self._keep(())
-            self._moving = request
-        prepared, _ = self._under_way.get(self._walk.current_value, (None, None))
-        return prepared
+    def get(self, wanted: K, upcoming: Sequence[K]) -> V:
+        """The value of `wanted`, fetched earlier or now, while the upcoming ones are being fetched.
 
-    def __call__(self, request: requests.PreparedRequest) -> requests.Response:
-        """The answer to a request, fetched earlier or now, while the upcoming ones are sent.
+        Whatever else was fetched is dropped, and fetched anew if it is wanted after all.
 
         Raises:
-            Exception: what `answer` raised for this request, at whatever time.
+            Exception: what fetching this very value raised, at whatever time.
         """
-        _, answer = self._under_way.pop(self._walk.current_value, (None, None))
-        upcoming = list(self._walk.upcoming(self._threads))
-        self._keep(upcoming)
-        for number in upcoming:
-            if number not in self._under_way:
-                moved = self._walk.position.moved(request, number)
-                self._under_way[number] = moved, self._pool.submit(self._answer, moved)
-        return answer.result() if answer else self._answer(request)
+        upcoming = upcoming[: self._threads]
+        value = self._under_way.pop(wanted, None)
+        for key in self._under_way.keys() - set(upcoming):
+            self._under_way.pop(key).cancel()
+        for key in upcoming:
+            if key not in self._under_way:
+                self._under_way[key] = self._pool.submit(self._fetch, key)
+        return value.result() if value else self._fetch(wanted)
 
     def close(self) -> None:
-        """Waits for the requests that are being answered, and sends no others."""
+        """Waits for what is being fetched, and fetches nothing else."""
         self._pool.shutdown(cancel_futures=True)
-
-    def _keep(self, numbers: Iterable[int]) -> None:
-        """Drops what else was read ahead, so that it is asked for anew."""
-        for number in self._under_way.keys() - set(numbers):
-            _, answer = self._under_way.pop(number)
-            answer.cancel()
-
-
-class Position:
-    """A number in requests, in the query or in a JSON body, that says which page is asked for.
-
-    Args:
-        name: of the query parameter.
-        body_path: dotted path in the body, instead of a parameter.
-    """
-
-    def __init__(self, name: str | None, body_path: str | None) -> None:
-        self.name = name or ""
-        self.body_path = body_path
-        self._parameter = re.compile(rf"([?&]{re.escape(quote_plus(self.name))}=)[^&]*")
-
-    def of(self, request: requests.PreparedRequest) -> int | None:
-        if self.body_path:
-            found = jsonpath.find_values(self.body_path, json.loads(request.body or "{}"))
-        else:
-            found = parse_qs(urlsplit(request.url or "").query).get(self.name, [])
-        return whole_number(found[0] if found else None)
-
-    def moved(self, request: requests.PreparedRequest, number: int) -> requests.PreparedRequest:
-        """The same request at another position."""
-        moved = request.copy()
-        if self.body_path:
-            body = json.loads(request.body or "{}")
-            jsonpath.set_value_at_path(body, self.body_path, number)
-            moved.prepare_body(None, None, body)
-        else:
-            moved.url = self._parameter.sub(rf"\g<1>{number}", request.url or "")
-        return moved

@@ -1,0 +1,112 @@
+"""Keeps secrets out of the logs of this process, and out of the exceptions that leave it.
+
+Log records are masked where they are made, before any handler of any library sees them. However
+many uses overlap, in whatever order they end, one factory of records masks for all of them, over
+the one that was there before, which it gives way to when the last use ends.
+"""
+
+import logging
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from events_assets.http.redaction import Redaction
+
+
+@contextmanager
+def masked(redaction: Redaction) -> Iterator[None]:
+    """Masks every log record of this process, and the exception that leaves the context, if any."""
+    _begin(redaction)
+    try:
+        yield
+    except BaseException as error:
+        mask_exception(error, redaction)
+        raise
+    finally:
+        _end(redaction)
+
+
+def mask_exception(error: BaseException, redaction: Redaction) -> None:
+    """Masks `error` in place, with all it was caused by and what those refer to."""
+    pending, done = [error], set()
+    while pending:
+        current = pending.pop()
+        if id(current) in done:
+            continue
+        done.add(id(current))
+        current.args = tuple(_masked(arg, redaction) for arg in current.args)
+        for name, attribute in list(vars(current).items()):
+            if isinstance(attribute, BaseException):
+                pending.append(attribute)
+            elif name == "__notes__":
+                current.__notes__ = [redaction.text(str(note)) for note in attribute]
+            elif name in ("request", "response") and attribute is not None:
+                setattr(current, name, None)
+            elif not name.startswith("__"):
+                setattr(current, name, _masked(attribute, redaction))
+        pending += [arg for arg in current.args if isinstance(arg, BaseException)]
+        pending += [e for e in (current.__cause__, current.__context__) if e is not None]
+
+
+def _masked(value: Any, redaction: Redaction) -> Any:
+    """`value`, or what it shows of itself, masked, if that shows a secret."""
+    if value is None or isinstance(value, bool | int | float | BaseException):
+        return value
+    text = value if isinstance(value, str) else repr(value)
+    masked = redaction.text(text)
+    return value if masked == text else masked
+
+
+class _MaskingFactory:
+    """Makes log records as the factory beneath does, masked."""
+
+    def __init__(self, beneath: Callable[..., logging.LogRecord]) -> None:
+        self.beneath = beneath
+
+    def __call__(self, *args: Any, **kwargs: Any) -> logging.LogRecord:
+        record = self.beneath(*args, **kwargs)
+        try:
+            message = record.getMessage()
+        except Exception:  # a broken format string is the handlers' to report
+            message = f"{record.msg} {record.args}"
+        if (masked := _text(message)) != message:
+            record.msg, record.args = masked, ()
+        if record.exc_info and record.exc_info[1] is not None:
+            trace = "".join(traceback.format_exception(*record.exc_info)).rstrip("\n")
+            if (masked := _text(trace)) != trace:
+                record.exc_text, record.exc_info = masked, None
+        return record
+
+
+_in_use: tuple[Redaction, ...] = ()
+"""As often as they are used; replaced as a whole, so that other threads can read it meanwhile."""
+_lock = threading.Lock()
+
+
+def _text(text: str) -> str:
+    for redaction in _in_use:
+        text = redaction.text(text)
+    return text
+
+
+def _begin(redaction: Redaction) -> None:
+    global _in_use
+    with _lock:
+        _in_use = (*_in_use, redaction)
+        current = logging.getLogRecordFactory()
+        if not isinstance(current, _MaskingFactory):
+            logging.setLogRecordFactory(_MaskingFactory(current))
+
+
+def _end(redaction: Redaction) -> None:
+    global _in_use
+    with _lock:
+        others = list(_in_use)
+        others.remove(redaction)
+        _in_use = tuple(others)
+        current = logging.getLogRecordFactory()
+        # Where another one was put over this one meanwhile, it stays there, and masks nothing.
+        if not others and isinstance(current, _MaskingFactory):
+            logging.setLogRecordFactory(current.beneath)

@@ -1,0 +1,86 @@
+"""Which failures are asked for again, how often, and how long the pauses are."""
+
+import copy
+from collections.abc import Callable
+
+import requests
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception,
+    stop_after_attempt,
+    wait_exception,
+    wait_exponential,
+)
+
+from events_assets.errors import NotAPageError
+from events_assets.http.rate_limit import asked_to_wait
+from events_assets.settings import HttpSettings
+
+CONNECTION_FAILURES = (requests.ConnectionError, requests.Timeout)
+
+HURRY = {"max_retries": 1, "max_retry_after": 60.0, "read_timeout": 30.0, "deadline": 300.0}
+"""The most that someone wants to wait who tries an API."""
+
+
+def hurried(settings: HttpSettings) -> HttpSettings:
+    """The settings for someone who tries an API: fewer retries and shorter waits."""
+    limited = copy.copy(settings)
+    for name, most in HURRY.items():
+        setattr(limited, name, min(getattr(limited, name), most))
+    return limited
+
+
+def retrying(
+    settings: HttpSettings,
+    before_sleep: Callable[[RetryCallState], None],
+    sleep: Callable[[float], None],
+) -> Retrying:
+    """Calls a function again after a status in `retry_statuses`, a connection failure, or an
+    answer that is no page: at most `max_retries` times, after `backoff_factor` seconds, doubled
+    for each further retry, or what the answer asks to wait if that is longer.
+    """
+    backoff = wait_exponential(multiplier=settings.backoff_factor, exp_base=2)
+    asked = wait_exception(lambda error: seconds_asked(error, settings))
+    return Retrying(
+        retry=retry_if_exception(lambda error: is_transient(error, settings)),
+        stop=stop_after_attempt(settings.max_retries + 1),
+        wait=lambda state: max(backoff(state), asked(state)),
+        before_sleep=before_sleep,
+        sleep=sleep,
+        reraise=True,
+    )
+
+
+def is_transient(error: BaseException, settings: HttpSettings) -> bool:
+    """Whether the same request may succeed soon."""
+    status = status_of(error)
+    if status is not None:
+        soon = seconds_asked(error, settings) <= settings.max_retry_after
+        return status in settings.retry_statuses and soon
+    return isinstance(error, (*CONNECTION_FAILURES, NotAPageError))
+
+
+def seconds_asked(error: BaseException, settings: HttpSettings) -> float:
+    """Seconds that the answer asks to wait (`Retry-After`, RFC 9110 10.2.3), 0 if none.
+
+    When a limit is reset is in many answers; it says how long to wait only after a 429.
+    """
+    response = refusal_of(error)
+    if response is None:
+        return 0.0
+    asked = asked_to_wait(response.headers, settings.retry_after_headers)
+    if not asked and response.status_code == 429:
+        asked = asked_to_wait(response.headers, settings.reset_headers)
+    return asked
+
+
+def status_of(error: BaseException) -> int | None:
+    """The status of the answer that an error stands for, if it stands for one."""
+    response = refusal_of(error)
+    return None if response is None else response.status_code
+
+
+def refusal_of(error: BaseException) -> requests.Response | None:
+    """The answer that an error stands for, if it stands for one."""
+    return error.response if isinstance(error, requests.HTTPError) else None
