@@ -211,15 +211,14 @@ class _ScanBuilder:
         )
 
     def _session(self, auth: Any, base_url: str | None = None) -> ApiSession:
-        session = ApiSession(
+        return ApiSession(
             base_url or self.client["base_url"],
             self.http,
             self.authentication.redaction,
             self.log,
             self.rate_limit,
+            self.authentication.of(auth, lambda url: self._session(None, url)),
         )
-        session.auth = self.authentication.of(auth, lambda url: self._session(None, url))
-        return session
 
     def _request_for(self, name: str, endpoint: dict[str, Any]) -> Callable[[Any], ListRequest]:
         """Gives the request for the list of a parent, or for a list that depends on none."""
@@ -234,7 +233,9 @@ class _ScanBuilder:
         parameters = self.parameters[name] or []
         taken = self.resources[name].get("include_from_parent") or []
         bound = {one.param_name for one in parameters}
-        params = {key: value for key, value in endpoint.get("params", {}).items() if key not in bound}
+        params = {
+            key: value for key, value in endpoint.get("params", {}).items() if key not in bound
+        }
         in_path = {field for _, field, _, _ in string.Formatter().parse(endpoint["path"]) if field}
         finders = {
             one.param_name: (one.resolve_config["field"], finder(one.resolve_config["field"]))

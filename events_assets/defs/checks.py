@@ -20,7 +20,7 @@ from events_assets.defs.assets import POOL
 from events_assets.defs.failures import explained
 from events_assets.defs.metadata import last_receipt
 from events_assets.errors import WarehouseError
-from events_assets.scan.receipt import COMPLETE, TORN
+from events_assets.scan.verdict import COMPLETE, TORN
 from events_assets.warehouse import select
 
 OFFENDERS_SHOWN = 5

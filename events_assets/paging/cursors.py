@@ -149,9 +149,7 @@ class Cursors(Paging):
             return replace(evidence, uncertain=uncertain)
         if more is False or state.pages > 1 or named.is_there:
             return replace(evidence, chained=True)
-        uncertain = (
-            f"the only page names neither a next one nor that there is none, and {NO_TOTAL}"
-        )
+        uncertain = f"the only page names neither a next one nor that there is none, and {NO_TOTAL}"
         return replace(evidence, uncertain=uncertain)
 
     def _is_position(self, state: CursorState, ask: Ask, page: Page) -> bool:

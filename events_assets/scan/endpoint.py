@@ -1,6 +1,6 @@
 """One list of the API: how its pages are asked for, and how they are read."""
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -90,7 +90,7 @@ class Endpoint:
         self._ahead.close()
 
     def page(
-        self, request: ListRequest, ask: Ask, upcoming: Iterable[Ask], came: Set[Hashable]
+        self, request: ListRequest, ask: Ask, upcoming: Iterable[Ask], came: set[Hashable]
     ) -> Page:
         """Asks for a page, and for those that will probably follow.
 

@@ -30,6 +30,8 @@ class ListPass:
     twice: list[Hashable] = field(default_factory=list)
     far_apart: list[Hashable] = field(default_factory=list)
     evidence: Evidence = field(default_factory=Evidence)
+    goes_on: bool = False
+    """Whether the last page named a next one."""
     too_deep: bool = False
     verdict: str = UNPROVEN
     reason: str = ""
@@ -57,7 +59,8 @@ class ListPass:
                 return
             step = paging.advance(step.state, page)
             self.evidence = step.evidence
-            self.too_deep = step.next is not None and self._is_too_deep(step.depth)
+            self.goes_on = step.next is not None
+            self.too_deep = self.goes_on and self._is_too_deep(step.depth)
             self.came.update(page.identities)
             yield page
 

@@ -26,7 +26,7 @@ class BesideBar(logging.LoggerAdapter[Any]):
             super().log(level, msg, *args, **kwargs)
 
 
-Log = logging.Logger | BesideBar
+Log = logging.Logger | logging.LoggerAdapter[Any]
 
 
 class Progress:

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from events_assets.http.session import Traffic
+from events_assets.http.transport import Traffic
 from events_assets.paging.base import Evidence
 from events_assets.scan.list_pass import ListPass
 from events_assets.scan.verdict import COMPLETE, UNPROVEN, VERDICTS
