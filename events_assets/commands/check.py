@@ -270,10 +270,8 @@ class _Trial:
             )
             raise self._fail("second page", finding, way)
         if self._is_by_offset and touches and shared:
-            finding = (
-                f"{len(second.rows)} rows, {shared} shared with the first page, so the two touch"
-            )
-            self.report.add(OK, "second page", f"{kind}: {finding}")
+            finding = f"{kind}: {len(second.rows)} rows, {shared} shared with the first page"
+            self.report.add(OK, "second page", f"{finding}, so the two touch")
         elif self._is_by_offset:
             finding = (
                 f"{kind}: the API takes only multiples of the limit, so that pages cannot touch; "

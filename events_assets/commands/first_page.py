@@ -1,7 +1,7 @@
 """What the first page of a list shows of its API: findings for the report of `check`.
 
-Each function gives what `Report.add` takes: a state, the name of the step, the finding in words, and
-settings to make, by their path below `sources.events`.
+Each function gives what `Report.add` takes: a state, the name of the step, the finding in words,
+and settings to make, by their path below `sources.events`.
 """
 
 from collections.abc import Mapping

@@ -9,7 +9,7 @@ names, though most APIs count rows there, not pages. Here it may be either.
 | the page before once more, as the second one | the next number: 0 and 1 are the same page |
 | the page before once more, later | the end: some APIs give their last page for ever |
 | empty, or refused with 404 after one that was given | the end |
-| the last by `has_more`, by the total of rows, by the number of pages, by `maximum_page` | the end |
+| the last by `has_more`, the total of rows, the number of pages, `maximum_page` | the end |
 | empty though `has_more` says yes | the next number |
 """
 

@@ -169,9 +169,9 @@ class TouchingOffsets(Paging):
             return _ended(state)
         # A total alone proves nothing, some APIs count only the page in it: after a full page
         # that reaches the total, one more request finds out.
-        if page.total is not None and end >= page.total:
-            if len(page.rows) < state.evidence.granted:
-                return _ended(state)
+        short = len(page.rows) < state.evidence.granted
+        if page.total is not None and end >= page.total and short:
+            return _ended(state)
         state = replace(state, idle_pages=idle(page, state.idle_pages, f" up to offset {end}"))
         if len(page.rows) > self._overlap(state):
             return replace(state, offset=end - self._overlap(state))

@@ -13,7 +13,6 @@ from events_assets.http.read_ahead import ReadAhead
 from events_assets.http.session import ApiSession
 from events_assets.paging.base import Ask, Page, Paging, Total
 from events_assets.paging.windows import Window
-from events_assets.scan.data_selector import DataSelector
 
 Rows = list[Any]
 
@@ -63,17 +62,17 @@ class Endpoint:
     """One list of the API, asked on a session that nothing else uses; a context that opens it.
 
     `request_for` gives the request for a parent, None where the list depends on none; it raises
-    `UnaddressableError` for a parent that has nothing by which its list can be asked for.
-    `map_rows` gives rows as they are to be loaded. `window` is the widest one, if the API ends its
-    pages after so many rows. `page_size` is the number of rows asked for. `threads` is the number of requests under way besides the one waited
-    for.
+    `UnaddressableError` for a parent that has nothing by which its list can be asked for. `rows_of`
+    finds the rows of a document, `map_rows` gives them as they are to be loaded. `window` is the
+    widest one, if the API ends its pages after so many rows, `page_size` the number of rows asked
+    for, `threads` that of requests under way besides the one waited for.
     """
 
     name: str
     session: ApiSession
     paging: Paging
     request_for: Callable[[Any], ListRequest]
-    rows_of: DataSelector
+    rows_of: Callable[[Any], Rows]
     total: Total = field(default_factory=Total)
     identify: Callable[[Rows], Sequence[Hashable]] = lambda rows: [*map(repr, rows)]
     map_rows: Callable[[Rows], Rows] = lambda rows: rows

@@ -71,7 +71,7 @@ class TableScan:
         self._passes: list[ListPass] = []
         self._waiting: dict[Hashable, tuple[dict[str, Any], Any, int]] = {}
         """Rows to load by their identities, each as it came and with its position, too."""
-        self._batches: Columnar | ByRow = ByRow()
+        self._batches: Columnar | ByRow | None = None
 
     def declare(self, resource: DltResource) -> DltResource:
         """Declares the tables beside that of the resource."""
@@ -99,8 +99,6 @@ class TableScan:
         To be read while dlt extracts the resource.
         """
         self.identity.types.update(self._key_types())
-        loadable = Loadable(dlt.current.source_schema().naming.normalize_path)
-        self._batches = Columnar(self.identity.types, loadable)
         yield from self.rows()
         if not self.receipt.rows_loaded:
             for key in self.identity.primary_key:
@@ -247,6 +245,8 @@ class TableScan:
         waiting, self._waiting = self._waiting, {}
         if not waiting:
             return
+        if self._batches is None:
+            self._batches = self._new_batches()
         refused = self._batches.take([keyed for keyed, _, _ in waiting.values()])
         entries = list(waiting.items()) if refused else []
         for place, reason in refused.items():
@@ -256,6 +256,13 @@ class TableScan:
                 yield aside
         self.receipt.rows_loaded += len(waiting) - len(refused)
         yield from self._batches.items()
+
+    def _new_batches(self) -> Columnar | ByRow:
+        """What makes items for dlt of rows; the first of them have decided on the types of keys."""
+        if not self.is_loaded:
+            return ByRow()
+        naming = dlt.current.source_schema().naming
+        return Columnar(self.identity.types, Loadable(naming.normalize_path))
 
     def _aside(self, identity: Hashable, row: Any, reason: str, position: int) -> Any:
         """A row that cannot be loaded, for the quarantine; None if an earlier pass gave it."""
