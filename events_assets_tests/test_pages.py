@@ -7,11 +7,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import requests
+from events_assets.paging.pages import Rows
 
 from events_assets.errors import ApiError
 from events_assets.http.redaction import Redaction
 from events_assets.http.session import ApiSession
-from events_assets.paging.pages import Rows
 from events_assets.sample_api import Answer, SampleApi
 from events_assets.settings import HttpSettings
 from events_assets_tests.conftest import event, failure

@@ -3,20 +3,12 @@
 import json
 
 import pytest
-import requests
 
 from events_assets.errors import NotAPageError
-from events_assets.paging.pages import Rows, Total
+from events_assets.paging.base import Total
 from events_assets.sample_api import Answer
+from events_assets.scan.data_selector import DataSelector
 from events_assets_tests.conftest import event
-
-
-def answer(document, **headers):
-    response = requests.Response()
-    response._content = json.dumps(document).encode()
-    response.headers.update({name.replace("_", "-"): value for name, value in headers.items()})
-    return response
-
 
 A, B = {"id": 1}, {"id": 2}
 
@@ -43,7 +35,7 @@ A, B = {"id": 1}, {"id": 2}
     ],
 )
 def test_rows_are_found(selector, document, found):
-    assert Rows(selector)(answer(document)) == found
+    assert DataSelector(selector)(document) == found
 
 
 @pytest.mark.parametrize(
@@ -60,34 +52,34 @@ def test_rows_are_found(selector, document, found):
 )
 def test_a_selector_that_finds_nothing_is_not_an_empty_page(selector, document):
     with pytest.raises(NotAPageError, match="expected at"):
-        Rows(selector)(answer(document))
+        DataSelector(selector)(document)
 
 
 def test_an_entry_without_its_envelope_is_handed_on_to_be_set_aside():
     document = {"entries": [{"event": A}, {"promotion": B}]}
-    assert Rows("entries[*].event")(answer(document)) == [A, [{"promotion": B}]]
+    assert DataSelector("entries[*].event")(document) == [A, [{"promotion": B}]]
 
 
 @pytest.mark.parametrize("document", [{"total": 0}, {"data": None}, {}])
 def test_a_list_that_is_left_out_may_be_an_empty_one(document):
-    rows_of = Rows("data", absent_when_empty=True)
-    assert rows_of(answer(document)) == []
+    rows_of = DataSelector("data", absent_when_empty=True)
+    assert rows_of(document) == []
     with pytest.raises(NotAPageError):
-        rows_of(answer([]))
+        rows_of([])
 
 
 @pytest.mark.parametrize(
     ("headers", "total"),
     [
-        ({"X_Total_Count": "573"}, 573),
-        ({"X_Total_Count": "items 0-24/573"}, 573),
-        ({"X_Total_Count": "0-24/*"}, None),
-        ({"X_Total_Count": "many"}, None),
+        ({"X-Total-Count": "573"}, 573),
+        ({"X-Total-Count": "items 0-24/573"}, 573),
+        ({"X-Total-Count": "0-24/*"}, None),
+        ({"X-Total-Count": "many"}, None),
         ({}, None),
     ],
 )
 def test_a_total_in_a_header_is_read(headers, total):
-    assert Total(header="X-Total-Count")(answer([], **headers)) == total
+    assert Total(header="X-Total-Count")([], headers) == total
 
 
 CONFIG = """
