@@ -177,6 +177,15 @@ def test_the_failure_quotes_no_data_of_a_page(api, session):
     assert "private words" not in str(raised.value)
 
 
+@pytest.mark.parametrize("link", ["http://[bad", "http://", "ftp://127.0.0.1/"])
+def test_a_link_that_cannot_be_followed_is_a_failure_in_a_sentence(session, link):
+    request = requests.Request("GET", link, params={"api_key": KEY})
+    with pytest.raises(ApiError) as raised:
+        session.ask(request, lambda answer: answer)
+    assert link.rstrip("/") in str(raised.value) and "key" not in str(raised.value)
+    assert raised.value.__context__ is None
+
+
 def test_no_half_of_a_key_is_left_where_a_refusal_is_cut(api, session):
     api.intercept = lambda number, path: Answer(400, {"error": "x" * 140 + " " + KEY})
     with pytest.raises(ApiError) as raised:
