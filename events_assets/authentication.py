@@ -33,9 +33,8 @@ SECRET = re.compile(r"\{secrets\.([A-Za-z0-9_.]+)\}")
 KEY_FIELDS = {"api_key": "api_key", "bearer": "token"}
 """Where dlt's authentication types take the key, if nothing else stands there."""
 
-CLIENT_PARTS = {"headers": False, "auth": False}
-ENDPOINT_PARTS = {"auth": False, "headers": True, "params": True, "json": True, "data": True}
-"""The parts that may hold secrets, and whether dlt fills in placeholders of its own there."""
+PARTS = ("auth", "headers", "params", "json", "data")
+"""The parts of a client and of an endpoint that may hold secrets."""
 
 
 class Authentication:
@@ -66,17 +65,16 @@ class Authentication:
         place = configuration.SECTION
         filled: dict[str, Any] = {
             **config,
-            "client": self._with_parts(config["client"], CLIENT_PARTS, f"{place}.client"),
+            "client": self._with_parts(config["client"], f"{place}.client"),
             "resources": [
                 self._with_endpoint(entry, f"{place}.resources.{entry['name']}")
                 for entry in configuration.entries(config["resources"])
             ],
         }
-        if "resource_defaults" in config:
-            defaults = self._with_endpoint(
-                config["resource_defaults"], f"{place}.resource_defaults"
+        if defaults := config.get("resource_defaults"):
+            filled["resource_defaults"] = self._with_endpoint(
+                defaults, f"{place}.resource_defaults"
             )
-            filled["resource_defaults"] = defaults
         return cast(RESTAPIConfig, filled)
 
     def of(self, auth: Any, new_session: Callable[[str], ApiSession]) -> Any:
@@ -127,39 +125,35 @@ class Authentication:
         return auth
 
     def _with_endpoint(self, entry: Any, place: str) -> Any:
-        endpoint = (entry or {}).get("endpoint")
+        endpoint = entry.get("endpoint")
         if not isinstance(endpoint, Mapping):
             return entry
-        filled = self._with_parts(endpoint, ENDPOINT_PARTS, f"{place}.endpoint")
+        filled = self._with_parts(endpoint, f"{place}.endpoint", formatted=True)
         return {**entry, "endpoint": filled}
 
-    def _with_parts(
-        self, table: Mapping[str, Any], parts: Mapping[str, bool], place: str
-    ) -> dict[str, Any]:
-        filled = {
-            part: self._filled(table[part], f"{place}.{part}", braces)
-            for part, braces in parts.items()
-            if part in table
+    def _with_parts(self, table: Mapping[str, Any], place: str, formatted: bool = False) -> Any:
+        """A table with its secrets. Where dlt fills placeholders of its own into all parts but
+        `auth`, braces of a secret are doubled."""
+        parts = [part for part in PARTS if part in table]
+        return dict(table) | {
+            part: self._filled(table[part], f"{place}.{part}", formatted and part != "auth")
+            for part in parts
         }
-        return {**table, **filled}
 
-    def _filled(self, value: Any, place: str, braces: bool) -> Any:
-        """A value with the secrets in its texts, their braces doubled where dlt formats them."""
-        if isinstance(value, BaseConfiguration):
-            return value
-        if isinstance(value, Mapping):
+    def _filled(self, value: Any, place: str, formatted: bool) -> Any:
+        if isinstance(value, dict):
             return {
-                name: self._filled(inner, f"{place}.{name}", braces)
+                name: self._filled(inner, f"{place}.{name}", formatted)
                 for name, inner in value.items()
             }
         if isinstance(value, list):
-            return [self._filled(item, place, braces) for item in value]
+            return [self._filled(item, place, formatted) for item in value]
         if not isinstance(value, str):
             return value
 
         def secret(match: re.Match[str]) -> str:
             text = self._secret(match[1], place)
-            return text.replace("{", "{{").replace("}", "}}") if braces else text
+            return text.replace("{", "{{").replace("}", "}}") if formatted else text
 
         return SECRET.sub(secret, value)
 

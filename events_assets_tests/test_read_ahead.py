@@ -3,12 +3,15 @@
 import itertools
 import threading
 import time
+from collections import defaultdict
+from contextlib import ExitStack
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from events_assets import configuration, warehouse
+from events_assets.http.read_ahead import ReadAhead
 from events_assets.sample_api import Answer, serving
 from events_assets.source import events_source
 from events_assets_tests.conftest import event, failure
@@ -200,3 +203,80 @@ def test_what_is_read_ahead_is_what_one_request_after_another_gives(
             found.append(scanned(api))
     assert found[0] == found[1]
     assert [row[0] for row in found[0][0]] == list(range(count))
+
+
+class Fetched:
+    """Fetches ten times a number; waits at `barriers` for others, and fails for some."""
+
+    def __init__(self, barriers=None, failing=()):
+        self.barriers, self.failing = barriers or {}, failing
+        self.calls, self.done = [], defaultdict(threading.Event)
+
+    def __call__(self, number):
+        self.calls.append(number)
+        if number in self.barriers:
+            self.barriers[number].wait(20)
+        self.done[number].set()
+        if number in self.failing:
+            raise ValueError(number)
+        return 10 * number
+
+
+@pytest.fixture
+def reading():
+    with ExitStack() as stack:
+
+        def reading(fetch, threads):
+            ahead = ReadAhead(fetch, threads)
+            stack.callback(ahead.close)
+            return ahead
+
+        yield reading
+
+
+def test_what_comes_next_is_being_fetched_while_one_is_waited_for(reading):
+    together = threading.Barrier(3)
+    fetch = Fetched(dict.fromkeys([1, 2, 3], together))
+    ahead = reading(fetch, 2)
+    assert ahead.get(1, [2, 3, 4, 5]) == 10  # the barrier opens for all three at once only
+    assert [ahead.get(2, [3]), ahead.get(3, [])] == [20, 30]
+    assert sorted(fetch.calls) == [1, 2, 3]
+
+
+def test_what_was_foreseen_wrongly_is_dropped_and_fetched_anew(reading):
+    fetch = Fetched()
+    ahead = reading(fetch, 2)
+    ahead.get(1, [2])
+    assert fetch.done[2].wait(20)
+    assert [ahead.get(7, []), ahead.get(2, [])] == [70, 20]
+    assert fetch.calls.count(2) == 2
+
+
+def test_a_failure_is_that_of_its_key_only(reading):
+    fetch = Fetched(failing={2, 3})
+    ahead = reading(fetch, 2)
+    assert ahead.get(1, [2, 3]) == 10
+    assert fetch.done[2].wait(20) and fetch.done[3].wait(20)
+    with pytest.raises(ValueError, match="2"):
+        ahead.get(2, [4])
+    assert ahead.get(4, []) == 40
+
+
+def test_without_threads_whoever_asks_fetches(reading):
+    threads = []
+    ahead = reading(lambda _: threads.append(threading.current_thread()), 0)
+    for number in range(3):
+        ahead.get(number, [number + 1])
+    assert threads == [threading.current_thread()] * 3
+
+
+def test_closing_fetches_nothing_else_and_leaves_no_thread(reading):
+    hold = threading.Barrier(3)
+    fetch = Fetched(dict.fromkeys([2, 3], hold))
+    ahead = reading(fetch, 2)
+    ahead.get(1, [2, 3])  # both wait for each other and for us
+    ahead.get(7, [4, 5])  # one thread is left for these
+    assert fetch.done[4].wait(20)
+    hold.wait(20)
+    ahead.close()
+    assert not [thread for thread in threading.enumerate() if "read-ahead" in thread.name]

@@ -10,33 +10,21 @@ import requests
 
 from events_assets.errors import NotAPageError
 from events_assets.http.redaction import Redaction
-from events_assets.http.retry import CONNECTION_FAILURES, refusal_of, seconds_asked
+from events_assets.http.retry import CONNECTION_FAILURES, seconds_asked
 from events_assets.settings import HttpSettings
 
-MESSAGE_KEYS = (
-    "message",
-    "detail",
-    "error_description",
-    "description",
-    "title",
-    "error",
-    "reason",
-)
+KEYS = ("message", "detail", "error_description", "description", "title", "error", "reason")
 """Keys of error documents that hold words for people (RFC 9457, RFC 6749 5.2, JSON:API), the most
 telling first."""
 QUOTED = 160
-"""Characters of such a message that are shown."""
+"""Characters of such words that are shown."""
 
 REMEDIES = {
-    401: (
-        "the API does not accept the key; check API_KEY or api_key in .dlt/secrets.toml, "
-        "and how it is sent, client.auth in .dlt/config.toml"
-    ),
+    401: "the API does not accept the key; check API_KEY or api_key in .dlt/secrets.toml, "
+    "and how it is sent, client.auth in .dlt/config.toml",
     403: "the key is not allowed to read this; ask for a key that may, or check the path",
-    404: (
-        "there is nothing at this address; check client.base_url and endpoint.path in "
-        ".dlt/config.toml"
-    ),
+    404: "there is nothing at this address; check client.base_url and endpoint.path in "
+    ".dlt/config.toml",
 }
 OTHER_REMEDY = (
     "the API does not understand the request; check endpoint in .dlt/config.toml, and set "
@@ -46,20 +34,18 @@ OTHER_REMEDY = (
 
 def explanation(
     error: Exception,
-    request: requests.PreparedRequest,
+    request: requests.Request | requests.PreparedRequest,
     settings: HttpSettings,
     redaction: Redaction,
 ) -> str:
     """Why a request was given up, with its secrets masked."""
     name = f"{request.method} {(request.url or '').split('?')[0]}"  # the query may hold the key
     attempts = f"after {settings.max_retries + 1} attempts"
-    refusal = refusal_of(error)
-    if refusal is not None:
-        why = _why_refused(error, refusal.status_code, settings, attempts)
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        why = _why_refused(error, error.response.status_code, settings, attempts)
         # Masked before it is cut: half a key is a secret, too.
-        message = textwrap.shorten(redaction.text(message_of(refusal.content)), QUOTED)
-        text = f"{name} answers {reason(error)}{why}"
-        text += f'; it says: "{message}"' if message else ""
+        words = textwrap.shorten(redaction.text(message_of(error.response.content)), QUOTED)
+        text = f"{name} answers {reason(error)}{why}" + (f'; it says: "{words}"' if words else "")
     elif isinstance(error, NotAPageError):
         text = f"{name} answers with something else than a page {attempts}: {error}"
     elif isinstance(error, CONNECTION_FAILURES):
@@ -87,18 +73,18 @@ def _why_refused(error: Exception, status: int, settings: HttpSettings, attempts
 
 def reason(error: BaseException) -> str:
     """What went wrong in a few words: the status line, or the innermost cause."""
-    refusal = refusal_of(error)
-    if refusal is not None:
-        return f"{refusal.status_code} {refusal.reason or ''}".strip()
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        return f"{error.response.status_code} {error.response.reason or ''}".strip()
     if isinstance(error, NotAPageError):
         return str(error)
-    inner: BaseException | None = error
-    while inner is not None:
-        error = inner
-        named = [getattr(error, "reason", None), *error.args[:1]]
-        inner = next((cause for cause in named if isinstance(cause, BaseException)), None)
-        inner = inner or error.__cause__ or error.__context__
-    return f"{type(error).__name__}: {error}"
+    while True:
+        inner = [getattr(error, "reason", None), *error.args[:1], error.__cause__]
+        causes = [
+            cause for cause in (*inner, error.__context__) if isinstance(cause, BaseException)
+        ]
+        if not causes:
+            return f"{type(error).__name__}: {error}"
+        error = causes[0]
 
 
 def message_of(body: bytes) -> str:
@@ -107,11 +93,10 @@ def message_of(body: bytes) -> str:
         document = orjson.loads(body)
     except ValueError:
         return ""
-    texts = [(key, text) for key, text in _texts(document) if key in MESSAGE_KEYS]
+    texts = [(KEYS.index(key), text) for key, text in _texts(document) if key in KEYS]
     if not texts:
         return document.strip() if isinstance(document, str) else ""
-    _, text = min(texts, key=lambda pair: MESSAGE_KEYS.index(pair[0]))
-    return " ".join(text.split())
+    return " ".join(min(texts, key=lambda ranked: ranked[0])[1].split())
 
 
 def _texts(document: Any) -> Iterator[tuple[str, str]]:
@@ -120,8 +105,7 @@ def _texts(document: Any) -> Iterator[tuple[str, str]]:
     while level:
         below = []
         for value in level:
-            named = value.items() if isinstance(value, dict) else enumerate(value)
-            for key, inner in named:
+            for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
                 if isinstance(inner, str) and inner.strip():
                     yield str(key), inner
                 elif isinstance(inner, dict | list):

@@ -1,8 +1,7 @@
 """Keeps secrets out of the logs of this process, and out of the exceptions that leave it.
 
-Log records are masked where they are made, before any handler of any library sees them. However
-many uses overlap, in whatever order they end, one factory of records masks for all of them, over
-the one that was there before, which it gives way to when the last use ends.
+Records are masked where they are made, before any handler sees them. However many uses overlap,
+in whatever order they end, one factory masks for all of them, over the one that was there before.
 """
 
 import logging
@@ -12,20 +11,24 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from events_assets.http.redaction import Redaction
+from events_assets.http.redaction import MASK, Redaction
+
+_lock = threading.Lock()
+_in_use: tuple[Redaction, ...] = ()
+"""As often as they are used; replaced as a whole, as other threads read it meanwhile."""
 
 
 @contextmanager
 def masked(redaction: Redaction) -> Iterator[None]:
     """Masks every log record of this process, and the exception that leaves the context, if any."""
-    _begin(redaction)
+    _use(lambda uses: (*uses, redaction))
     try:
         yield
     except BaseException as error:
         mask_exception(error, redaction)
         raise
     finally:
-        _end(redaction)
+        _use(lambda uses: uses[: (at := uses.index(redaction))] + uses[at + 1 :])
 
 
 def mask_exception(error: BaseException, redaction: Redaction) -> None:
@@ -42,12 +45,12 @@ def mask_exception(error: BaseException, redaction: Redaction) -> None:
                 pending.append(attribute)
             elif name == "__notes__":
                 current.__notes__ = [redaction.text(str(note)) for note in attribute]
-            elif name in ("request", "response") and attribute is not None:
+            elif name in ("request", "response"):
                 setattr(current, name, None)
             elif not name.startswith("__"):
                 setattr(current, name, _masked(attribute, redaction))
-        pending += [arg for arg in current.args if isinstance(arg, BaseException)]
-        pending += [e for e in (current.__cause__, current.__context__) if e is not None]
+        causes = (*current.args, current.__cause__, current.__context__)
+        pending += [cause for cause in causes if isinstance(cause, BaseException)]
 
 
 def _masked(value: Any, redaction: Redaction) -> Any:
@@ -80,33 +83,21 @@ class _MaskingFactory:
         return record
 
 
-_in_use: tuple[Redaction, ...] = ()
-"""As often as they are used; replaced as a whole, so that other threads can read it meanwhile."""
-_lock = threading.Lock()
-
-
 def _text(text: str) -> str:
-    for redaction in _in_use:
-        text = redaction.text(text)
+    forms = {form for redaction in _in_use for form in redaction.forms}
+    for form in sorted(forms, key=len, reverse=True):  # of two secrets one may begin the other
+        text = text.replace(form, MASK)
     return text
 
 
-def _begin(redaction: Redaction) -> None:
+def _use(change: Callable[[tuple[Redaction, ...]], tuple[Redaction, ...]]) -> None:
+    """Changes what is in use; the factory is there as long as anything is."""
     global _in_use
     with _lock:
-        _in_use = (*_in_use, redaction)
+        _in_use = change(_in_use)
         current = logging.getLogRecordFactory()
-        if not isinstance(current, _MaskingFactory):
+        if _in_use and not isinstance(current, _MaskingFactory):
             logging.setLogRecordFactory(_MaskingFactory(current))
-
-
-def _end(redaction: Redaction) -> None:
-    global _in_use
-    with _lock:
-        others = list(_in_use)
-        others.remove(redaction)
-        _in_use = tuple(others)
-        current = logging.getLogRecordFactory()
-        # Where another one was put over this one meanwhile, it stays there, and masks nothing.
-        if not others and isinstance(current, _MaskingFactory):
+        # One that was put over ours meanwhile stays there, and masks nothing any more.
+        elif not _in_use and isinstance(current, _MaskingFactory):
             logging.setLogRecordFactory(current.beneath)

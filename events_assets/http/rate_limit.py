@@ -34,8 +34,7 @@ class RateLimit:
     ) -> None:
         self._period = period
         self._clock = clock
-        self._sent: deque[float] = deque(maxlen=max_requests or None)
-        self._limited = max_requests > 0
+        self._sent: deque[float] = deque(maxlen=max_requests)
         self._not_before = 0.0
         self._lock = threading.Lock()
 
@@ -47,12 +46,11 @@ class RateLimit:
     def reserve(self) -> float:
         """Takes a place among the requests. Returns the seconds until its turn, 0 for now."""
         with self._lock:
-            now = turn = self._clock()
-            turn = max(turn, self._not_before)
-            if self._limited:
-                if len(self._sent) == self._sent.maxlen:
-                    turn = max(turn, self._sent[0] + self._period)
-                self._sent.append(turn)
+            now = self._clock()
+            turn = max(now, self._not_before)
+            if self._sent and len(self._sent) == self._sent.maxlen:
+                turn = max(turn, self._sent[0] + self._period)
+            self._sent.append(turn)
             return turn - now
 
     def pause_left(self) -> float:

@@ -40,10 +40,17 @@ def retrying(
     answer that is no page: at most `max_retries` times, after `backoff_factor` seconds, doubled
     for each further retry, or what the answer asks to wait if that is longer.
     """
+
+    def is_transient(error: BaseException) -> bool:
+        if (status := status_of(error)) is None:
+            return isinstance(error, (*CONNECTION_FAILURES, NotAPageError))
+        soon = seconds_asked(error, settings) <= settings.max_retry_after
+        return status in settings.retry_statuses and soon
+
     backoff = wait_exponential(multiplier=settings.backoff_factor, exp_base=2)
     asked = wait_exception(lambda error: seconds_asked(error, settings))
     return Retrying(
-        retry=retry_if_exception(lambda error: is_transient(error, settings)),
+        retry=retry_if_exception(is_transient),
         stop=stop_after_attempt(settings.max_retries + 1),
         wait=lambda state: max(backoff(state), asked(state)),
         before_sleep=before_sleep,
@@ -52,35 +59,20 @@ def retrying(
     )
 
 
-def is_transient(error: BaseException, settings: HttpSettings) -> bool:
-    """Whether the same request may succeed soon."""
-    status = status_of(error)
-    if status is not None:
-        soon = seconds_asked(error, settings) <= settings.max_retry_after
-        return status in settings.retry_statuses and soon
-    return isinstance(error, (*CONNECTION_FAILURES, NotAPageError))
-
-
 def seconds_asked(error: BaseException, settings: HttpSettings) -> float:
     """Seconds that the answer asks to wait (`Retry-After`, RFC 9110 10.2.3), 0 if none.
 
     When a limit is reset is in many answers; it says how long to wait only after a 429.
     """
-    response = refusal_of(error)
-    if response is None:
+    if not isinstance(error, requests.HTTPError) or error.response is None:
         return 0.0
-    asked = asked_to_wait(response.headers, settings.retry_after_headers)
-    if not asked and response.status_code == 429:
-        asked = asked_to_wait(response.headers, settings.reset_headers)
+    asked = asked_to_wait(error.response.headers, settings.retry_after_headers)
+    if not asked and error.response.status_code == 429:
+        asked = asked_to_wait(error.response.headers, settings.reset_headers)
     return asked
 
 
 def status_of(error: BaseException) -> int | None:
     """The status of the answer that an error stands for, if it stands for one."""
-    response = refusal_of(error)
+    response = error.response if isinstance(error, requests.HTTPError) else None
     return None if response is None else response.status_code
-
-
-def refusal_of(error: BaseException) -> requests.Response | None:
-    """The answer that an error stands for, if it stands for one."""
-    return error.response if isinstance(error, requests.HTTPError) else None

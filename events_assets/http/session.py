@@ -62,12 +62,10 @@ class ApiSession:
         self.traffic = self._transport.traffic
         for scheme in ("http://", "https://"):
             self._requests.mount(scheme, self._transport)
-        # Looked up once, not for each page.
+        # Proxies and certificates are looked up once, not for each page.
         environment = self._requests.merge_environment_settings(base_url, {}, True, None, None)
-        self._sent_with: dict[str, Any] = {
-            **environment,
-            "timeout": (settings.connect_timeout, settings.read_timeout),
-        }
+        timeout = (settings.connect_timeout, settings.read_timeout)
+        self._options: dict[str, Any] = {**environment, "timeout": timeout}
         self._retrying = retry.retrying(settings, self._before_retry, self._transport.sleep)
 
     def __enter__(self) -> "ApiSession":
@@ -98,15 +96,16 @@ class ApiSession:
                 its answer, if there was one.
             Exception: what a hook or `read` raises besides.
         """
-        prepared = self._requests.prepare_request(request)
-        if not prepared.hooks["response"]:
-            prepared.hooks["response"] = [self._transient if any_status else _any_error]
+        asked: requests.Request | requests.PreparedRequest = request
         try:
+            asked = prepared = self._requests.prepare_request(request)
+            if not prepared.hooks["response"]:
+                prepared.hooks["response"] = [self._transient if any_status else _any_error]
             return cast(T, self._retrying(self._attempt, prepared, read))
         except EmptyPageError as error:
             return cast(T, error.answer)
         except (requests.RequestException, NotAPageError) as error:
-            failure = ApiError(explanation(error, prepared, self.settings, self.redaction))
+            failure = ApiError(explanation(error, asked, self.settings, self.redaction))
             failure.status = retry.status_of(error)
         # Raised here and not in the handler, so that nothing refers to the request and its key.
         raise failure
@@ -119,12 +118,12 @@ class ApiSession:
     def _response(self, request: requests.PreparedRequest) -> requests.Response:
         """The response to a request, sent once more if its access token is refused."""
         try:
-            return self._requests.send(request, **self._sent_with)
+            return self._requests.send(request, **self._options)
         except requests.HTTPError as error:
             if retry.status_of(error) != 401 or not isinstance(self.auth, Renewable):
                 raise
         self.auth.renew(request)
-        return self._requests.send(request, **self._sent_with)
+        return self._requests.send(request, **self._options)
 
     def _transient(self, response: requests.Response, **_: Any) -> None:
         if response.status_code in self.settings.retry_statuses:

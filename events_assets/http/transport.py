@@ -4,6 +4,7 @@ import logging
 import math
 import threading
 import time
+from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,24 +26,20 @@ CONNECTIONS = 64
 """Kept open for further requests at most, as many as are ever read ahead."""
 
 
+@dataclass
 class Traffic:
     """What one scan cost: requests sent, retries among them, seconds waited, bytes received."""
 
-    def __init__(self) -> None:
-        self.requests = 0
-        self.retries = 0
-        self.seconds_waited = 0.0
-        self.bytes = 0
-        self._lock = threading.Lock()
+    requests: int = 0
+    retries: int = 0
+    seconds_waited: float = 0.0
+    bytes: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
-    def add(
-        self, *, requests: int = 0, retries: int = 0, seconds_waited: float = 0.0, received: int = 0
-    ) -> None:
+    def add(self, **counts: float) -> None:
         with self._lock:
-            self.requests += requests
-            self.retries += retries
-            self.seconds_waited += seconds_waited
-            self.bytes += received
+            for name, count in counts.items():
+                setattr(self, name, getattr(self, name) + count)
 
 
 class Transport(HTTPAdapter):
@@ -85,7 +82,7 @@ class Transport(HTTPAdapter):
         self.traffic.add(requests=1)
         response = super().send(request, *args, **kwargs)
         body = self._body(response)
-        self.traffic.add(received=len(body))
+        self.traffic.add(bytes=len(body))
         self._cookies.update(response.cookies)  # the session looks for them in `raw` only
         response.raw = BytesIO(body)
         if response.ok:
