@@ -33,7 +33,8 @@ from events_assets.scan.data_selector import DataSelector
 from events_assets.scan.endpoint import Endpoint, ListRequest
 from events_assets.scan.paginators import paging_of
 from events_assets.scan.progress import BesideBar
-from events_assets.scan.table_scan import Aside, TableScan
+from events_assets.scan.table_scan import TableScan
+from events_assets.scan.tables import Aside, declare
 
 EVENT_COLUMNS: dict[str, Any] = {
     "id": {"nullable": False},
@@ -159,7 +160,7 @@ class _ScanBuilder:
             for kind, change in step.items():
                 add = {"filter": "add_filter", "map": "add_map", "yield_map": "add_yield_map"}[kind]
                 getattr(resource, add)(_of_rows(change))
-        return scan.declare(resource)
+        return declare(resource, scan.identity)
 
     def scan(self, table: str, names: list[str], *, is_loaded: bool = True) -> TableScan:
         """The scan of the lists of a table; those of parents are read, but not loaded."""

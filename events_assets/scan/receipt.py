@@ -69,9 +69,9 @@ class Receipt:
         self.seconds_waited += cost.seconds_waited
         self.bytes += cost.bytes
 
-    def conclude(self, passes: Sequence[ListPass]) -> None:
+    def conclude(self, passes: Sequence[ListPass], fingerprint: str) -> None:
         """Adds up the passes that count: the worst verdict holds for all of them."""
-        self.finished_at = datetime.now(UTC)
+        self.finished_at, self.fingerprint = datetime.now(UTC), fingerprint
         read = [one for one in passes if one.evidence.paging]
         shared = sum(one.shared for one in passes)
         self.walks = len(read)
