@@ -2,35 +2,27 @@
 table, which scans the lists that go to it."""
 
 import logging
-import string
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from typing import Any, cast
-from urllib.parse import quote
 
 import dlt
 from dlt.extract import DltResource, DltSource
-from dlt.sources.helpers.rest_client.utils import join_url
-from dlt.sources.rest_api.config_setup import (
-    build_resource_dependency_graph,
-    create_response_hooks,
-    expand_placeholders,
-    make_parent_key_name,
-)
+from dlt.sources.rest_api.config_setup import build_resource_dependency_graph
 from dlt.sources.rest_api.typing import RESTAPIConfig
 
 from events_assets import configuration
 from events_assets.authentication import Authentication
-from events_assets.errors import ConfigurationError, UnaddressableError
+from events_assets.errors import ConfigurationError
 from events_assets.http.rate_limit import RateLimit
 from events_assets.http.retry import hurried
 from events_assets.http.session import ApiSession
-from events_assets.json_path import finder
 from events_assets.paging.base import Total
 from events_assets.paging.windows import Window
 from events_assets.rows.identity import Identity
 from events_assets.scan.data_selector import DataSelector
-from events_assets.scan.endpoint import Endpoint, ListRequest
+from events_assets.scan.endpoint import Endpoint
+from events_assets.scan.list_request import ListRequests
 from events_assets.scan.paginators import paging_of
 from events_assets.scan.progress import BesideBar
 from events_assets.scan.table_scan import TableScan
@@ -201,7 +193,7 @@ class _ScanBuilder:
             name=name,
             session=self._session(endpoint.get("auth", self.client.get("auth"))),
             paging=paging,
-            request_for=self._request_for(name, endpoint),
+            request_for=self._requests(name, endpoint),
             rows_of=DataSelector(configured.get("data_selector"), settings.absent_when_empty),
             total=total,
             identify=identity,
@@ -221,92 +213,22 @@ class _ScanBuilder:
             self.authentication.of(auth, lambda url: self._session(None, url)),
         )
 
-    def _request_for(self, name: str, endpoint: dict[str, Any]) -> Callable[[Any], ListRequest]:
-        """Gives the request for the list of a parent, or for a list that depends on none."""
+    def _requests(self, name: str, endpoint: dict[str, Any]) -> ListRequests:
+        params = endpoint.get("params", {}).values()
         if "incremental" in endpoint or any(
-            isinstance(value, Mapping) and value.get("type") == "incremental"
-            for value in endpoint.get("params", {}).values()
+            isinstance(value, Mapping) and value.get("type") == "incremental" for value in params
         ):
             raise ConfigurationError(
                 f"the resource '{name}' is asked for incrementally, but each scan reads the whole "
                 f"list: remove incremental from its endpoint"
             )
-        parameters = self.parameters[name] or []
-        taken = self.resources[name].get("include_from_parent") or []
-        bound = {one.param_name for one in parameters}
-        params = {
-            key: value for key, value in endpoint.get("params", {}).items() if key not in bound
-        }
-        in_path = {field for _, field, _, _ in string.Formatter().parse(endpoint["path"]) if field}
-        finders = {
-            one.param_name: (one.resolve_config["field"], finder(one.resolve_config["field"]))
-            for one in parameters
-        }
-        hooks = create_response_hooks(endpoint.get("response_actions")) or {}
-
-        def request_for(parent: Any) -> ListRequest:
-            values: dict[str, Any] = {}
-            quoted: dict[str, str] = {}
-            for parameter, (field, find) in finders.items():
-                values[parameter] = _addressing(parent, field, find)
-                if parameter in in_path:
-                    quoted[parameter] = _part_of_path(values[parameter], field)
-            path = expand_placeholders(endpoint["path"], quoted)
-            own_headers = expand_placeholders(endpoint.get("headers"), values)
-            return ListRequest(
-                method=str(endpoint.get("method", "GET")).upper(),
-                url=path if "://" in path else join_url(self.client["base_url"], path),
-                headers={**(self.client.get("headers") or {}), **(own_headers or {})},
-                params=expand_placeholders(params, values),
-                json=expand_placeholders(endpoint.get("json"), values, preserve_value_type=True),
-                data=expand_placeholders(endpoint.get("data"), values),
-                hooks=hooks,
-                inherited={
-                    make_parent_key_name(str(self._parent(name)), field): parent.get(field)
-                    for field in taken
-                },
-            )
-
-        return request_for
+        inherited = self.resources[name].get("include_from_parent") or []
+        return ListRequests(self.client, endpoint, self.parameters[name] or [], inherited)
 
 
 def _of_rows(change: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """A processing step that leaves alone what goes to other tables."""
     return lambda item: item if isinstance(item, Aside) else change(item)
-
-
-def _addressing(parent: Any, field: str, find: Callable[[Any], list[Any]]) -> Any:
-    """The value of a parent's field by which its list is asked for.
-
-    Raises:
-        UnaddressableError: there is none.
-    """
-    if not isinstance(parent, dict):
-        raise UnaddressableError("not an object")
-    value = next(iter(find(parent)), None)
-    if value is None:
-        keys = ", ".join([*parent][:10]) or "nothing"
-        raise UnaddressableError(f"its {field} is null or missing; it has {keys}")
-    if value == "":
-        raise UnaddressableError(f"its {field} is empty")
-    return value
-
-
-def _part_of_path(value: Any, field: str) -> str:
-    """A value percent-encoded: an id with a slash would lead to another path, and one with a hash
-    to the rows of another id.
-
-    Raises:
-        UnaddressableError: it can be no part of a path.
-    """
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise UnaddressableError(f"its {field} is neither text nor number")
-    if value in (".", ".."):  # encoded or not, it would be resolved (RFC 3986 5.2.4)
-        raise UnaddressableError(f'its {field} is "{value}", which leads to another path')
-    try:
-        return quote(str(value), safe="")
-    except UnicodeEncodeError:
-        raise UnaddressableError(f"its {field} has half a surrogate pair") from None
 
 
 def _whole_window(resource: str, page_size: int | None) -> Window | None:

@@ -17,8 +17,9 @@ from events_assets.http.transport import Traffic
 from events_assets.paging.base import Total
 from events_assets.rows.identity import Identity
 from events_assets.scan.data_selector import DataSelector
-from events_assets.scan.endpoint import Endpoint, ListRequest
+from events_assets.scan.endpoint import Endpoint
 from events_assets.scan.list_pass import ListPass
+from events_assets.scan.list_request import ListRequest
 from events_assets.scan.paginators import paging_of
 from events_assets.scan.table_scan import TableScan
 

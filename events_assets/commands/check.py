@@ -29,8 +29,9 @@ from events_assets.http.redaction import MIN_SECRET_LENGTH, Redaction
 from events_assets.paging.base import Page
 from events_assets.paging.page_numbers import PageNumbers
 from events_assets.paging.touching_offsets import TouchingOffsets
-from events_assets.scan.endpoint import Endpoint, ListRequest
+from events_assets.scan.endpoint import Endpoint
 from events_assets.scan.list_pass import ListPass
+from events_assets.scan.list_request import ListRequest
 from events_assets.scan.table_scan import TableScan
 from events_assets.source import events_scan
 

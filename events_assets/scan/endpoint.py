@@ -1,11 +1,8 @@
 """One list of the API: how its pages are asked for, and how they are read."""
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
-
-import requests
 
 from events_assets.errors import EmptyPageError
 from events_assets.http.answer import Answer
@@ -13,48 +10,9 @@ from events_assets.http.read_ahead import ReadAhead
 from events_assets.http.session import ApiSession
 from events_assets.paging.base import Ask, Page, Paging, Total
 from events_assets.paging.windows import Window
+from events_assets.scan.list_request import ListRequest
 
 Rows = list[Any]
-
-
-@dataclass(frozen=True, eq=False)
-class ListRequest:
-    """The request for a list, or for the part of it that depends on one parent, without paging.
-
-    `inherited` are fields that its rows get from that parent.
-    """
-
-    method: str
-    url: str
-    headers: Mapping[str, Any] = field(default_factory=dict)
-    params: Mapping[str, Any] = field(default_factory=dict)
-    json: Any = None
-    data: Any = None
-    hooks: Mapping[str, Any] = field(default_factory=dict)
-    inherited: dict[str, Any] = field(default_factory=dict)
-
-    def within(self, window: Window | None) -> "ListRequest":
-        """The same of one window."""
-        if window is None:
-            return self
-        return replace(self, params={**self.params, **window.parameters()})
-
-    def asking(self, ask: Ask) -> requests.Request:
-        """The request for one page."""
-        json = self.json
-        for path, value in ask.body:
-            json = deepcopy(json or {})
-            _set_value_at(json, path, value)
-        request = requests.Request(
-            method=self.method,
-            url=ask.url or self.url,
-            headers=dict(self.headers),
-            params=None if ask.url else {**self.params, **dict(ask.params)},
-            json=json,
-            data=self.data,
-            hooks=dict(self.hooks),
-        )
-        return ask.change(request) if ask.change else request
 
 
 @dataclass
@@ -136,10 +94,3 @@ class Endpoint:
             return answer, rows
 
         return self.session.ask(request.asking(ask), read)
-
-
-def _set_value_at(document: dict[str, Any], path: str, value: Any) -> None:
-    *outer, last = path.split(".")
-    for key in outer:
-        document = document.setdefault(key, {})
-    document[last] = value

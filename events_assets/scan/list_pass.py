@@ -8,7 +8,8 @@ from dlt.sources.helpers.rest_client.exceptions import IgnoreResponseException
 from events_assets.errors import ApiError
 from events_assets.paging.base import Evidence, Page
 from events_assets.paging.windows import Window
-from events_assets.scan.endpoint import Endpoint, ListRequest
+from events_assets.scan.endpoint import Endpoint
+from events_assets.scan.list_request import ListRequest
 from events_assets.scan.verdict import UNPROVEN, judge
 
 

@@ -7,9 +7,10 @@ from typing import Any
 from events_assets.errors import UnaddressableError
 from events_assets.paging.windows import Window
 from events_assets.rows.identity import Identity
-from events_assets.scan.endpoint import Endpoint, ListRequest
+from events_assets.scan.endpoint import Endpoint
 from events_assets.scan.intake import Intake
 from events_assets.scan.list_pass import ListPass
+from events_assets.scan.list_request import ListRequest
 from events_assets.scan.progress import Progress
 from events_assets.scan.receipt import Receipt
 from events_assets.scan.tables import empty_item, key_types, receipt_item
