@@ -189,7 +189,7 @@ def test_a_link_that_cannot_be_followed_is_a_failure_in_a_sentence(session, link
 
 
 def test_no_half_of_a_key_is_left_where_a_refusal_is_cut(api, session):
-    api.intercept = lambda number, path: Answer(400, {"error": "x" * 140 + " " + KEY})
+    api.intercept = lambda number, path: Answer(400, {"error": "x" * 145 + " " + KEY})
     with pytest.raises(ApiError) as raised:
         get(session)
     assert "it says" in str(raised.value) and "key/of" not in str(raised.value)

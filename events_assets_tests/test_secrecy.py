@@ -215,6 +215,11 @@ def test_no_key_is_logged_while_it_is_in_use_whichever_use_ends_first(logged, en
     assert logging.getLogRecordFactory() is before
 
 
+def test_no_rest_is_logged_of_a_key_that_begins_with_another_one(logged):
+    with masked(Redaction("a-long-key")), masked(Redaction("a-long-key-and-its-rest")):
+        assert logged("%s", "a-long-key-and-its-rest") == MASK
+
+
 def test_threads_that_load_at_once_log_no_key(logged):
     before = logging.getLogRecordFactory()
 
