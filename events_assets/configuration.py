@@ -216,19 +216,18 @@ def _unreadable(error: TomlProviderReadException) -> ConfigurationError:
     for path in error.full_paths:
         if not Path(path).is_file():
             continue
-        found = ""
         try:
             tomlkit.parse(Path(path).read_text(encoding="utf-8"))
             continue
         except ParseError as wrong:
-            found = f", line {wrong.line}, column {wrong.col}, is no TOML: correct it there"
+            found = f"is no TOML at line {wrong.line}, column {wrong.col}: correct it there"
         except UnicodeDecodeError as wrong:
             line = wrong.object[: wrong.start].count(b"\n") + 1
-            found = f", line {line}, is no text in UTF-8: save it as such"
+            found = f"is no UTF-8 at line {line}: save it as such"
         except OSError as wrong:
-            found = f" cannot be read: {wrong.strerror}"
-        return ConfigurationError(f"{path}{found}")
-    return ConfigurationError(f"{error.file_name} cannot be read: no TOML")
+            found = f"cannot be read: {wrong.strerror}"
+        return ConfigurationError(f"{path} {found}")
+    return ConfigurationError(f"{error.file_name} cannot be read: it is no TOML")
 
 
 def _section(name: str, model: type[S]) -> S:

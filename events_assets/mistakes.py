@@ -27,6 +27,7 @@ EXPECTED = {
     "greater_than_equal": "at least {ge:g}",
     "less_than_equal": "at most {le:g}",
     "literal_error": "{expected}",
+    "no_path": "a path, or a table",
     "no_type": "a name, or a table with a type",
 }
 """What a value must be, by what pydantic finds wrong with it."""
@@ -95,8 +96,8 @@ def _located(error: ErrorDetails, value: Any, start: Sequence[str]) -> tuple[Ste
         if isinstance(value, Mapping) and part in value:
             value = value[part]
             names.append(str(part))
-        elif isinstance(value, list) and isinstance(part, int):
-            value = value[part]
+        elif isinstance(part, int):
+            value = value[part] if isinstance(value, list) else None
             names.append(str(value.get("name", part) if isinstance(value, Mapping) else part))
         else:
             continue

@@ -62,11 +62,6 @@ def _require_zone(name: str) -> str:
     return name
 
 
-def _as_table(value: Any) -> Any:
-    """A path alone is short for a table with nothing else."""
-    return {"path": str(value)} if isinstance(value, str) else value
-
-
 Text = Annotated[str, Field(pattern=r"\S")]
 Count = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0)]
@@ -164,9 +159,22 @@ class WarehouseSettings(Settings):
     """What DuckDB may use during a load before it goes on in a temporary file."""
 
 
-class _PathSettings(Settings):
+class PathSettings(Settings):
+    """A table of which the path may stand alone."""
+
     path: Text | None = None
     """JSON path to it in a row."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_path(cls, value: Any) -> Any:
+        if not isinstance(value, str | Mapping | Settings):
+            raise PydanticCustomError("no_path", "neither path nor table")
+        return {"path": str(value)} if isinstance(value, str) else value
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: Any, handler: Any) -> dict[str, Any]:
+        return {"anyOf": [{"type": "string"}, handler(schema)]}
 
     @property
     def only_path(self) -> str | None:
@@ -174,68 +182,40 @@ class _PathSettings(Settings):
         return self.path if self.model_fields_set == {"path"} else None
 
 
-class _TimeSettings(_PathSettings):
+class TimeSettings(PathSettings):
+    """Where a time is in a row, and how it is written."""
+
+    unit: Literal["seconds", "milliseconds", "minutes", "hours"] | None = None
+    """Of a Unix time (seconds or milliseconds), or of a duration, that is a number."""
     format: Text | None = None
     """For `strptime`, where the time is neither ISO 8601 nor RFC 2822."""
     time_path: Text | None = None
     """JSON path of the time of day, where it stands apart from the date at `path`."""
     timezone_path: Text | None = None
     """JSON path of the zone of a local time."""
-
-    def _require_one_way(self, unit: str | None) -> None:
-        if not self.path:
-            raise ValueError("has no path: say where in a row it is")
-        for key in ("format", "time_path", "timezone_path"):
-            if unit and key in self.model_fields_set:
-                raise ValueError(f"has both unit, for a number, and {key}, for a text; remove one")
-
-
-class StartSettings(_TimeSettings):
-    """Where the start is in a row, and how it is written."""
-
-    unit: Literal["seconds", "milliseconds"] | None = None
-    """Of a Unix time: a number since 1970."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _is_no_duration(cls, table: Any) -> Any:
-        if isinstance(table, Mapping) and "duration_path" in table:
-            raise ValueError("has a duration_path, which only end_time may have")
-        return table
-
-    @model_validator(mode="after")
-    def _has_one_way(self) -> Self:
-        self._require_one_way(self.unit)
-        return self
-
-
-class EndSettings(_TimeSettings):
-    """Where the end is in a row, or how long after the start, and how it is written."""
-
-    unit: Literal["seconds", "milliseconds", "minutes", "hours"] | None = None
-    """Of a Unix time, or of a duration that is a number."""
     duration_path: Text | None = None
-    """JSON path of the duration, in place of `path`."""
+    """Of an end, in place of `path`: JSON path of the time from the start to it."""
 
     @model_validator(mode="after")
     def _has_one_way(self) -> Self:
-        if not self.duration_path:
-            self._require_one_way(self.unit)
-            if self.unit in ("minutes", "hours"):
-                raise ValueError(
-                    "has a unit of durations, but a path: the unit of a Unix time is one of: "
-                    "seconds, milliseconds"
-                )
-        for key in self.model_fields_set - {"duration_path", "unit"} if self.duration_path else ():
-            raise ValueError(f"has both duration_path and {key}; remove one")
+        others = [key for key in type(self).model_fields if key in self.model_fields_set]
+        if self.duration_path and set(others) - {"duration_path", "unit"}:
+            raise ValueError(f"has both duration_path and {others[0]}; remove one")
+        if not self.path and not self.duration_path:
+            raise ValueError("has no path: say where in a row it is")
+        for key in others:
+            if self.unit and key in ("format", "time_path", "timezone_path"):
+                raise ValueError(f"has both unit, for a number, and {key}, for a text; remove one")
+        if self.unit in ("minutes", "hours") and not self.duration_path:
+            raise ValueError(
+                f"has the unit {self.unit}, which is none of a Unix time: seconds, milliseconds"
+            )
         return self
 
 
-class RuleSettings(Settings):
-    """What tells that an event is deleted, or cancelled."""
+class RuleSettings(PathSettings):
+    """What tells that an event is deleted, or cancelled: a flag at `path`, or one of `values`."""
 
-    path: Text | None = None
-    """JSON path of a flag, or of what has one of `values`."""
     values: Annotated[list[Any], Field(min_length=1)] | None = None
     """What is found at `path` then."""
     resource: Text | None = None
@@ -250,18 +230,13 @@ class RuleSettings(Settings):
         return self
 
 
-Rule = Annotated[
-    RuleSettings, BeforeValidator(_as_table, json_schema_input_type=Text | RuleSettings)
-]
-
-
-class StatusSettings(_PathSettings):
+class StatusSettings(PathSettings):
     """`deleted`, else `cancelled`, where a rule tells so, else the value at `path`."""
 
-    deleted: Rule | None = None
-    """What tells that an event is deleted: a path, or a table."""
-    cancelled: Rule | None = None
-    """What tells that an event is cancelled: a path, or a table."""
+    deleted: RuleSettings | None = None
+    """What tells that an event is deleted."""
+    cancelled: RuleSettings | None = None
+    """What tells that an event is cancelled."""
 
     @model_validator(mode="after")
     def _is_told(self) -> Self:
@@ -281,39 +256,25 @@ class FieldsSettings(Settings):
     """The language of the name, like pt-BR."""
     timezone: Text | None = None
     """IANA name of the zone of times without offset."""
-    start_time: (
-        Annotated[
-            StartSettings,
-            BeforeValidator(_as_table, json_schema_input_type=Text | StartSettings),
-        ]
-        | None
-    ) = None
+    start_time: TimeSettings | None = None
     """A path, or a table that says how the start is written."""
-    end_time: (
-        Annotated[
-            EndSettings, BeforeValidator(_as_table, json_schema_input_type=Text | EndSettings)
-        ]
-        | None
-    ) = None
+    end_time: TimeSettings | None = None
     """A path, or a table that says how the end is written."""
-    status: (
-        Annotated[
-            StatusSettings,
-            BeforeValidator(_as_table, json_schema_input_type=Text | StatusSettings),
-        ]
-        | None
-    ) = None
+    status: StatusSettings | None = None
     """A path, or a table with rules."""
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
-        if self.end_time and self.end_time.duration_path and not self.start_time:
+        start, end = self.start_time, self.end_time
+        if start and start.duration_path:
+            raise ValueError("has a duration_path in start_time, which only end_time may have")
+        if end and end.duration_path and not start:
             raise ValueError(
                 "has a duration_path in end_time, but start_time is not set: say where the start is"
             )
         if self.language and not self.event_name:
             raise ValueError("has a language, but event_name is not set: say where the name is")
-        if self.timezone and not self.start_time and not self.end_time:
+        if self.timezone and not start and not end:
             raise ValueError(
                 "has a timezone, but neither start_time nor end_time: say where they are"
             )

@@ -23,13 +23,7 @@ from jsonpath_ng.exceptions import JSONPathError
 
 from events_assets.errors import FieldsError, UnreadableTimeError
 from events_assets.rows import times
-from events_assets.settings import (
-    EndSettings,
-    FieldsSettings,
-    RuleSettings,
-    StartSettings,
-    StatusSettings,
-)
+from events_assets.settings import FieldsSettings, RuleSettings, StatusSettings, TimeSettings
 
 Row = dict[str, Any]
 Find = Callable[[Row], Any]
@@ -135,11 +129,10 @@ class Fields:
 class Time:
     """Reads a time of a row as the settings say."""
 
-    def __init__(self, settings: StartSettings | EndSettings, name: str, local: tzinfo) -> None:
-        duration_path = settings.duration_path if isinstance(settings, EndSettings) else None
+    def __init__(self, settings: TimeSettings, name: str, local: tzinfo) -> None:
         self._unit, self._format = settings.unit, settings.format
         self._local = local
-        self.is_duration = duration_path is not None
+        self.is_duration = settings.duration_path is not None
         if self._format:
             try:
                 times.require_format(self._format)
@@ -147,7 +140,7 @@ class Time:
                 raise FieldsError(
                     f"{name}.format is {self._format!r}, which cannot be used: {error}"
                 ) from error
-        self._find = finder(duration_path or settings.path or "", name)
+        self._find = finder(settings.duration_path or settings.path or "", name)
         self._find_time, self._find_zone = (
             finder(path, f"{name}.{key}") if path else None
             for key, path in (
