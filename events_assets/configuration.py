@@ -213,11 +213,10 @@ def _providers() -> list[ConfigProvider]:
 
 def _unreadable(error: TomlProviderReadException) -> ConfigurationError:
     """Which file is no TOML, and where in it, without a word of it: it may be a secret."""
-    for path in error.full_paths:
-        if not Path(path).is_file():
-            continue
+    for path in map(Path, error.full_paths):
         try:
-            tomlkit.parse(Path(path).read_text(encoding="utf-8"))
+            if path.is_file():
+                tomlkit.parse(path.read_text(encoding="utf-8"))
             continue
         except ParseError as wrong:
             found = f"is no TOML at line {wrong.line}, column {wrong.col}: correct it there"
@@ -354,7 +353,7 @@ def _reject_secrets_in_config_toml() -> None:
             for name in SECRET_FIELDS:
                 value = table.get(name)
                 if isinstance(value, str) and value and "{secrets." not in value:
-                    place = mistakes.place([*steps, name], [], _files()[1:])
+                    place = mistakes.place([*steps, name], (), _files()[1:])
                     raise ConfigurationError(
                         f"there is a secret, {name}, in {place}, which is no place for one: move "
                         f"it to .dlt/secrets.toml, or to the environment"

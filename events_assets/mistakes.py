@@ -57,11 +57,11 @@ def sentence(error: ValidationError, value: Any, start: Sequence[str], files: li
     match best["type"]:
         case "missing":
             return f"'{names[-1]}' is missing in {'.'.join(names[:-1])} ({where})"
-        case "unknown" | "unknown_type" as kind:
+        case "unknown":
             known = [key for one in others for key in one.get("ctx", {}).get("known", ())]
-            what, outer = ("", names[:-1]) if kind == "unknown" else ("type ", names)
-            remedy = _nearest(context["key"], list(dict.fromkeys(known)))
-            return f"unknown {what}'{context['key']}' in {'.'.join(outer)} ({where}); {remedy}"
+            word, remedy = context["word"], _nearest(context["word"], list(dict.fromkeys(known)))
+            table = name.removesuffix(f".{word}")
+            return f"unknown '{word}' in {table} ({where}); {remedy}"
         case "value_error":
             return f"{name} {context['error']} ({where})"
     expected = [EXPECTED.get(one["type"], "").format(**one.get("ctx", {})) for one in others]
@@ -77,10 +77,14 @@ def place(steps: Sequence[str | int], names: Sequence[str], files: list[Path]) -
         names: the same with names of resources.
         files: where it may be set, the one that wins first.
     """
-    for depth in range(len(steps), 0, -1):
-        variable = re.sub(r"\W", "_", "__".join(names[:depth])).upper()
-        if depth > 2 and variable in os.environ:
-            return variable
+    depths = range(len(steps), 0, -1)
+    variables = {n: re.sub(r"\W", "_", "__".join(names[:n])).upper() for n in depths}
+    for depth in depths:  # a variable replaces all that is below it, ...
+        if depth > 3 and variables[depth] in os.environ:
+            return variables[depth]
+    for depth in depths:
+        if depth == 3 and variables[depth] in os.environ:
+            return variables[depth]  # ... but one for a whole section only adds to it
         for file in files:
             for number, path in _lines(file):
                 if path == [*steps[:depth]]:
@@ -102,8 +106,8 @@ def _located(error: ErrorDetails, value: Any, start: Sequence[str]) -> tuple[Ste
         else:
             continue
         steps.append(part)
-    if error["type"] in ("missing", "unknown"):
-        key = error["loc"][-1] if error["type"] == "missing" else error["ctx"]["key"]
+    is_missing, context = error["type"] == "missing", error.get("ctx", {})
+    if key := error["loc"][-1] if is_missing else context.get("key"):
         steps.append(key)
         names.append(str(key))
     return steps, names

@@ -33,7 +33,7 @@ class Settings(BaseModel):
         known = {field.alias or name: field for name, field in cls.model_fields.items()}
         for key in table:
             if key not in known:
-                context = {"key": str(key), "known": list(known)}
+                context = {"key": str(key), "word": str(key), "known": list(known)}
                 raise PydanticCustomError("unknown", "unknown key", context)
         return {
             key: _typed(value, known[key].annotation)

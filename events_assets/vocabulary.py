@@ -151,8 +151,9 @@ def _by_type(specs: Mapping[str, Any], registered: Mapping[str, Any], default: s
         if not isinstance(kind, str):
             raise PydanticCustomError("no_type", "a name, or a table with a type")
         if kind not in registered:
-            context = {"key": kind, "known": list(registered)}
-            raise PydanticCustomError("unknown_type", "unknown type", context)
+            key = "type" if is_table else ""
+            context = {"key": key, "word": kind, "known": list(registered)}
+            raise PydanticCustomError("unknown", "unknown type", context)
         if is_table and kind in tables:
             tables[kind].model_validate(value)
         return value
