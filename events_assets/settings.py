@@ -20,9 +20,7 @@ class EnvironmentText(str):
 class Settings(BaseModel):
     """A table of settings: no other keys, and values of just these types."""
 
-    model_config = ConfigDict(
-        extra="forbid", strict=True, hide_input_in_errors=True, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
 
     @model_validator(mode="before")
     @classmethod

@@ -5,10 +5,13 @@ Python. Here they become models of what TOML can say. Run as a program, this mod
 schema of the file, `docs/config.schema.json`.
 """
 
+import ast
+import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from functools import cache, reduce
+from itertools import pairwise
 from operator import or_
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -18,7 +21,7 @@ from dlt.sources.rest_api import typing as rest
 from dlt.sources.rest_api.config_setup import AUTH_MAP, PAGINATOR_MAP
 from pydantic import ConfigDict, Field, PlainValidator, create_model
 from pydantic.json_schema import GenerateJsonSchema
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, core_schema
 
 from events_assets.settings import (
     FieldsSettings,
@@ -93,7 +96,7 @@ def _optional(hints: Mapping[str, Hint]) -> dict[str, Any]:
 
 
 class _TomlSchema(GenerateJsonSchema):
-    """Without null, which TOML does not have, and without titles that only repeat the keys."""
+    """With what stands below each field; without null, which TOML does not have."""
 
     def nullable_schema(self, schema: Any) -> Any:
         return self.generate_inner(schema["schema"])
@@ -106,13 +109,46 @@ class _TomlSchema(GenerateJsonSchema):
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002
         return False
 
+    def model_schema(self, schema: Any) -> Any:
+        found = super().model_schema(schema)
+        for one in schema["cls"].__mro__:
+            if one.__module__ == Settings.__module__:
+                body = ast.parse(inspect.getsource(one)).body[0]
+                for field, text in pairwise(body.body if isinstance(body, ast.ClassDef) else []):
+                    match field, text:
+                        case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(ast.Constant(doc)):
+                            found["properties"][name]["description"] = doc
+        return found
+
+
+class _Table:
+    """A table as a typed dictionary of dlt describes it. Its model is made when it is needed."""
+
+    def __init__(self, spec: Any, kind: str | None = None) -> None:
+        self.spec, self.kind = spec, kind
+
+    def check(self, value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            raise PydanticCustomError("model_type", "no table")
+        _model(self.spec, self.kind).model_validate(value)
+        return value
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        return core_schema.no_info_plain_validator_function(self.check)
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> Any:
+        model = _model(self.spec, self.kind)
+        name = f"{__name__}.{model.__name__}:{id(model)}"  # to be defined once, and referred to
+        found: Any = {**model.__pydantic_core_schema__, "ref": name}
+        return handler(core_schema.nullable_schema(found))
+
 
 def _in_toml(hint: Hint) -> Hint:
     """The part of a hint of dlt that TOML can say; `NoneType` if it is none."""
     origin: Any = get_origin(hint)
     arguments = get_args(hint)
     if is_typeddict(hint):
-        return _table(hint)
+        return Annotated[Any, _Table(hint)]
     if origin in (Union, UnionType):
         members = [_in_toml(one) for one in arguments]
         return Any if Any in members else reduce(or_, members)
@@ -125,7 +161,7 @@ def _in_toml(hint: Hint) -> Hint:
 
 
 @cache
-def _table(spec: Any, kind: str | None = None) -> type[Settings]:
+def _model(spec: Any, kind: str | None = None) -> type[Settings]:
     """The model of a typed dictionary of dlt, or of those that have `kind` as their type."""
     required = spec.__required_keys__ | ({"name"} if spec is rest.EndpointResource else set())
     fields: dict[str, Any] = {}
@@ -143,7 +179,7 @@ def _table(spec: Any, kind: str | None = None) -> type[Settings]:
 
 def _by_type(specs: Mapping[str, Any], registered: Mapping[str, Any], default: str) -> Hint:
     """A name of `registered`, or a table with it as its `type`, that of `specs` if there is one."""
-    tables = {kind: _table(spec, kind) for kind, spec in specs.items()}
+    tables = {kind: _Table(spec, kind) for kind, spec in specs.items()}
 
     def check(value: Any) -> Any:
         is_table = isinstance(value, Mapping)
@@ -155,10 +191,10 @@ def _by_type(specs: Mapping[str, Any], registered: Mapping[str, Any], default: s
             context = {"key": key, "word": kind, "known": list(registered)}
             raise PydanticCustomError("unknown", "unknown type", context)
         if is_table and kind in tables:
-            tables[kind].model_validate(value)
+            tables[kind].check(value)
         return value
 
-    written = reduce(or_, tables.values(), ONE_OF[tuple(specs)])
+    written = reduce(or_, (Annotated[Any, one] for one in tables.values()), ONE_OF[tuple(specs)])
     return Annotated[Any, PlainValidator(check, json_schema_input_type=written)]
 
 
