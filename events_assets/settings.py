@@ -131,7 +131,7 @@ class WindowSettings(Settings):
     def _can_be_asked_for(self) -> Self:
         if self.max_rows and not (self.start_param and self.end_param):
             raise ValueError(
-                "has max_rows, but not both start_param and end_param: name the query parameters "
+                "has max_rows, which needs start_param and end_param: the query parameters "
                 "that ask for the events of a span of time"
             )
         return self
