@@ -27,6 +27,7 @@ EXPECTED = {
     "greater_than_equal": "at least {ge:g}",
     "less_than_equal": "at most {le:g}",
     "literal_error": "{expected}",
+    "no_name": "one of {names}, or a table with a type",
     "no_path": "a path, or a table",
     "no_type": "a name, or a table with a type",
 }

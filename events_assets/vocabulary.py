@@ -186,9 +186,11 @@ def _by_type(specs: Mapping[str, Any], registered: Mapping[str, Any], default: s
         kind = value.get("type", default) if is_table else value
         if not isinstance(kind, str):
             raise PydanticCustomError("no_type", "a name, or a table with a type")
+        if kind not in registered and not is_table:  # not quoted: it may be a secret out of place
+            names = ", ".join(registered)
+            raise PydanticCustomError("no_name", "no known type", {"names": names})
         if kind not in registered:
-            key = "type" if is_table else ""
-            context = {"key": key, "word": kind, "known": list(registered)}
+            context = {"key": "type", "word": kind, "known": list(registered)}
             raise PydanticCustomError("unknown", "unknown type", context)
         if is_table and kind in tables:
             tables[kind].check(value)

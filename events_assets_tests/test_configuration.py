@@ -137,20 +137,31 @@ def test_texts_of_the_environment_become_what_their_settings_ask_for(monkeypatch
     assert configuration.warehouse_settings().lock_timeout == 5.0
 
 
-def test_a_secret_of_the_wrong_type_is_named_and_not_shown(project):
+@pytest.mark.parametrize(
+    ("toml", "told"),
+    [
+        ("auth.api_key = 123454321", "auth.api_key must be a text"),
+        ("auth = '123454321'", "auth must be one of bearer, api_key, http_basic"),
+        ("auth = ['123454321']", "auth must be a name, or a table with a type"),
+        ("headers = '123454321'", "headers must be a table"),
+        ("headers.X-Key = ['123454321']", "headers.X-Key must be a text"),
+    ],
+)
+def test_a_secret_of_the_wrong_type_is_named_and_not_shown(project, toml, told):
     secrets = project / ".dlt" / "secrets.toml"
-    secrets.write_text("[sources.events.client.auth]\napi_key = 123454321\n")
+    secrets.write_text(f"[sources.events.client]\n{toml}\n")
     configuration.reload_providers()
     with pytest.raises(ConfigurationError) as raised:
         configuration.rest_api_config()
-    told = "".join(traceback.format_exception(raised.value))
-    assert "auth.api_key must be a text (.dlt/secrets.toml, line 2)" in told
-    assert "123454321" not in told
+    said = "".join(traceback.format_exception(raised.value))
+    assert told in said and "(.dlt/secrets.toml, line 2)" in said
+    assert "123454321" not in said
 
 
 BROKEN = {
     "no end": ("secrets.toml", 'api_key = "sEcReT-1', "line 1, column"),
     "twice": ("secrets.toml", 'api_key = "sEcReT-1"\napi_key = "sEcReT-2"\n', "line 2, column"),
+    "as a key": ("secrets.toml", "sEcReT-1 = 1\nsEcReT-1 = 2\n", "line 2, column"),
     "bare": ("secrets.toml", "\n\napi_key = sEcReT-1\n", "line 3, column"),
     "no text": ("secrets.toml", b'api_key = "sEcReT-1\xff"\n', "no UTF-8 at line 1"),
     "a header": ("config.toml", "[sources.events\n", "line 1, column 15"),
