@@ -70,7 +70,7 @@ Moment = Annotated[str, BeforeValidator(lambda value: getattr(value, "isoformat"
 class HttpSettings(Settings):
     """How requests are made."""
 
-    retry_statuses: list[Annotated[int, Field(ge=100, le=599)]] = [429, 500, 502, 503, 504]
+    retry_statuses: list[Annotated[int, Field(ge=100, le=999)]] = [429, 500, 502, 503, 504]
     """These statuses and no others are asked again."""
     max_retries: Count = 3
     """Attempts after the first one."""
@@ -103,9 +103,9 @@ class ScanSettings(Settings):
     """Rows by which a page starts before the end of the page before; 0: plain offsets."""
     read_ahead: Count = 4
     """Requests under way besides the one that is waited for; 0: one after another."""
-    total_path: Text | None = None
+    total_path: str | None = None
     """JSON path to where the API counts its rows, for any way of paging."""
-    total_header: Text | None = None
+    total_header: str | None = None
     """Header in which the API counts its rows."""
     absent_when_empty: bool = False
     """Whether the API leaves the list of rows out where there are none."""
@@ -116,9 +116,9 @@ class WindowSettings(Settings):
 
     max_rows: Count = 0
     """Rows that the API lets one page through; 0: any number, no windows."""
-    start_param: Text | None = None
+    start_param: str | None = None
     """Query parameter for the start of a window."""
-    end_param: Text | None = None
+    end_param: str | None = None
     """Query parameter for the end of a window."""
     initial_value: Moment = "1970-01-01T00:00:00Z"
     """ISO 8601; events before it are not asked for."""

@@ -158,6 +158,17 @@ def test_a_secret_of_the_wrong_type_is_named_and_not_shown(project, toml, told):
     assert "123454321" not in said
 
 
+def test_times_may_be_those_of_toml(change):
+    text = (
+        "[sources.events.windows]\ninitial_value = 2026-01-01\nend_value = 2027-01-01T00:00:00Z\n"
+    )
+    change("# [sources.events.windows]\n", text)
+    configuration.rest_api_config()
+    windows = configuration.window_settings()
+    assert windows.initial_value == "2026-01-01"
+    assert windows.end_value == "2027-01-01T00:00:00+00:00"
+
+
 BROKEN = {
     "no end": ("secrets.toml", 'api_key = "sEcReT-1', "line 1, column"),
     "twice": ("secrets.toml", 'api_key = "sEcReT-1"\napi_key = "sEcReT-2"\n', "line 2, column"),
