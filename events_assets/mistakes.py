@@ -65,9 +65,10 @@ def sentence(error: ValidationError, value: Any, start: Sequence[str], files: li
             return f"unknown '{word}' in {table} ({where}); {remedy}"
         case "value_error":
             return f"{name} {context['error']} ({where})"
-    expected = [EXPECTED.get(one["type"], "").format(**one.get("ctx", {})) for one in others]
-    must = f"must be {' or '.join(filter(None, dict.fromkeys(expected)))}" if any(expected) else ""
-    return f"{name} {must or 'has a value that cannot be used'} ({where})"
+    expected = dict.fromkeys(
+        EXPECTED.get(one["type"], "another value").format(**one.get("ctx", {})) for one in others
+    )
+    return f"{name} must be {' or '.join(expected)} ({where})"
 
 
 def place(steps: Sequence[str | int], names: Sequence[str], files: list[Path]) -> str:
