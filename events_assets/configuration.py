@@ -6,37 +6,44 @@ described by nested tables, so the tables of all providers are merged here, and 
 variable `SOURCES__EVENTS__<PATH>` replaces one value in the result.
 """
 
-import difflib
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, cast, get_type_hints
+from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 import dlt
-from dlt.common.configuration import resolve_configuration
+import tomlkit
 from dlt.common.configuration.container import Container
-from dlt.common.configuration.providers import ConfigTomlProvider, VaultDocProvider
+from dlt.common.configuration.providers import (
+    ConfigTomlProvider,
+    EnvironProvider,
+    VaultDocProvider,
+)
 from dlt.common.configuration.providers.provider import ConfigProvider
 from dlt.common.configuration.providers.toml import TomlProviderReadException
-from dlt.common.configuration.specs import BaseConfiguration, PluggableRunContext
+from dlt.common.configuration.specs import PluggableRunContext
 from dlt.common.configuration.utils import auto_cast
-from dlt.common.exceptions import DictValidationException
-from dlt.common.validation import validate_dict
-from dlt.sources.rest_api import typing
+from dlt.common.runtime.run_context import RunContext
 from dlt.sources.rest_api.typing import RESTAPIConfig
+from pydantic import ValidationError
+from tomlkit.exceptions import ParseError
 
+from events_assets import mistakes
 from events_assets.errors import ConfigurationError, FieldsError
 from events_assets.rows.canonical import Fields
 from events_assets.settings import (
+    EnvironmentText,
+    FieldsSettings,
     HttpSettings,
     ScanSettings,
     ScheduleSettings,
+    Settings,
     WarehouseSettings,
     WindowSettings,
 )
+from events_assets.vocabulary import OWN_SECTIONS, events_model
 
 SECTION = "sources.events"
 SAMPLE = "sample"
@@ -47,36 +54,24 @@ SECRET_FIELDS = ("api_key", "token", "password", "client_secret", "access_token"
 
 REST_API_KEYS = ("client", "resource_defaults", "resources")
 
-NESTED: dict[str, type] = {
-    "client": typing.ClientConfig,
-    "resource_defaults": typing.EndpointResourceBase,
-    "endpoint": typing.Endpoint,
-    "incremental": typing.IncrementalConfig,
-}
-BY_TYPE: dict[str, dict[str | None, type]] = {
-    "auth": {
-        None: typing.BearerTokenAuthConfig,
-        "api_key": typing.ApiKeyAuthConfig,
-        "bearer": typing.BearerTokenAuthConfig,
-        "http_basic": typing.HttpBasicAuthConfig,
-        "oauth2_client_credentials": typing.OAuth2ClientCredentialsConfig,
-    },
-    "paginator": {
-        "cursor": typing.JSONResponseCursorPaginatorConfig,
-        "header_cursor": typing.HeaderCursorPaginatorConfig,
-        "header_link": typing.HeaderLinkPaginatorConfig,
-        "json_link": typing.JSONLinkPaginatorConfig,
-        "offset": typing.OffsetPaginatorConfig,
-        "page_number": typing.PageNumberPaginatorConfig,
-    },
-}
-OTHER_TYPES: dict[str, list[str]] = {"auth": [], "paginator": ["auto", "single_page"]}
+S = TypeVar("S", bound=Settings)
 
 
-OWN_SECTIONS: dict[str, type[BaseConfiguration]] = {
-    spec.__section__: spec
-    for spec in (HttpSettings, ScanSettings, ScheduleSettings, WarehouseSettings, WindowSettings)
-}
+class _EnvironmentOnly(RunContext):
+    """dlt's run context while one of its files is no TOML: without them."""
+
+    def initial_providers(self) -> list[ConfigProvider]:
+        return [EnvironProvider()]
+
+
+def load_providers() -> None:
+    """Makes sure that dlt can be used, also with a file that is no TOML, of which dlt itself says
+    so whatever it is asked. It is left out then, until `reload_providers` says what is wrong.
+    """
+    try:
+        Container()[PluggableRunContext]
+    except TomlProviderReadException:
+        Container()[PluggableRunContext] = PluggableRunContext(_EnvironmentOnly(None))
 
 
 def reload_providers() -> None:
@@ -85,23 +80,37 @@ def reload_providers() -> None:
     Raises:
         ConfigurationError: one of the files is no TOML.
     """
-    context = Container()[PluggableRunContext]
-    before = context.providers.providers
     try:
+        context = Container()[PluggableRunContext]
+        before = context.providers.providers
+        if isinstance(context.context, _EnvironmentOnly):
+            context = Container()[PluggableRunContext] = PluggableRunContext()
         context.reload_providers()
     except TomlProviderReadException as error:
-        raise ConfigurationError(" ".join(str(error).split())) from error
+        raise _unreadable(error) from None  # its text has parts of the file
     for provider in before:  # dlt forgets those that were registered by code
         if provider.name not in context.providers:
             context.providers.add_provider(provider)
 
 
 def http_settings() -> HttpSettings:
-    return resolve_configuration(HttpSettings(), sections=("sources", "events"))
+    return _section("http", HttpSettings)
 
 
 def scan_settings() -> ScanSettings:
-    return resolve_configuration(ScanSettings(), sections=("sources", "events"))
+    return _section("scan", ScanSettings)
+
+
+def window_settings() -> WindowSettings:
+    return _section("windows", WindowSettings)
+
+
+def schedule_settings() -> ScheduleSettings:
+    return _section("schedule", ScheduleSettings)
+
+
+def warehouse_settings() -> WarehouseSettings:
+    return _section("warehouse", WarehouseSettings)
 
 
 def fields() -> Fields:
@@ -110,19 +119,13 @@ def fields() -> Fields:
     Raises:
         ConfigurationError: a setting is unknown, has the wrong type, or contradicts another one.
     """
-    settings = _merged("fields")
     try:
-        return Fields({} if settings is None else settings)
+        return Fields(_section("fields", FieldsSettings))
     except FieldsError as error:
-        raise ConfigurationError(f"[{SECTION}.fields] in {_config_file()}: {error}") from error
-
-
-def schedule_settings() -> ScheduleSettings:
-    return resolve_configuration(ScheduleSettings(), sections=("sources", "events"))
-
-
-def warehouse_settings() -> WarehouseSettings:
-    return resolve_configuration(WarehouseSettings(), sections=("sources", "events"))
+        told = f"{SECTION}.fields.{error}"
+        steps = told.split()[0].split(".")
+        place = mistakes.place([*steps], steps, _files())
+        raise ConfigurationError(f"{told} ({place})") from error
 
 
 def api_key() -> str | None:
@@ -135,18 +138,12 @@ def api_key() -> str | None:
 
 
 def is_sample() -> bool:
-    """Whether the built-in sample API is configured."""
-    return dlt.config.get(f"{SECTION}.client.base_url") == SAMPLE
-
-
-def window_settings() -> WindowSettings:
-    settings = resolve_configuration(WindowSettings(), sections=("sources", "events"))
-    if settings.max_rows and not (settings.start_param and settings.end_param):
-        raise ConfigurationError(
-            f"max_rows in [{SECTION}.windows] needs start_param and end_param: the query "
-            f"parameters that ask for the events of a span of time ({_config_file()})"
-        )
-    return settings
+    """Whether the built-in sample API is configured; not where no configuration can be read."""
+    try:
+        client = _merged("client")
+    except ConfigurationError:
+        return False
+    return isinstance(client, Mapping) and client.get("base_url") == SAMPLE
 
 
 def entries(resources: Iterable[Any]) -> list[dict[str, Any]]:
@@ -178,7 +175,8 @@ def table_names() -> list[str]:
     configuration is said by `rest_api_config`, in the run.
     """
     try:
-        configured = entries(_merged("resources") or [])
+        resources = _merged("resources")
+        configured = entries(resources if isinstance(resources, list) else [])
         names = [table_of(entry) for entry in configured if entry.get("selected", True)]
     except (ConfigurationError, KeyError, TypeError, AttributeError, ValueError):
         names = []
@@ -188,32 +186,64 @@ def table_names() -> list[str]:
 def rest_api_config() -> RESTAPIConfig:
     """The configured REST API, without its key.
 
+    All of `[sources.events]` is looked at, our own sections included.
+
     Raises:
         ConfigurationError: a key is unknown, missing, or has a value of the wrong type.
     """
-    _reject_unknown_sections()
     _reject_secrets_in_config_toml()
-    config = {key: value for key in REST_API_KEYS if (value := _merged(key)) is not None}
-    _require_base_url(config.get("client"))
-    _reject_unknown_keys(config, RESTAPIConfig, SECTION)
-    try:
-        validate_dict(RESTAPIConfig, config, path=SECTION)
-    except DictValidationException as error:
-        raise ConfigurationError(_say(error)) from error
-    if "events" not in map(table_of, entries(config.get("resources") or [])):
+    section = {key: value for key in _keys() if (value := _merged(key)) is not None}
+    _validated(events_model(), section)
+    _require_base_url(section.get("client"))
+    if "events" not in map(table_of, entries(section.get("resources") or [])):
         raise ConfigurationError(
             f"[[{SECTION}.resources]] describes no resource named 'events', or with that as its "
-            f"table_name: add one to {_config_file()}, with its endpoint's path"
+            f"table_name: add one to {_files()[-1]}, with its endpoint's path"
         )
-    return cast(RESTAPIConfig, config)
+    return cast(RESTAPIConfig, {key: section[key] for key in REST_API_KEYS if key in section})
+
+
+def _providers() -> list[ConfigProvider]:
+    """dlt's providers but vaults, where each look-up is a request; the one that wins first."""
+    try:
+        providers = Container()[PluggableRunContext].providers.providers
+    except TomlProviderReadException as error:
+        raise _unreadable(error) from None
+    return [one for one in providers if not isinstance(one, VaultDocProvider)]
+
+
+def _unreadable(error: TomlProviderReadException) -> ConfigurationError:
+    """Which file is no TOML, and where in it, without a word of it: it may be a secret."""
+    for path in map(Path, error.full_paths):
+        try:
+            if path.is_file():
+                tomlkit.parse(path.read_text(encoding="utf-8"))
+            continue
+        except ParseError as wrong:
+            found = f"is no TOML at line {wrong.line}, column {wrong.col}: correct it there"
+        except UnicodeDecodeError as wrong:
+            line = wrong.object[: wrong.start].count(b"\n") + 1
+            found = f"is no UTF-8 at line {line}: save it as such"
+        except OSError as wrong:
+            found = f"cannot be read: {wrong.strerror}"
+        return ConfigurationError(f"{path} {found}")
+    return ConfigurationError(f"{error.file_name} cannot be read: it is no TOML")
+
+
+def _section(name: str, model: type[S]) -> S:
+    """The settings of a section of our own.
+
+    Raises:
+        ConfigurationError: one of them is unknown or wrong.
+    """
+    table = _merged(name)
+    return _validated(model, {} if table is None else table, name)
 
 
 def _merged(key: str) -> Any:
-    """The value of `sources.events.<key>`, merged over all providers but vaults."""
+    """The value of `sources.events.<key>`, merged over all providers, with the environment's."""
     merged: Any = None
-    for provider in reversed(dlt.config.config_providers):
-        if isinstance(provider, VaultDocProvider):  # a look-up in a vault is a network request
-            continue
+    for provider in reversed(_providers()):
         value, _ = provider.get_value(key, Any, "", *SECTION.split("."))
         if isinstance(value, str):
             value = auto_cast(value)
@@ -222,7 +252,7 @@ def _merged(key: str) -> Any:
         elif value is not None:
             merged = deepcopy(value)
     for path, text in _environment(key):
-        merged = _replaced(merged, path, text, SECTION + "." + key)
+        merged = _replaced(merged, path, text, f"{SECTION}.{key}")
     return merged
 
 
@@ -236,15 +266,17 @@ def _update(target: MutableMapping[str, Any], source: Mapping[str, Any]) -> None
 
 def _environment(key: str) -> Iterator[tuple[list[str], str]]:
     prefix = "__".join([*SECTION.split("."), key, ""]).upper()
+    kind = EnvironmentText if key in OWN_SECTIONS else str
     for name, text in sorted(os.environ.items()):
         if name.startswith(prefix):
-            yield name.removeprefix(prefix).lower().split("__"), text
+            yield name.removeprefix(prefix).lower().split("__"), kind(text)
 
 
 def _replaced(value: Any, path: list[str], text: str, place: str) -> Any:
     """`value` with the part at `path` set from `text`; resources are found by name or index."""
     if not path:
-        return text if isinstance(value, str) else auto_cast(text)
+        as_it_is = isinstance(value, str) or isinstance(text, EnvironmentText)
+        return text if as_it_is else auto_cast(text)
     head, *rest = path
     if isinstance(value, list):
         for index, item in enumerate(value):
@@ -275,69 +307,26 @@ def _section_of(provider: ConfigProvider) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _reject_unknown_sections() -> None:
-    section: dict[str, Any] = {}
-    for provider in dlt.config.config_providers:
-        if not isinstance(provider, VaultDocProvider):
-            _update(section, _section_of(provider))
-    _require_known(section, [*REST_API_KEYS, *OWN_SECTIONS, "fields", "api_key"], SECTION)
-    for name in OWN_SECTIONS.keys() & section.keys():
-        fields = list(OWN_SECTIONS[name].get_resolvable_fields())
-        _require_known(section[name], fields, f"{SECTION}.{name}")
+def _keys() -> list[str]:
+    """The keys of `[sources.events]`, those of all providers included."""
+    found = [key for provider in _providers() for key in _section_of(provider)]
+    return [*REST_API_KEYS, *OWN_SECTIONS, *(key for key in found if key != "api_key")]
 
 
-def _reject_unknown_keys(table: Any, spec: type, place: str) -> None:
-    """Compares the keys of nested tables with dlt's typed dictionaries, deepest place named."""
-    if not isinstance(table, Mapping):
-        return
-    _require_known(table, list(get_type_hints(spec)), place)
-    for key, value in table.items():
-        inner = f"{place}.{key}"
-        if key in NESTED:
-            _reject_unknown_keys(value, NESTED[key], inner)
-        elif key == "resources" and isinstance(value, list):
-            for item in value:
-                _reject_unknown_keys(item, typing.EndpointResource, f"{inner}.{_name(item)}")
-        elif key in BY_TYPE:
-            kind = value.get("type") if isinstance(value, Mapping) else value
-            if isinstance(kind, str):
-                _require_known(
-                    [kind], [*filter(None, BY_TYPE[key]), *OTHER_TYPES[key]], f"{inner}.type"
-                )
-            kind_spec = BY_TYPE[key].get(kind, dict)
-            _reject_unknown_keys(value, kind_spec, inner)
-            required: frozenset[str] = getattr(kind_spec, "__required_keys__", frozenset())
-            missing = sorted(required - value.keys()) if isinstance(value, Mapping) else []
-            if missing:
-                raise ConfigurationError(
-                    f"'{missing[0]}' is missing in {inner} ({_config_file(key)}), which {kind} "
-                    f"needs"
-                )
-
-
-def _require_known(keys: Iterable[str], known: Sequence[str], place: str) -> None:
-    for key in keys:
-        if known and key not in known:
-            nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-            remedy = f"did you mean '{nearest[0]}'?" if nearest else f"known: {', '.join(known)}"
-            raise ConfigurationError(f"unknown '{key}' in {place} ({_config_file(key)}); {remedy}")
-
-
-def _say(error: DictValidationException) -> str:
-    """dlt's finding in one line, without the value, which may be a secret."""
-    while error.nested_exceptions:
-        error = error.nested_exceptions[0]
-    place = ".".join(filter(None, [error.path.replace("/", "."), error.field]))
-    expected = getattr(error.expected_type, "__name__", None)
-    finding = f"a value of type {expected} is expected" if expected else error.msg
-    return f"wrong configuration at {place} ({_config_file(error.field)}): {finding}"
+def _validated(model: type[S], value: Any, *path: str) -> S:
+    """What a model makes of the value at a path below `sources.events`."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        told = mistakes.sentence(error, value, [*SECTION.split("."), *path], _files())
+    raise ConfigurationError(told)
 
 
 def _require_base_url(client: Any) -> None:
     base_url = client.get("base_url") if isinstance(client, Mapping) else None
     if base_url is None or base_url == "":
         raise ConfigurationError(
-            f"no API is configured: set base_url in [{SECTION}.client] in {_config_file()}, or "
+            f"no API is configured: set base_url in [{SECTION}.client] in {_files()[-1]}, or "
             f'SOURCES__EVENTS__CLIENT__BASE_URL; "{SAMPLE}" is the built-in sample API'
         )
     try:
@@ -354,40 +343,37 @@ def _require_base_url(client: Any) -> None:
 
 def _reject_secrets_in_config_toml() -> None:
     """Secrets belong into secrets.toml, which git ignores, or the environment."""
-    for provider in dlt.config.config_providers:
+    for provider in _providers():
         if not isinstance(provider, ConfigTomlProvider):
             continue
         top, _ = provider.get_value("api_key", Any, "")
-        section = _section_of(provider)
-        tables = [{"api_key": top}, {"api_key": section.get("api_key")}, *_auth_tables(section)]
-        for name, value in ((name, table.get(name)) for table in tables for name in SECRET_FIELDS):
-            if isinstance(value, str) and value and "{secrets." not in value:
-                raise ConfigurationError(
-                    f"there is a secret, {name}, in {_config_file(name)}, which is no place for "
-                    f"one: move it to .dlt/secrets.toml, or to the environment"
-                )
+        section, path = _section_of(provider), SECTION.split(".")
+        tables = list(_auth_tables(section, path))
+        tables += [([], {"api_key": top}), (path, {"api_key": section.get("api_key")})]
+        for steps, table in tables:
+            for name in SECRET_FIELDS:
+                value = table.get(name)
+                if isinstance(value, str) and value and "{secrets." not in value:
+                    place = mistakes.place([*steps, name], (), _files()[1:])
+                    raise ConfigurationError(
+                        f"there is a secret, {name}, in {place}, which is no place for one: move "
+                        f"it to .dlt/secrets.toml, or to the environment"
+                    )
 
 
-def _auth_tables(section: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """All `auth` in a table and in those below it."""
-    for key, value in section.items():
-        for table in value if isinstance(value, list) else [value]:
-            if isinstance(table, Mapping):
-                if key == "auth":
-                    yield table
-                yield from _auth_tables(table)
+def _auth_tables(
+    value: Any, path: Sequence[str | int]
+) -> Iterator[tuple[Sequence[str | int], Mapping[str, Any]]]:
+    """All `auth` in a table and in those below it, each with the steps to it."""
+    parts: Any = value.items() if isinstance(value, Mapping) else enumerate(value)
+    for key, part in parts:
+        if isinstance(part, Mapping | list):
+            if key == "auth" and isinstance(part, Mapping):
+                yield [*path, key], part
+            yield from _auth_tables(part, [*path, key])
 
 
-def _config_file(key: str | None = None) -> str:
-    """The path of config.toml, with the line of a key that occurs only once."""
-    path = dlt.current.run_context().get_setting("config.toml")
-    if key is None or not Path(path).is_file():
-        return path
-    at_key = re.compile(rf"""(^|[\s{{,.\["']){re.escape(str(key))}["']?\s*[=.\]]""")
-    with Path(path).open(encoding="utf-8") as lines:
-        found = [
-            number
-            for number, line in enumerate(lines, 1)
-            if at_key.search(line) and not line.lstrip().startswith("#")
-        ]
-    return f"{path}, line {found[0]}" if len(found) == 1 else path
+def _files() -> list[Path]:
+    """Where settings stand, the file that wins first."""
+    context = dlt.current.run_context()
+    return [Path(context.get_setting(name)) for name in ("secrets.toml", "config.toml")]

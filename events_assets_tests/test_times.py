@@ -242,3 +242,33 @@ def test_any_text_is_read_or_refused(text):
     ):
         with suppress(UnreadableTimeError):
             read()
+
+
+@given(INSTANTS, st.sampled_from(["seconds", "milliseconds", "%Y-%m-%dT%H:%M:%S.%f%z"]))
+def test_a_time_that_is_written_for_an_api_is_read_as_the_same(instant, form):
+    instant = instant.replace(microsecond=0)
+    text = times.to_text(instant, form)
+    unit = form in times.UNIX_UNITS
+    read = times.from_number(text, form) if unit else times.from_format(text, form, UTC)
+    assert read == instant
+
+
+@pytest.mark.parametrize(
+    ("value", "unit"),
+    [
+        (1777622400, "seconds"), ("1777622400", "seconds"), (1777622400000, "milliseconds"),
+        (1777622400.5, "seconds"), (7, None), ("7", None), (20260501, None), (True, None),
+        ("2026-05-01", None), (1777622400000000, None), (None, None), ([1777622400], None),
+    ],
+)  # fmt: skip
+def test_only_numbers_of_likely_years_look_like_unix_times(value, unit):
+    assert times.unix_unit(value) == unit
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [("2026-05-01T10:00", False), ("2026-05-01", False), ("2026-05-01T10:00Z", True),
+     ("2026-05-01T10:00:00+01:00", True), ("Fri, 01 May 2026 10:00:00 GMT", True)],
+)  # fmt: skip
+def test_a_local_time_is_told_from_one_with_an_offset(text, told):
+    assert times.has_offset(text) is told

@@ -10,13 +10,12 @@ A time is given on as ISO 8601 in UTC. One that cannot be read stays in its plac
 `unreadable: ` and what the API gave, which dlt puts in the variant column, `start_time__v_text`.
 """
 
-import difflib
 import json
 import re
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Mapping
 from datetime import datetime, tzinfo
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 from dlt.common import jsonpath
 from dlt.common.normalizers.naming.snake_case import NamingConvention
@@ -24,18 +23,12 @@ from jsonpath_ng.exceptions import JSONPathError
 
 from events_assets.errors import FieldsError, UnreadableTimeError
 from events_assets.rows import times
+from events_assets.settings import FieldsSettings, RuleSettings, StatusSettings, TimeSettings
 
 Row = dict[str, Any]
 Find = Callable[[Row], Any]
 Read = tuple[str | None, datetime | None]
 """What goes into the field of a time, and the instant if it can be read."""
-
-KEYS = ("id", "event_name", "language", "timezone", "start_time", "end_time", "status")
-START_KEYS = ("path", "unit", "format", "time_path", "timezone_path")
-END_KEYS = (*START_KEYS, "duration_path")
-RULES = ("deleted", "cancelled")
-STATUS_KEYS = ("path", *RULES)
-RULE_KEYS = ("path", "values", "resource")
 
 PLAIN = re.compile(r"(?:\$\.)?([\w-]+(?:\.[\w-]+)*)")
 """Dotted keys; any other path is left to jsonpath."""
@@ -48,51 +41,37 @@ class Fields:
     """The mapping that the settings describe, compiled once.
 
     Args:
-        settings: `[sources.events.fields]`; empty: rows are given on as they are.
+        settings: `[sources.events.fields]`, also as a table; empty: rows are given on as they are.
 
     Raises:
-        FieldsError: a setting is unknown, has the wrong type, or contradicts another one.
+        FieldsError: a path, zone or format in it cannot be used.
     """
 
-    def __init__(self, settings: Mapping[str, Any]) -> None:
-        _require_known(settings, KEYS, "")
-        self._language = _text(settings, "language", "")
-        zone = _text(settings, "timezone", "") or "UTC"
+    def __init__(self, settings: FieldsSettings | Mapping[str, Any]) -> None:
+        settings = FieldsSettings.model_validate(settings)
         try:
-            local = times.zone(zone)
+            local = times.zone(settings.timezone or "UTC")
         except UnreadableTimeError:
             raise FieldsError(
-                f"timezone is {zone!r}, which is no time zone: use an IANA name like "
+                f"timezone is {settings.timezone!r}, which is no time zone: use an IANA name like "
                 f'"Europe/Lisbon"'
             ) from None
-        self._id = _id(settings["id"]) if "id" in settings else None
-        name = _text(settings, "event_name", "")
-        self._name = finder(name, "event_name") if name else None
-        self._start, self._end = (
-            Time(settings[key], key, local) if key in settings else None
-            for key in ("start_time", "end_time")
-        )
-        if self._end and self._end.is_duration and not self._start:
-            raise FieldsError(
-                "end_time has a duration_path, but start_time is not set: say where the start is"
-            )
-        self._status = Status(settings["status"]) if "status" in settings else None
-
-        local_times = "timezone" in settings
-        if self._language and not name:
-            raise FieldsError("language is set, but event_name is not: say where the name is")
-        if local_times and not self._start and not self._end:
-            raise FieldsError(
-                "timezone is set, but neither start_time nor end_time: say where they are"
-            )
+        self._language = settings.language or ""
+        self._id = _id(settings.id) if settings.id else None
+        self._name = finder(settings.event_name, "event_name") if settings.event_name else None
+        start, end, status = settings.start_time, settings.end_time, settings.status
+        self._start = Time(start, "start_time", local) if start else None
+        self._end = Time(end, "end_time", local) if end else None
+        self._status = Status(status) if status else None
         as_it_is = {
-            "id": settings.get("id"),
-            "event_name": None if self._language else name,
-            "start_time": self._start and not local_times and self._start.only_path,
-            "end_time": self._end and not local_times and self._end.only_path,
-            "status": self._status and self._status.only_path,
+            "id": settings.id,
+            "event_name": None if settings.language else settings.event_name,
+            "start_time": start and not settings.timezone and start.only_path,
+            "end_time": end and not settings.timezone and end.only_path,
+            "status": status and status.only_path,
         }
-        self._as_it_is = {key: path for key, path in as_it_is.items() if key in settings}
+        given = settings.model_fields_set
+        self._as_it_is = {key: path for key, path in as_it_is.items() if key in given}
         self._moves = lru_cache(maxsize=1_000)(self._moves_of)
 
     def __bool__(self) -> bool:
@@ -148,38 +127,12 @@ class Fields:
 
 
 class Time:
-    """Where a time is in a row, and how it is written: a path, or a table of `END_KEYS`."""
+    """Reads a time of a row as the settings say."""
 
-    def __init__(self, setting: Any, name: str, local: tzinfo) -> None:
-        allowed = END_KEYS if name == "end_time" else START_KEYS
-        table = {"path": setting} if isinstance(setting, str) else setting
-        if not isinstance(table, Mapping):
-            raise FieldsError(f"{name} is a path, or a table of {', '.join(allowed)}")
-        if name == "start_time" and "duration_path" in table:
-            raise FieldsError("start_time has a duration_path, which only end_time may have")
-        _require_known(table, allowed, name)
-        values = {key: _text(table, key, name) for key in END_KEYS}
-        self._unit, self._format = values["unit"], values["format"]
+    def __init__(self, settings: TimeSettings, name: str, local: tzinfo) -> None:
+        self._unit, self._format = settings.unit, settings.format
         self._local = local
-        self.is_duration = "duration_path" in table
-        self.only_path = table["path"] if list(table) == ["path"] else None
-        if self.is_duration:
-            for key in START_KEYS:
-                if key != "unit" and key in table:
-                    raise FieldsError(f"{name} has both duration_path and {key}; remove one")
-        elif not values["path"]:
-            raise FieldsError(f"{name} has no path: say where in a row it is")
-        if self._unit:
-            for key in ("format", "time_path", "timezone_path"):
-                if key in table:
-                    raise FieldsError(
-                        f"{name} has both unit, for a number, and {key}, for a text; remove one"
-                    )
-            units = times.DURATION_UNITS if self.is_duration else times.UNIX_UNITS
-            if self._unit not in units:
-                raise FieldsError(
-                    f"{name}.unit is {self._unit!r}, which is none of: {', '.join(units)}"
-                )
+        self.is_duration = settings.duration_path is not None
         if self._format:
             try:
                 times.require_format(self._format)
@@ -187,10 +140,13 @@ class Time:
                 raise FieldsError(
                     f"{name}.format is {self._format!r}, which cannot be used: {error}"
                 ) from error
-        self._find = finder(values["duration_path"] or values["path"], name)
+        self._find = finder(settings.duration_path or settings.path or "", name)
         self._find_time, self._find_zone = (
-            finder(values[key], f"{name}.{key}") if values[key] else None
-            for key in ("time_path", "timezone_path")
+            finder(path, f"{name}.{key}") if path else None
+            for key, path in (
+                ("time_path", settings.time_path),
+                ("timezone_path", settings.timezone_path),
+            )
         )
 
     def __call__(self, row: Row, start: Read = (None, None)) -> Read:
@@ -211,7 +167,7 @@ class Time:
                     return None, None
                 if begin is None:
                     raise UnreadableTimeError(text)
-                instant = times.later(begin, times.duration(value, self._unit or None))
+                instant = times.later(begin, times.duration(value, self._unit))
             elif self._unit:
                 instant = times.from_number(value, self._unit)
             else:
@@ -236,17 +192,10 @@ class Time:
 class Status:
     """The status of an event: `deleted`, else `cancelled`, else the value at `path`, else null."""
 
-    def __init__(self, setting: Any) -> None:
-        table = {"path": setting} if isinstance(setting, str) else setting
-        if not isinstance(table, Mapping):
-            raise FieldsError(f"status is a path, or a table of {', '.join(STATUS_KEYS)}")
-        _require_known(table, STATUS_KEYS, "status")
-        if not table:
-            raise FieldsError(f"status is empty: it needs one of {', '.join(STATUS_KEYS)}")
-        path = _text(table, "path", "status")
-        self._find = finder(path, "status.path") if path else None
-        self._rules = [(rule, _rule(table[rule], rule)) for rule in RULES if rule in table]
-        self.only_path = path if list(table) == ["path"] else None
+    def __init__(self, settings: StatusSettings) -> None:
+        self._find = finder(settings.path, "status.path") if settings.path else None
+        rules = {"deleted": settings.deleted, "cancelled": settings.cancelled}
+        self._rules = [(name, _rule(rule, name)) for name, rule in rules.items() if rule]
 
     def __call__(self, row: Row, resource: str) -> str | None:
         for status, told in self._rules:
@@ -256,24 +205,12 @@ class Status:
         return value if value is None or isinstance(value, str) else json.dumps(value)
 
 
-def _rule(setting: Any, rule: str) -> Callable[[Row, str], bool]:
-    """Whether a row, or the resource that it comes from, tells that an event is `rule`."""
-    place = f"status.{rule}"
-    table = {"path": setting} if isinstance(setting, str) else setting
-    if not isinstance(table, Mapping):
-        raise FieldsError(f"{place} is a path, or a table of {', '.join(RULE_KEYS)}")
-    _require_known(table, RULE_KEYS, place)
-    path, source = _text(table, "path", place), _text(table, "resource", place)
-    if not path and not source:
-        raise FieldsError(f"{place} has neither path nor resource: one of them must tell it")
-    values = table.get("values")
-    if values is not None and not path:
-        raise FieldsError(f"{place} has values but no path: say where in a row they are")
-    if values is not None and (not isinstance(values, list) or not values):
-        raise FieldsError(f'{place}.values must be a list, like ["cancelled"]')
-    find = finder(path, f"{place}.path", every=True) if path else None
-    texts = {value for value in values or () if isinstance(value, str)}
-    wanted = {json.dumps(value) for value in values or ()}
+def _rule(settings: RuleSettings, name: str) -> Callable[[Row, str], bool]:
+    """Whether a row, or the resource that it comes from, tells that an event is `name`."""
+    find = finder(settings.path, f"status.{name}.path", every=True) if settings.path else None
+    source, values = settings.resource, settings.values or ()
+    texts = {value for value in values if isinstance(value, str)}
+    wanted = {json.dumps(value) for value in values}
 
     def told(row: Row, resource: str) -> bool:
         if resource == source:
@@ -293,13 +230,10 @@ def _is_set(value: Any) -> bool:
     return value.strip().lower() not in NOT_TOLD if isinstance(value, str) else bool(value)
 
 
-def _id(setting: Any) -> Find:
-    paths = setting if isinstance(setting, list) else [setting]
-    if not paths or not all(isinstance(path, str) and path.strip() for path in paths):
-        raise FieldsError('id must be a path, or a list of paths like ["organizer.slug", "slug"]')
-    finders: list[Find] = [finder(path, "id") for path in paths]
-    if not isinstance(setting, list):
-        return finders[0]
+def _id(setting: str | list[str]) -> Find:
+    if isinstance(setting, str):
+        return cast(Find, finder(setting, "id"))
+    finders: list[Find] = [finder(path, "id") for path in setting]
 
     def composed(row: Row) -> str | None:
         parts = [_part(find(row)) for find in finders]
@@ -379,21 +313,3 @@ def _free(name: str, taken: Container[str | None]) -> str:
     while new in taken:
         new, number = f"{name}_original_{number}", number + 1
     return new
-
-
-def _text(table: Mapping[str, Any], key: str, place: str) -> str:
-    value = table.get(key)
-    if key in table and (not isinstance(value, str) or not value.strip()):
-        raise FieldsError(f"{f'{place}.{key}' if place else key} must be a text that is not empty")
-    return str(value) if key in table else ""
-
-
-def _require_known(keys: Any, known: Iterable[str], place: str) -> None:
-    if not isinstance(keys, Mapping):
-        raise FieldsError("it must be a table")
-    known = list(known)
-    for key in keys:
-        if key not in known:
-            nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-            remedy = f"did you mean '{nearest[0]}'?" if nearest else f"known: {', '.join(known)}"
-            raise FieldsError(f"unknown '{key}'{f' in {place}' if place else ''}; {remedy}")

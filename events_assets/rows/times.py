@@ -33,6 +33,9 @@ UNIX_UNITS = {"seconds": 1_000_000, "milliseconds": 1_000}
 DURATION_UNITS = {**UNIX_UNITS, "minutes": 60_000_000, "hours": 3_600_000_000}
 """Microseconds in the units of durations."""
 
+LIKELY_YEARS = range(1982, 2128)
+"""In which a number is taken for a Unix time where no unit is configured: by `init`."""
+
 UNREADABLE = "unreadable: "
 """Stands before a value that is no time, so that nobody takes it for one."""
 
@@ -158,6 +161,33 @@ def later(start: datetime, distance: timedelta) -> datetime:
         return start + distance
     except OverflowError:
         raise UnreadableTimeError(distance) from None
+
+
+def to_text(instant: datetime, form: str) -> str:
+    """An instant as an API wants it: in a unit of `UNIX_UNITS`, or in a format of `strftime`."""
+    if form in UNIX_UNITS:
+        return str((instant - EPOCH) // timedelta(microseconds=UNIX_UNITS[form]))
+    return instant.strftime(form)
+
+
+def unix_unit(value: Any) -> str | None:
+    """The unit in which a number, or a text of digits, is a Unix time of `LIKELY_YEARS`."""
+    for unit in UNIX_UNITS:
+        try:
+            if from_number(value, unit).year in LIKELY_YEARS:
+                return unit
+        except UnreadableTimeError:
+            continue
+    return None
+
+
+def has_offset(text: str) -> bool:
+    """Whether a time says where it is meant; one that does not is a local time.
+
+    Raises:
+        UnreadableTimeError: the text is no time.
+    """
+    return from_text(text, UTC) == from_text(text, timezone(timedelta(hours=1)))
 
 
 def in_utc(time: datetime, local: tzinfo) -> datetime:

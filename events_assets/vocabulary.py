@@ -1,0 +1,210 @@
+"""All that `.dlt/config.toml` may hold: dlt's REST vocabulary and our own sections as one model.
+
+dlt describes its vocabulary as typed dictionaries, among whose values are objects and functions of
+Python. Here they become models of what TOML can say. Run as a program, this module prints the JSON
+schema of the file, `docs/config.schema.json`.
+"""
+
+import ast
+import inspect
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime
+from functools import cache, reduce
+from itertools import pairwise
+from operator import or_
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from dlt.common.typing import is_typeddict
+from dlt.sources.rest_api import typing as rest
+from dlt.sources.rest_api.config_setup import AUTH_MAP, PAGINATOR_MAP
+from pydantic import ConfigDict, Field, PlainValidator, create_model
+from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import PydanticCustomError, core_schema
+
+from events_assets.settings import (
+    FieldsSettings,
+    HttpSettings,
+    ScanSettings,
+    ScheduleSettings,
+    Settings,
+    WarehouseSettings,
+    WindowSettings,
+)
+
+OWN_SECTIONS: dict[str, type[Settings]] = {
+    "http": HttpSettings,
+    "scan": ScanSettings,
+    "windows": WindowSettings,
+    "fields": FieldsSettings,
+    "schedule": ScheduleSettings,
+    "warehouse": WarehouseSettings,
+}
+
+AUTHENTICATIONS: dict[str, Any] = {
+    "bearer": rest.BearerTokenAuthConfig,
+    "api_key": rest.ApiKeyAuthConfig,
+    "http_basic": rest.HttpBasicAuthConfig,
+    "oauth2_client_credentials": rest.OAuth2ClientCredentialsConfig,
+}
+PAGINATORS: dict[str, Any] = {
+    "auto": rest.PaginatorTypeConfig,
+    "single_page": rest.PaginatorTypeConfig,
+    "offset": rest.OffsetPaginatorConfig,
+    "page_number": rest.PageNumberPaginatorConfig,
+    "cursor": rest.JSONResponseCursorPaginatorConfig,
+    "json_link": rest.JSONLinkPaginatorConfig,
+    "json_response": rest.JSONLinkPaginatorConfig,
+    "header_link": rest.HeaderLinkPaginatorConfig,
+    "header_cursor": rest.HeaderCursorPaginatorConfig,
+}
+
+Hint = Any
+"""A type, or what stands for one."""
+LIST: Any = list
+TABLE: Any = dict
+ONE_OF: Any = Literal
+
+
+@cache
+def events_model() -> type[Settings]:
+    """The model of `[sources.events]`."""
+    hints = {
+        "client": _in_toml(rest.ClientConfig),
+        "resource_defaults": _in_toml(rest.EndpointResourceBase),
+        "resources": LIST[_in_toml(rest.EndpointResource) | str],
+        **OWN_SECTIONS,
+        "api_key": str,
+    }
+    return create_model("Events", __base__=Settings, **_optional(hints))
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of `.dlt/config.toml`: strict in `[sources.events]`, loose elsewhere."""
+    loose = ConfigDict(extra="allow")
+    sources = create_model("Sources", __config__=loose, **_optional({"events": events_model()}))
+    tables = dict.fromkeys(("load", "runtime", "destination"), dict[str, Any])
+    hints = {"destination_type": str, "sources": sources, **tables}
+    model = create_model("Configuration", __config__=loose, **_optional(hints))
+    found: dict[str, Any] = model.model_json_schema(schema_generator=_TomlSchema)
+    return found
+
+
+def _optional(hints: Mapping[str, Hint]) -> dict[str, Any]:
+    return {key: (hint | None, None) for key, hint in hints.items()}
+
+
+class _TomlSchema(GenerateJsonSchema):
+    """With what stands below each field; without null, which TOML does not have."""
+
+    def nullable_schema(self, schema: Any) -> Any:
+        return self.generate_inner(schema["schema"])
+
+    def default_schema(self, schema: Any) -> Any:
+        if schema.get("default", ...) is None:
+            return self.generate_inner(schema["schema"])
+        return super().default_schema(schema)
+
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002
+        return False
+
+    def model_schema(self, schema: Any) -> Any:
+        found = super().model_schema(schema)
+        for one in schema["cls"].__mro__:
+            if one.__module__ == Settings.__module__:
+                body = ast.parse(inspect.getsource(one)).body[0]
+                for field, text in pairwise(body.body if isinstance(body, ast.ClassDef) else []):
+                    match field, text:
+                        case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(ast.Constant(doc)):
+                            found["properties"][name]["description"] = doc
+        return found
+
+
+class _Table:
+    """A table as a typed dictionary of dlt describes it. Its model is made when it is needed."""
+
+    def __init__(self, spec: Any, kind: str | None = None) -> None:
+        self.spec, self.kind = spec, kind
+
+    def check(self, value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            raise PydanticCustomError("model_type", "no table")
+        _model(self.spec, self.kind).model_validate(value)
+        return value
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        return core_schema.no_info_plain_validator_function(self.check)
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> Any:
+        model = _model(self.spec, self.kind)
+        name = f"{__name__}.{model.__name__}:{id(model)}"  # to be defined once, and referred to
+        found: Any = {**model.__pydantic_core_schema__, "ref": name}
+        return handler(core_schema.nullable_schema(found))
+
+
+def _in_toml(hint: Hint) -> Hint:
+    """The part of a hint of dlt that TOML can say; `NoneType` if it is none."""
+    origin: Any = get_origin(hint)
+    arguments = get_args(hint)
+    if is_typeddict(hint):
+        return Annotated[Any, _Table(hint)]
+    if origin in (Union, UnionType):
+        members = [_in_toml(one) for one in arguments]
+        return Any if Any in members else reduce(or_, members)
+    if origin in (dict, Mapping):
+        return TABLE[str, _in_toml(arguments[1])]
+    if origin in (list, Sequence):
+        return LIST[_in_toml(arguments[0])]
+    known = (str, int, float, bool, date, datetime, Any)
+    return hint if origin is Literal or hint in known else NoneType
+
+
+@cache
+def _model(spec: Any, kind: str | None = None) -> type[Settings]:
+    """The model of a typed dictionary of dlt, or of those that have `kind` as their type."""
+    required = spec.__required_keys__ | ({"name"} if spec is rest.EndpointResource else set())
+    fields: dict[str, Any] = {}
+    for key, hint in get_type_hints(spec).items():
+        found = BY_TYPE[key]() if key in BY_TYPE else _in_toml(hint)
+        if key == "type" and kind:
+            found = ONE_OF[kind]
+        if found is not NoneType and found != LIST[NoneType]:
+            optional = key not in required or NoneType in get_args(hint)
+            default = Field(None if optional else ..., alias=key)
+            # Keys may have names that a model needs for itself, like `json`.
+            fields[f"key_{key}"] = (found | None if optional else found, default)
+    return create_model(kind or spec.__name__, __base__=Settings, __doc__=spec.__doc__, **fields)
+
+
+def _by_type(specs: Mapping[str, Any], registered: Mapping[str, Any], default: str) -> Hint:
+    """A name of `registered`, or a table with it as its `type`, that of `specs` if there is one."""
+    tables = {kind: _Table(spec, kind) for kind, spec in specs.items()}
+
+    def check(value: Any) -> Any:
+        is_table = isinstance(value, Mapping)
+        kind = value.get("type", default) if is_table else value
+        if not isinstance(kind, str):
+            raise PydanticCustomError("no_type", "a name, or a table with a type")
+        if kind not in registered and not is_table:  # not quoted: it may be a secret out of place
+            names = ", ".join(registered)
+            raise PydanticCustomError("no_name", "no known type", {"names": names})
+        if kind not in registered:
+            context = {"key": "type", "word": kind, "known": list(registered)}
+            raise PydanticCustomError("unknown", "unknown type", context)
+        if is_table and kind in tables:
+            tables[kind].check(value)
+        return value
+
+    written = reduce(or_, (Annotated[Any, one] for one in tables.values()), ONE_OF[tuple(specs)])
+    return Annotated[Any, PlainValidator(check, json_schema_input_type=written)]
+
+
+BY_TYPE: dict[str, Callable[[], Hint]] = {
+    "auth": cache(lambda: _by_type(AUTHENTICATIONS, AUTH_MAP, "bearer")),
+    "paginator": cache(lambda: _by_type(PAGINATORS, PAGINATOR_MAP, "auto")),
+}
+
+
+if __name__ == "__main__":
+    print(json.dumps(schema(), indent=2))
