@@ -16,9 +16,9 @@ import dlt
 from tabulate import tabulate
 
 from events_assets import warehouse
-from events_assets.defs.assets import POOL
 from events_assets.defs.failures import explained
 from events_assets.defs.metadata import last_receipt
+from events_assets.defs.resources import POOL
 from events_assets.errors import WarehouseError
 from events_assets.scan.receipt import COMPLETE, TORN
 from events_assets.warehouse import select

@@ -11,8 +11,9 @@ import dlt
 from tabulate import tabulate
 
 from events_assets import warehouse
-from events_assets.defs.assets import POOL
+from events_assets.defs.configured import DESTINATION
 from events_assets.defs.failures import explained
+from events_assets.defs.resources import POOL
 from events_assets.errors import WarehouseError
 
 DAILY_EVENTS = """
@@ -32,7 +33,7 @@ DAYS_SHOWN = 10
 @dg.asset(
     deps=["events"],
     group_name="events",
-    kinds={"dlt", "sql", warehouse.destination_name()},
+    kinds={"dlt", "sql", DESTINATION},
     pool=POOL,
     description=(
         "How many events start on each day (UTC), by status. Events without a start are counted "

@@ -2,15 +2,34 @@
 
 import dagster as dg
 
-from events_assets.configuration import schedule_settings
+from events_assets import configuration
+from events_assets.defs.configured import configured
 from events_assets.defs.jobs import events_job
+from events_assets.errors import ConfigurationError
+from events_assets.settings import ScheduleSettings
 
-_settings = schedule_settings()
 
-events_schedule = dg.ScheduleDefinition(
-    name="events_schedule",
-    job=events_job,
-    cron_schedule=_settings.cron,
-    execution_timezone=_settings.timezone,
-    description="Loads and checks the events. Off until it is switched on.",
+def schedule(settings: ScheduleSettings) -> dg.ScheduleDefinition:
+    """`events_schedule` at the times that the settings say.
+
+    Raises:
+        ConfigurationError: they are no cron expression or no time zone.
+    """
+    try:
+        return dg.ScheduleDefinition(
+            name="events_schedule",
+            job=events_job,
+            cron_schedule=settings.cron,
+            execution_timezone=settings.timezone,
+            description="Loads and checks the events. Off until it is switched on.",
+        )
+    except dg.DagsterInvalidDefinitionError as error:
+        raise ConfigurationError(
+            f"wrong cron or timezone in [{configuration.SECTION}.schedule] of .dlt/config.toml: "
+            f'{error} Write them like "0 * * * *" and "Europe/Lisbon"'
+        ) from error
+
+
+events_schedule = configured(
+    lambda: schedule(configuration.schedule_settings()), schedule(ScheduleSettings())
 )
