@@ -4,13 +4,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
-from dagster_dlt import DagsterDltResource, DagsterDltTranslator
-from dagster_dlt.translator import DltResourceTranslatorData
+from dagster_dlt import DagsterDltResource
 
 from events_assets import warehouse
 from events_assets.defs.configured import DESTINATION, TABLES
 from events_assets.defs.failures import explained
-from events_assets.defs.metadata import load_metadata, summary
+from events_assets.defs.metadata import last_receipt, load_metadata, summary
 from events_assets.defs.resources import POOL, EventsApi
 
 
@@ -30,36 +29,34 @@ def table_asset(table: str) -> dg.AssetSpec:
     )
 
 
-class EventsTranslator(DagsterDltTranslator):
-    """Tells dagster-dlt which asset a dlt resource is: that of its name."""
-
-    def get_asset_spec(self, data: DltResourceTranslatorData) -> dg.AssetSpec:
-        return table_asset(data.resource.name)
-
-
-# Not `@dlt_assets`: it keeps dlt's objects in the metadata of the assets, where the UI shows them as
-# unserializable, and wants a source and a pipeline, which a run alone can make.
+# Not `@dlt_assets`: it keeps a source and a pipeline, which a run alone can make, in the metadata
+# of the assets, where the UI shows them as unserializable.
 @dg.multi_asset(
     name="load_events", specs=[table_asset(name) for name in TABLES], can_subset=True, pool=POOL
 )
 def events(
     context: dg.AssetExecutionContext, dlt: DagsterDltResource, events_api: EventsApi
 ) -> Iterator[dg.MaterializeResult[Any]]:
+    tables, run_id = [key.path[-1] for key in context.selected_asset_keys], context.run.run_id
     with (
         explained(),
-        events_api.source(context.run.run_id, context.log) as source,
+        events_api.source(run_id, context.log) as source,
         warehouse.loading(context.log) as pipeline,
     ):
-        results = dlt.run(
-            context=context,
-            dlt_source=source,
-            dlt_pipeline=pipeline,
-            dagster_dlt_translator=EventsTranslator(),
-            loader_file_format="parquet",
-        )
-        for result in results:
-            with warehouse.reading(context.log) as dataset:
-                assert isinstance(result, dg.MaterializeResult)  # noqa: S101, an asset run's
-                shown = load_metadata(result, dataset, context.run.run_id)
-            context.log.info(summary(shown))
-            yield shown
+        source = source.with_resources(*tables)
+        info = warehouse.load(pipeline, source, context.log)
+        with pipeline.dataset() as dataset:
+            for table in tables:
+                receipt = last_receipt(dataset, table, run_id)
+                metadata = load_metadata(dataset, table, receipt)
+                context.log.info(summary(table, metadata))
+                # Afterwards: it takes the columns of the table out of the pipeline's schema.
+                loaded = dlt.extract_resource_metadata(
+                    context, source.resources[table], info, pipeline
+                )
+                yield dg.MaterializeResult(
+                    asset_key=table,
+                    metadata={name: loaded[name] for name in loaded if name != "jobs"} | metadata,
+                    # A load that changed nothing can be told from one that did.
+                    data_version=dg.DataVersion(receipt["fingerprint"]),
+                )

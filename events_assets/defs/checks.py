@@ -7,17 +7,16 @@ most. One step runs those that are asked for: it opens the warehouse once.
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from inspect import getdoc
 from typing import Any
 
 import dagster as dg
 import dlt
-from tabulate import tabulate
 
 from events_assets import warehouse
 from events_assets.defs.failures import explained
-from events_assets.defs.metadata import last_receipt
+from events_assets.defs.metadata import last_receipt, markdown_table
 from events_assets.defs.resources import POOL
 from events_assets.errors import WarehouseError
 from events_assets.scan.receipt import COMPLETE, TORN
@@ -69,7 +68,7 @@ def event_ids_are_unique(dataset: dlt.Dataset, receipt: Receipt) -> dg.AssetChec
             json.loads(receipt["duplicate_ids_sample"])
         )
     if rows:
-        metadata["ids_twice_in_table"] = _table([row[:-1] for row in rows], [*key, "times"])
+        metadata["ids_twice_in_table"] = markdown_table([row[:-1] for row in rows], [*key, "times"])
     return dg.AssetCheckResult(
         passed=not answered and not in_table,
         description=f"ids answered twice: {answered}, ids twice in the table: {in_table}",
@@ -95,7 +94,7 @@ def events_end_after_they_start(dataset: dlt.Dataset, _receipt: Receipt) -> dg.A
     metadata: dict[str, Any] = {"end_before_start": backwards, "unreadable_times": unreadable}
     if rows:
         headers = ["id", "event_name", "start_time", "end_time", *variants]
-        metadata["offenders"] = _table([row[:-2] for row in rows], headers)
+        metadata["offenders"] = markdown_table([row[:-2] for row in rows], headers)
     return dg.AssetCheckResult(
         passed=not backwards and not unreadable,
         severity=dg.AssetCheckSeverity.ERROR if backwards else dg.AssetCheckSeverity.WARN,
@@ -135,7 +134,7 @@ def no_events_were_quarantined(dataset: dlt.Dataset, receipt: Receipt) -> dg.Ass
         found = select(dataset, QUARANTINED, receipt["_dlt_load_id"])
         metadata |= Counter(f"reason: {reason}" for reason, _, _ in found)
         samples = [(reason, at, row[:200]) for reason, at, row in found[:OFFENDERS_SHOWN]]
-        metadata["samples"] = _table(samples, ["reason", "position", "document"])
+        metadata["samples"] = markdown_table(samples, ["reason", "position", "document"])
     return dg.AssetCheckResult(
         passed=not quarantined,
         severity=dg.AssetCheckSeverity.WARN,
@@ -165,7 +164,7 @@ def check_events(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetChe
             raise WarehouseError(
                 "there are no events to check yet: materialize the asset events first"
             )
-        receipt = last_receipt(dataset, "events", context.run.run_id) or {}
+        receipt = last_receipt(dataset, "events", context.run.run_id)
         results = {
             name: check(dataset, receipt) for name, check in CHECKS.items() if name in asked_for
         }
@@ -178,7 +177,3 @@ def _tell(log: logging.Logger, name: str, result: dg.AssetCheckResult) -> None:
     failed = log.error if result.severity is dg.AssetCheckSeverity.ERROR else log.warning
     told = f"{name} {'passed' if result.passed else 'failed'}: {result.description}"
     (log.info if result.passed else failed)(told)
-
-
-def _table(rows: Sequence[Sequence[Any]], headers: list[str]) -> dg.MarkdownMetadataValue:
-    return dg.MetadataValue.md(tabulate(rows, headers=headers, tablefmt="github"))

@@ -8,11 +8,11 @@ from typing import Any
 
 import dagster as dg
 import dlt
-from tabulate import tabulate
 
 from events_assets import warehouse
 from events_assets.defs.configured import DESTINATION
 from events_assets.defs.failures import explained
+from events_assets.defs.metadata import markdown_table
 from events_assets.defs.resources import POOL
 from events_assets.errors import WarehouseError
 
@@ -47,14 +47,15 @@ def daily_events(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]
                 raise WarehouseError("there are no events yet: materialize the asset events first")
             known = "status" in dataset.schema.get_table_columns("events")
             rows = warehouse.select(dataset, DAILY_EVENTS, status="status" if known else "NULL")
-        pipeline.run(
+        warehouse.load(
+            pipeline,
             [dict(zip(COLUMNS, row, strict=True)) for row in rows]
             or [dlt.mark.materialize_table_schema()],
+            context.log,
             table_name="daily_events",
             write_disposition="replace",
             columns=COLUMNS,
             schema=dlt.Schema("daily_events"),
-            loader_file_format="parquet",
         )
     days = [row for row in rows if row[0] is not None]
     return dg.MaterializeResult(
@@ -62,12 +63,8 @@ def daily_events(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]
             "dagster/row_count": len(rows),
             "events": sum(row[2] for row in rows),
             "chart": dg.MetadataValue.md(_chart(days)),
-            "busiest_days": dg.MetadataValue.md(
-                tabulate(
-                    sorted(days, key=lambda row: -row[2])[:DAYS_SHOWN],
-                    headers=list(COLUMNS),
-                    tablefmt="github",
-                )
+            "busiest_days": markdown_table(
+                sorted(days, key=lambda row: -row[2])[:DAYS_SHOWN], list(COLUMNS)
             ),
             "dagster/column_schema": dg.TableSchema(
                 columns=[
