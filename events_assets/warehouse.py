@@ -13,7 +13,6 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import dlt
-import duckdb
 from dlt.common.configuration import resolve_configuration
 from dlt.common.pipeline import LoadInfo
 from dlt.destinations.exceptions import DestinationConnectionError
@@ -24,6 +23,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_de
 from events_assets import configuration
 from events_assets.arrow.coercion import fitting
 from events_assets.errors import WarehouseError
+from events_assets.settings import WarehouseSettings
 
 logger = logging.getLogger("events_assets")
 
@@ -88,6 +88,8 @@ def load(
 
 def _lift_memory_limit(pipeline: dlt.Pipeline, log: logging.Logger) -> None:
     """Gives DuckDB the limit that it would have by itself."""
+    import duckdb  # here: definitions, and other destinations, need none
+
     limit = configuration.warehouse_settings().memory_limit
     with duckdb.connect() as fresh, pipeline.sql_client() as client:
         # RESET would be shown, but not obeyed, by DuckDB 1.5.
@@ -112,7 +114,8 @@ def reading(log: logging.Logger = logger) -> Iterator[dlt.Dataset]:
 
 @contextmanager
 def _opened(destination: Any, log: logging.Logger) -> Iterator[dlt.Dataset]:
-    timeout = configuration.warehouse_settings().lock_timeout
+    settings = configuration.warehouse_settings()
+    timeout = settings.lock_timeout
 
     def before_sleep(state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
@@ -134,9 +137,7 @@ def _opened(destination: Any, log: logging.Logger) -> Iterator[dlt.Dataset]:
         try:
             dataset = retrying(lambda: stack.enter_context(connected()))
         except DestinationConnectionError as error:
-            raise WarehouseError(
-                f"the warehouse cannot be opened: {_cause(error)}; {_remedy(error, timeout)}"
-            ) from error
+            raise WarehouseError(_explained(error, settings)) from error
         yield dataset
 
 
@@ -227,15 +228,22 @@ def _is_locked(error: BaseException) -> bool:
     return isinstance(error, DestinationConnectionError) and "lock on file" in str(error.inner_exc)
 
 
-def _remedy(error: BaseException, timeout: float) -> str:
-    if _is_locked(error):
-        return f"another process kept it for {timeout:g} s (warehouse.lock_timeout): close it"
-    if "memory" in str(error):
-        return "memory_limit in [sources.events.warehouse] should be like '256MB' or '4GB'"
-    return (
-        "check that the file and its folder exist and can be written, or set another one in "
+def _explained(error: BaseException, settings: WarehouseSettings) -> str:
+    """Why the warehouse cannot be opened, and what to do."""
+    cause = _cause(error)
+    if "memory" in cause.lower():
+        return (
+            f"memory_limit in [sources.events.warehouse] is {settings.memory_limit!r}, but should "
+            f"be like '256MB' or '4GB': {cause}"
+        )
+    remedy = (
+        f"another process kept it for {settings.lock_timeout:g} s (warehouse.lock_timeout): close "
+        "it"
+        if _is_locked(error)
+        else "check that the file and its folder exist and can be written, or set another one in "
         "[sources.events.warehouse]"
     )
+    return f"the warehouse cannot be opened: {cause}; {remedy}"
 
 
 def _cause(error: BaseException) -> str:
