@@ -178,7 +178,8 @@ def table_names() -> list[str]:
     configuration is said by `rest_api_config`, in the run.
     """
     try:
-        configured = entries(_merged("resources") or [])
+        resources = _merged("resources")
+        configured = entries(resources if isinstance(resources, list) else [])
         names = [table_of(entry) for entry in configured if entry.get("selected", True)]
     except (ConfigurationError, KeyError, TypeError, AttributeError, ValueError):
         names = []

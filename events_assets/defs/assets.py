@@ -8,7 +8,7 @@ from dagster_dlt import DagsterDltResource
 
 from events_assets import warehouse
 from events_assets.defs import schedules
-from events_assets.defs.configured import DESTINATION, TABLES
+from events_assets.defs.configured import DESTINATION, TABLES, tables
 from events_assets.defs.failures import explained
 from events_assets.defs.metadata import last_receipt, load_metadata, summary
 from events_assets.defs.resources import POOL, EventsApi
@@ -38,28 +38,31 @@ def table_asset(table: str) -> dg.AssetSpec:
 def events(
     context: dg.AssetExecutionContext, dlt: DagsterDltResource, events_api: EventsApi
 ) -> Iterator[dg.MaterializeResult[Any]]:
-    tables = sorted(key.path[-1] for key in context.selected_asset_keys)
+    names = sorted(key.path[-1] for key in context.selected_asset_keys)
     run_id = context.run.run_id
-    with (
-        explained(),
-        events_api.source(run_id, context.log) as source,
-        warehouse.loading(context.log) as pipeline,
-    ):
-        schedules.configured_schedule()  # a wrong one runs at the usual times: this run says so
-        source = source.with_resources(*tables)
-        info = warehouse.load(pipeline, source, context.log)
-        with pipeline.dataset() as dataset:
-            for table in tables:
-                receipt = last_receipt(dataset, table, run_id)
-                metadata = load_metadata(dataset, table, receipt)
-                context.log.info(summary(table, metadata))
-                # Afterwards: it takes the columns of the table out of the pipeline's schema.
-                loaded = dlt.extract_resource_metadata(
-                    context, source.resources[table], info, pipeline
-                )
-                yield dg.MaterializeResult(
-                    asset_key=table,
-                    metadata={name: loaded[name] for name in loaded if name != "jobs"} | metadata,
-                    # A load that changed nothing can be told from one that did.
-                    data_version=dg.DataVersion(receipt["fingerprint"]),
-                )
+    with explained():
+        # Where these are wrong, the definitions have the defaults: the run says what is wrong.
+        tables()
+        schedules.configured_schedule()
+        with (
+            events_api.source(run_id, context.log) as source,
+            warehouse.loading(context.log) as pipeline,
+        ):
+            source = source.with_resources(*names)
+            info = warehouse.load(pipeline, source, context.log)
+            with pipeline.dataset() as dataset:
+                for table in names:
+                    receipt = last_receipt(dataset, table, run_id)
+                    metadata = load_metadata(dataset, table, receipt)
+                    context.log.info(summary(table, metadata))
+                    # Afterwards: it takes the columns of the table out of the pipeline's schema.
+                    loaded = dlt.extract_resource_metadata(
+                        context, source.resources[table], info, pipeline
+                    )
+                    yield dg.MaterializeResult(
+                        asset_key=table,
+                        metadata={name: loaded[name] for name in loaded if name != "jobs"}
+                        | metadata,
+                        # A load that changed nothing can be told from one that did.
+                        data_version=dg.DataVersion(receipt["fingerprint"]),
+                    )
