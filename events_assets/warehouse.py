@@ -53,7 +53,7 @@ def loading(log: logging.Logger = logger) -> Iterator[dlt.Pipeline]:
         tempfile.TemporaryDirectory(prefix="events_assets_") as folder,
         _opened(destination, log) as dataset,
         fitting(),
-        _collecting_seldom,
+        collecting_seldom(),
     ):
         _forget_unfinished(dataset)
         yield dlt.pipeline(
@@ -166,32 +166,26 @@ def _filled(dataset: dlt.Dataset, sql: str, parts: dict[str, str]) -> str:
     return sql.format(**{table: qualified(table) for table in dataset.tables} | parts)
 
 
-class _CollectingSeldom:
+_loads_under_way: list[tuple[int, int, int]] = []
+_changing = threading.Lock()
+
+
+@contextmanager
+def collecting_seldom() -> Iterator[None]:
     """Looks for cycles of objects less often: rows form none, and it takes a third of a load.
 
-    The thresholds are those of the whole process: the first load changes them, the last one to end
-    changes them back.
+    The thresholds are those of the process: the load that ends last sets them back.
     """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._loads = 0
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if not self._loads:
-                self._usual = gc.get_threshold()
-                gc.set_threshold(100_000, 50, 100)
-            self._loads += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._loads -= 1
-            if not self._loads:
-                gc.set_threshold(*self._usual)
-
-
-_collecting_seldom = _CollectingSeldom()
+    with _changing:
+        _loads_under_way.append(_loads_under_way[0] if _loads_under_way else gc.get_threshold())
+        gc.set_threshold(100_000, 50, 100)
+    try:
+        yield
+    finally:
+        with _changing:
+            usual = _loads_under_way.pop()
+            if not _loads_under_way:
+                gc.set_threshold(*usual)
 
 
 def _forget_unfinished(dataset: dlt.Dataset) -> None:
