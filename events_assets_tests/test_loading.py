@@ -184,7 +184,7 @@ def test_pages_along_a_cursor_are_proven_by_its_end(serve, run, rows, monkeypatc
 
 
 def test_a_load_that_needs_more_memory_than_usual_gets_it(serve, run, rows, monkeypatch, capsys):
-    monkeypatch.setenv("SOURCES__EVENTS__WAREHOUSE__MEMORY_LIMIT", "16MB")
+    monkeypatch.setenv("SOURCES__EVENTS__WAREHOUSE__MEMORY_LIMIT", "8MB")
     fields = {f"field_{number}": number for number in range(400)}
     serve([event(number, text=f"{number}" * 3000, **fields) for number in range(900)])
     assert run().success
@@ -192,7 +192,7 @@ def test_a_load_that_needs_more_memory_than_usual_gets_it(serve, run, rows, monk
         (900, 900 * 899 // 2, 900 * 99)
     ]
     assert rows("SELECT verdict, rows_loaded FROM scan_receipts") == [("complete", 900)]
-    assert "DuckDB cannot load this in 16MB" in capsys.readouterr().err
+    assert "DuckDB cannot load this in 8MB" in capsys.readouterr().err
 
 
 def test_events_with_another_key_need_no_id(serve, run, rows, monkeypatch):
