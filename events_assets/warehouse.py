@@ -78,7 +78,7 @@ def load(
     try:
         info = pipeline.run(data, loader_file_format="parquet", **options)
     except PipelineStepFailed as error:
-        if "Out of Memory" not in str(error):
+        if destination_name() != "duckdb" or "Out of Memory" not in str(error):
             raise
         _lift_memory_limit(pipeline, log)
         info = pipeline.load()
@@ -225,7 +225,7 @@ def _is_locked(error: BaseException) -> bool:
 def _explained(error: BaseException, settings: WarehouseSettings) -> str:
     """Why the warehouse cannot be opened, and what to do."""
     cause = _cause(error)
-    if "memory" in cause.lower():
+    if destination_name() == "duckdb" and "memory" in cause.lower():
         return (
             f"memory_limit in [sources.events.warehouse] is {settings.memory_limit!r}, but should "
             f"be like '256MB' or '4GB': {cause}"
