@@ -151,7 +151,11 @@ with dg.DagsterInstance.ephemeral() as instance:
 @pytest.mark.parametrize(
     ("before", "after", "told"),
     [
-        ('"sample"', '"sample', r"config\.toml.* line 6\D+\d+.*\n.*config\.toml.* line 6\D+\d+"),
+        (
+            '"sample"',
+            '"sample',
+            r"config\.toml.* line \d+\D+\d+.*\n.*config\.toml.* line \d+\D+\d+",
+        ),
         ('"0 * * * *"', '"hourly"', r"schedule\b.*config\.toml.*'hourly'.*'0 \* \* \* \*'"),
         ('"UTC"', '"Lisboa"', r"schedule\b.*Lisboa"),
         ("[[sources.events.resources]]", "[sources.events.resources]", r"resources.*config\.toml"),
