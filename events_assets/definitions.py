@@ -1,18 +1,15 @@
-"""The code location: puts the definitions together, nothing else."""
+"""The code location: everything that is defined in the folder `defs`, and nothing else."""
+
+import warnings
+from pathlib import Path
 
 import dagster as dg
-from dagster_dlt import DagsterDltResource
 
-from events_assets.defs import assets, checks, daily_events, jobs, schedules, sensors
-from events_assets.defs.resources import EventsApi
+import events_assets.defs
 
-defs = dg.Definitions(
-    assets=[assets.events, daily_events.daily_events],
-    asset_checks=dg.load_asset_checks_from_modules([checks]),
-    jobs=[jobs.events_job, jobs.daily_events_job, jobs.check_api_job],
-    schedules=[schedules.events_schedule],
-    sensors=[sensors.events_sensor],
-    resources={"events_api": EventsApi(), "dlt": DagsterDltResource()},
-    # A process for each step would import Dagster and dlt anew, seconds each time.
-    executor=dg.in_process_executor,
-)
+# `dg.load_from_defs_folder` does the same, but needs a pyproject.toml, which is not installed.
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", dg.PreviewWarning)
+    defs = dg.ComponentTree.from_module(
+        events_assets.defs, project_root=Path(__file__).parent.parent
+    ).build_defs()

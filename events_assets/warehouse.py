@@ -7,19 +7,23 @@ to its last statement, so that no other process can come in between, and waits f
 import gc
 import logging
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import dlt
+from dlt.common.configuration import resolve_configuration
 from dlt.common.pipeline import LoadInfo
-from dlt.destinations.exceptions import DatabaseException, DestinationConnectionError
+from dlt.destinations.exceptions import DestinationConnectionError
+from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from dlt.pipeline.exceptions import PipelineStepFailed
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from events_assets import configuration
 from events_assets.arrow.coercion import fitting
 from events_assets.errors import WarehouseError
+from events_assets.settings import WarehouseSettings
 
 logger = logging.getLogger("events_assets")
 
@@ -36,7 +40,7 @@ def dataset_name() -> str:
 
 @contextmanager
 def loading(log: logging.Logger = logger) -> Iterator[dlt.Pipeline]:
-    """The pipeline that loads events, while the warehouse is held for it.
+    """The pipeline for `load`, while the warehouse is held for it.
 
     Its working folder is temporary: what one run leaves behind cannot disturb another, and dlt
     restores schema and state from the warehouse.
@@ -44,18 +48,57 @@ def loading(log: logging.Logger = logger) -> Iterator[dlt.Pipeline]:
     Raises:
         WarehouseError: the warehouse stays locked by another process, or cannot be opened.
     """
-    with tempfile.TemporaryDirectory(prefix="events_assets_") as folder:
-        pipeline = dlt.pipeline(
+    destination = _destination(memory_limit=configuration.warehouse_settings().memory_limit)
+    with (
+        tempfile.TemporaryDirectory(prefix="events_assets_") as folder,
+        _opened(destination, log) as dataset,
+        fitting(),
+        collecting_seldom(),
+    ):
+        _forget_unfinished(dataset)
+        yield dlt.pipeline(
             "events_assets",
             pipelines_dir=folder,
-            destination=_destination(),
+            destination=destination,
             dataset_name=dataset_name(),
         )
-        with reading(log) as dataset, fitting(), _collecting_seldom():
-            if destination_name() == "duckdb":
-                _limit_memory(pipeline, dataset, log)
-            _forget_unfinished(dataset)
-            yield pipeline
+
+
+def load(
+    pipeline: dlt.Pipeline, data: Any, log: logging.Logger = logger, **options: Any
+) -> LoadInfo:
+    """Runs the pipeline of `loading` with data and options as `dlt.Pipeline.run` takes them.
+
+    DuckDB, which would take most of the memory there is for a merge that needs little, gets its own
+    limit back where little is not enough: the load goes on with what has not been loaded.
+
+    Raises:
+        PipelineStepFailed: anything else went wrong.
+    """
+    try:
+        info = pipeline.run(data, loader_file_format="parquet", **options)
+    except PipelineStepFailed as error:
+        if destination_name() != "duckdb" or "Out of Memory" not in str(error):
+            raise
+        _lift_memory_limit(pipeline, log)
+        info = pipeline.load()
+    info.raise_on_failed_jobs()
+    return info
+
+
+def _lift_memory_limit(pipeline: dlt.Pipeline, log: logging.Logger) -> None:
+    """Gives DuckDB the limit that it would have by itself."""
+    import duckdb  # here: definitions, and other destinations, need none
+
+    limit = configuration.warehouse_settings().memory_limit
+    with duckdb.connect() as fresh, pipeline.sql_client() as client:
+        # RESET would be shown, but not obeyed, by DuckDB 1.5.
+        ((own_limit,),) = fresh.execute("SELECT current_setting('memory_limit')").fetchall()
+        client.execute_sql("SET memory_limit = %s", own_limit)
+    log.warning(
+        f"DuckDB cannot load this in {limit} (memory_limit in [sources.events.warehouse]); "
+        f"going on with DuckDB's own limit, {own_limit}"
+    )
 
 
 @contextmanager
@@ -65,7 +108,14 @@ def reading(log: logging.Logger = logger) -> Iterator[dlt.Dataset]:
     Raises:
         WarehouseError: the warehouse stays locked by another process, or cannot be opened.
     """
-    timeout = configuration.warehouse_settings().lock_timeout
+    with _opened(_destination(), log) as dataset:
+        yield dataset
+
+
+@contextmanager
+def _opened(destination: Any, log: logging.Logger) -> Iterator[dlt.Dataset]:
+    settings = configuration.warehouse_settings()
+    timeout = settings.lock_timeout
 
     def before_sleep(state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
@@ -81,21 +131,13 @@ def reading(log: logging.Logger = logger) -> Iterator[dlt.Dataset]:
     )
 
     def connected() -> Any:  # dlt's Dataset is a context manager that its types do not know
-        return dlt.dataset(_destination(), dataset_name(), schema="events")
+        return dlt.dataset(destination, dataset_name(), schema="events")
 
     with ExitStack() as stack:
         try:
             dataset = retrying(lambda: stack.enter_context(connected()))
         except DestinationConnectionError as error:
-            remedy = (
-                f"another process kept it for {timeout:g} s (warehouse.lock_timeout): close it"
-                if _is_locked(error)
-                else "check that the file and its folder exist and can be written, or set another "
-                "one in [sources.events.warehouse]"
-            )
-            raise WarehouseError(
-                f"the warehouse cannot be opened: {_cause(error)}; {remedy}"
-            ) from error
+            raise WarehouseError(_explained(error, settings)) from error
         yield dataset
 
 
@@ -107,55 +149,43 @@ def select(dataset: dlt.Dataset, sql: str, *parameters: Any, **parts: str) -> li
         parameters: values for `%s` in the query.
         parts: further parts of the template.
     """
-    client = dataset.sql_client
-    tables = {table: client.make_qualified_table_name(table) for table in dataset.tables}
-    rows = client.execute_sql(sql.format(**{**tables, **parts}), *parameters)
+    rows = dataset.sql_client.execute_sql(_filled(dataset, sql, parts), *parameters)
     return [tuple(row) for row in rows or []]
 
 
+def records(dataset: dlt.Dataset, sql: str, *parameters: Any, **parts: str) -> list[dict[str, Any]]:
+    """The rows of a query, as `select` takes it, by the names of their columns."""
+    query = _filled(dataset, sql, parts)
+    with dataset.sql_client.execute_query(query, *parameters) as cursor:
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def _filled(dataset: dlt.Dataset, sql: str, parts: dict[str, str]) -> str:
+    qualified = dataset.sql_client.make_qualified_table_name
+    return sql.format(**{table: qualified(table) for table in dataset.tables} | parts)
+
+
+_loads_under_way: list[tuple[int, int, int]] = []
+_changing = threading.Lock()
+
+
 @contextmanager
-def _collecting_seldom() -> Iterator[None]:
-    """Looks for cycles of objects less often: rows form none, and it takes a sixth of a scan."""
-    before = gc.get_threshold()
-    gc.set_threshold(100_000, 50, 100)
+def collecting_seldom() -> Iterator[None]:
+    """Looks for cycles of objects less often: rows form none, and it takes a third of a load.
+
+    The thresholds are those of the process: the load that ends last sets them back.
+    """
+    with _changing:
+        _loads_under_way.append(_loads_under_way[0] if _loads_under_way else gc.get_threshold())
+        gc.set_threshold(100_000, 50, 100)
     try:
         yield
     finally:
-        gc.set_threshold(*before)
-
-
-def _limit_memory(pipeline: dlt.Pipeline, dataset: dlt.Dataset, log: logging.Logger) -> None:
-    """DuckDB would take most of the memory there is for a merge that needs little. It gets its
-    own limit back where little is not enough: the load goes on with what has not been loaded.
-
-    Raises:
-        WarehouseError: the configured limit is none.
-    """
-    limit, load = configuration.warehouse_settings().memory_limit, pipeline.load
-
-    def load_with_little_memory(*args: Any, **kwargs: Any) -> LoadInfo:
-        try:
-            return load(*args, **kwargs)
-        except PipelineStepFailed as error:
-            if "Out of Memory" not in str(error):
-                raise
-        log.warning(
-            f"DuckDB cannot load this in {limit} (memory_limit in [sources.events.warehouse]); "
-            f"going on with DuckDB's own limit, {own_limit}"
-        )
-        # RESET would be shown, but not obeyed, by DuckDB 1.5.
-        dataset.sql_client.execute_sql("SET memory_limit = %s", own_limit)
-        return load(*args, **kwargs)
-
-    try:
-        ((own_limit,),) = select(dataset, "SELECT current_setting('memory_limit')")
-        dataset.sql_client.execute_sql("SET memory_limit = %s", limit)
-    except DatabaseException as error:
-        raise WarehouseError(
-            f"memory_limit in [sources.events.warehouse] is {limit!r}, but should be like "
-            f"'256MB' or '4GB': {_cause(error)}"
-        ) from error
-    pipeline.load = load_with_little_memory  # type: ignore[method-assign]
+        with _changing:
+            usual = _loads_under_way.pop()
+            if not _loads_under_way:
+                gc.set_threshold(*usual)
 
 
 def _forget_unfinished(dataset: dlt.Dataset) -> None:
@@ -173,21 +203,41 @@ def _forget_unfinished(dataset: dlt.Dataset) -> None:
             )
 
 
-def _destination() -> Any:
-    """The configured destination. dlt keeps credentials out of config.toml, also a file's path,
-    so the path of the default DuckDB file is a setting of ours."""
-    name = destination_name()
-    configured = any(
-        dlt.secrets.get(f"destination.{key}") is not None
-        for key in ("duckdb.credentials", "duckdb.credentials.database", "credentials")
+def _destination(**global_config: Any) -> Any:
+    """The configured destination; DuckDB has the settings given, and the file of our own setting
+    where none is configured: dlt keeps credentials, also a file's path, out of config.toml.
+
+    Its credentials are resolved once, so that all that use it share one connection.
+    """
+    if destination_name() != "duckdb":
+        return destination_name()
+    database = configuration.warehouse_settings().database
+    credentials = DuckDbCredentials(database, global_config=global_config)
+    return dlt.destinations.duckdb(
+        resolve_configuration(credentials, sections=("destination", "duckdb"))
     )
-    if name != "duckdb" or configured:
-        return name
-    return dlt.destinations.duckdb(configuration.warehouse_settings().database)
 
 
 def _is_locked(error: BaseException) -> bool:
     return isinstance(error, DestinationConnectionError) and "lock on file" in str(error.inner_exc)
+
+
+def _explained(error: BaseException, settings: WarehouseSettings) -> str:
+    """Why the warehouse cannot be opened, and what to do."""
+    cause = _cause(error)
+    if destination_name() == "duckdb" and "memory" in cause.lower():
+        return (
+            f"memory_limit in [sources.events.warehouse] is {settings.memory_limit!r}, but should "
+            f"be like '256MB' or '4GB': {cause}"
+        )
+    remedy = (
+        f"another process kept it for {settings.lock_timeout:g} s (warehouse.lock_timeout): close "
+        "it"
+        if _is_locked(error)
+        else "check that the file and its folder exist and can be written, or set another one in "
+        "[sources.events.warehouse]"
+    )
+    return f"the warehouse cannot be opened: {cause}; {remedy}"
 
 
 def _cause(error: BaseException) -> str:

@@ -196,8 +196,7 @@ def load(rows: list[Any]) -> tuple[int, ...]:
         config = configuration.rest_api_config()
         config["client"]["base_url"] = api.base_url
         source = events_source(config, api.key)
-        pipeline.drop()
-        pipeline.run(source, loader_file_format="parquet").raise_on_failed_jobs()
+        warehouse.load(pipeline, source)
         with warehouse.reading() as dataset:
             return warehouse.select(
                 dataset,

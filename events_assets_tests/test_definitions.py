@@ -1,5 +1,8 @@
 """The code location loads anywhere, and is what its contract says."""
 
+import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -34,6 +37,40 @@ def test_events_has_no_phantom_upstream_and_is_described():
     assert events.parent_keys == set()
     assert events.group_name == "events" and events.kinds == {"dlt", "duckdb"}
     assert events.description and events.tags["source"] == "rest_api"
+
+
+NODES = """
+{
+  assetNodes {
+    assetKey { path }
+    kinds
+    description
+    metadataEntries { label ... on TextMetadataEntry { text } }
+  }
+}
+"""
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Dagster's own
+def test_the_ui_shows_no_object_that_it_cannot_show(tmp_path):
+    from dagster._core.remote_origin import InProcessCodeLocationOrigin
+    from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+    from dagster._core.workspace.context import WorkspaceProcessContext
+    from dagster._core.workspace.load_target import InProcessWorkspaceLoadTarget
+    from dagster_graphql.cli import execute_query
+
+    target = LoadableTargetOrigin(module_name="events_assets.definitions")
+    origin = InProcessCodeLocationOrigin(target, location_name="events_assets.definitions")
+    workspace = InProcessWorkspaceLoadTarget([origin])
+    with (
+        dg.DagsterInstance.local_temp(str(tmp_path)) as instance,
+        WorkspaceProcessContext(instance, workspace) as context,
+    ):
+        nodes = execute_query(context, NODES)["data"]["assetNodes"]
+    (events,) = (node for node in nodes if node["assetKey"]["path"] == ["events"])
+    assert sorted(events["kinds"]) == ["dlt", "duckdb"]
+    assert events["description"].startswith("The rows of `events` that the configured")
+    assert events["metadataEntries"] == [{"label": "dagster/storage_kind", "text": "duckdb"}]
 
 
 def test_importing_needs_no_key_no_network_no_file_and_writes_none(python, tmp_path):
@@ -91,3 +128,83 @@ def test_another_resource_is_another_asset_without_code(python, project):
         "print(sorted(k.to_user_string() for k in defs.resolve_asset_graph().get_all_asset_keys()))"
     )
     assert told.stdout == "['daily_events', 'events', 'venues']\n", told.stderr
+
+
+MORE = '[[sources.events.resources]]\nname = "my venues"\nendpoint = "/v1/venues"\n'
+BROKEN = """
+import sys
+import dagster as dg
+from events_assets.definitions import defs
+assert len(defs.resolve_asset_graph().get_all_asset_keys()) == 2
+schedule = defs.resolve_schedule_def("events_schedule")
+assert (schedule.cron_schedule, schedule.execution_timezone) == ("0 * * * *", "UTC")
+with dg.DagsterInstance.ephemeral() as instance:
+    for job, step in (("events_job", "load_events"), ("daily_events_job", "daily_events")):
+        run = defs.resolve_job_def(job)
+        result = run.execute_in_process(instance=instance, raise_on_error=False)
+        if not result.success:
+            print(result.failure_data_for_node(step).user_failure_data.description)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        (
+            '"sample"',
+            '"sample',
+            r"config\.toml.* line \d+\D+\d+.*\n.*config\.toml.* line \d+\D+\d+",
+        ),
+        ('"0 * * * *"', '"hourly"', r"schedule\b.*config\.toml.*'hourly'.*'0 \* \* \* \*'"),
+        ('"UTC"', '"Lisboa"', r"schedule\b.*Lisboa"),
+        ("[[sources.events.resources]]", "[sources.events.resources]", r"resources.*config\.toml"),
+        ("[sources.events.schedule]", MORE + "[sources.events.schedule]", "'my venues'.*my_venues"),
+        ("lock_timeout = 300.0", 'lock_timeout = "long"', "lock_timeout(.|\n)*lock_timeout"),
+    ],
+)
+def test_a_wrong_configuration_leaves_the_assets_in_the_ui_and_is_told_by_the_run(
+    python, project, before, after, told
+):
+    config = project / ".dlt" / "config.toml"
+    text = config.read_text()
+    assert before in text
+    config.write_text(text.replace(before, after))
+    result = python(BROKEN)
+    assert result.returncode == 0, result.stderr
+    assert re.search(told, result.stdout), result.stdout
+    assert "Traceback" not in result.stdout
+
+
+@pytest.mark.slow
+def test_what_is_scaffolded_into_the_folder_is_loaded(tmp_path):
+    if not (BIN / "dg").exists():
+        pytest.skip("dg is not installed here")
+    copy = tmp_path / "copy"
+    shutil.copytree(ROOT / "events_assets", copy / "events_assets")
+    shutil.copy(ROOT / "pyproject.toml", copy)
+    env = {**os.environ, "PYTHONPATH": str(copy), "DAGSTER_DISABLE_TELEMETRY": "yes"}
+
+    def command(*words: str | Path) -> str:
+        result = subprocess.run(words, cwd=copy, env=env, capture_output=True, text=True)
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    command(BIN / "dg", "scaffold", "defs", "dagster.asset", "my_asset.py")
+    command(BIN / "dg", "scaffold", "defs", "dagster.schedule", "my_schedule.py")
+    command(BIN / "dg", "scaffold", "defs", "dagster.PythonScriptComponent", "my_component")
+    (copy / "events_assets" / "defs" / "my_component" / "defs.yaml").write_text(
+        "type: dagster.PythonScriptComponent\n"
+        "attributes: {execution: {path: script.py}, assets: [{key: scripted}]}\n"
+    )
+    told = command(
+        sys.executable,
+        "-c",
+        "from events_assets.definitions import defs\n"
+        "keys = defs.resolve_asset_graph().get_all_asset_keys()\n"
+        "print(sorted(key.to_user_string() for key in keys))\n"
+        "print(sorted(schedule.name for schedule in defs.schedules))",
+    )
+    assert told == (
+        "['daily_events', 'events', 'my_asset', 'scripted']\n['events_schedule', 'my_schedule']\n"
+    )

@@ -1,12 +1,14 @@
 """What the API holds is what the table holds, after the first load and after the next."""
 
+import gc
 from datetime import UTC, datetime
 
 import duckdb
 import pytest
 
+from events_assets import warehouse
 from events_assets.sample_api import Answer
-from events_assets_tests.conftest import event, failure
+from events_assets_tests.conftest import event, failure, load
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 99, 100, 101, 199, 200, 250])
@@ -182,7 +184,7 @@ def test_pages_along_a_cursor_are_proven_by_its_end(serve, run, rows, monkeypatc
 
 
 def test_a_load_that_needs_more_memory_than_usual_gets_it(serve, run, rows, monkeypatch, capsys):
-    monkeypatch.setenv("SOURCES__EVENTS__WAREHOUSE__MEMORY_LIMIT", "16MB")
+    monkeypatch.setenv("SOURCES__EVENTS__WAREHOUSE__MEMORY_LIMIT", "8MB")
     fields = {f"field_{number}": number for number in range(400)}
     serve([event(number, text=f"{number}" * 3000, **fields) for number in range(900)])
     assert run().success
@@ -190,7 +192,7 @@ def test_a_load_that_needs_more_memory_than_usual_gets_it(serve, run, rows, monk
         (900, 900 * 899 // 2, 900 * 99)
     ]
     assert rows("SELECT verdict, rows_loaded FROM scan_receipts") == [("complete", 900)]
-    assert "DuckDB cannot load this in 16MB" in capsys.readouterr().err
+    assert "DuckDB cannot load this in 8MB" in capsys.readouterr().err
 
 
 def test_events_with_another_key_need_no_id(serve, run, rows, monkeypatch):
@@ -201,3 +203,24 @@ def test_events_with_another_key_need_no_id(serve, run, rows, monkeypatch):
     api.events[0] |= {"id": 7}
     assert run().success
     assert rows("SELECT slug FROM events WHERE id = '7'") == [("event-0",)]
+
+
+def test_loads_that_end_in_any_order_leave_the_garbage_collector_as_it_was():
+    before = gc.get_threshold()
+    first, second = warehouse.collecting_seldom(), warehouse.collecting_seldom()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    during = gc.get_threshold()
+    second.__exit__(None, None, None)
+    assert during > before == gc.get_threshold()
+
+
+@pytest.mark.parametrize(
+    "name", ["DESTINATION__DUCKDB__CREDENTIALS__DATABASE", "DESTINATION__CREDENTIALS"]
+)
+def test_a_database_file_is_configured_as_dlt_documents_it(project, monkeypatch, name):
+    monkeypatch.setenv(name, "elsewhere.duckdb")
+    assert load([event(1)]) == (1, 1, 0, 0)
+    assert (project / "elsewhere.duckdb").exists()
+    assert not (project / "data" / "events.duckdb").exists()

@@ -1,18 +1,16 @@
 """The asset `daily_events`: events per day and status, as a table and as a chart."""
 
-import base64
-import io
-from collections import defaultdict
-from datetime import date
 from typing import Any
 
 import dagster as dg
 import dlt
-from tabulate import tabulate
 
 from events_assets import warehouse
-from events_assets.defs.assets import POOL
+from events_assets.defs.chart import chart
+from events_assets.defs.configured import DESTINATION
 from events_assets.defs.failures import explained
+from events_assets.defs.metadata import markdown_table
+from events_assets.defs.resources import POOL
 from events_assets.errors import WarehouseError
 
 DAILY_EVENTS = """
@@ -32,7 +30,7 @@ DAYS_SHOWN = 10
 @dg.asset(
     deps=["events"],
     group_name="events",
-    kinds={"dlt", "sql", warehouse.destination_name()},
+    kinds={"dlt", "sql", DESTINATION},
     pool=POOL,
     description=(
         "How many events start on each day (UTC), by status. Events without a start are counted "
@@ -46,27 +44,24 @@ def daily_events(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]
                 raise WarehouseError("there are no events yet: materialize the asset events first")
             known = "status" in dataset.schema.get_table_columns("events")
             rows = warehouse.select(dataset, DAILY_EVENTS, status="status" if known else "NULL")
-        pipeline.run(
+        warehouse.load(
+            pipeline,
             [dict(zip(COLUMNS, row, strict=True)) for row in rows]
             or [dlt.mark.materialize_table_schema()],
+            context.log,
             table_name="daily_events",
             write_disposition="replace",
             columns=COLUMNS,
             schema=dlt.Schema("daily_events"),
-            loader_file_format="parquet",
         )
     days = [row for row in rows if row[0] is not None]
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": len(rows),
             "events": sum(row[2] for row in rows),
-            "chart": dg.MetadataValue.md(_chart(days)),
-            "busiest_days": dg.MetadataValue.md(
-                tabulate(
-                    sorted(days, key=lambda row: -row[2])[:DAYS_SHOWN],
-                    headers=list(COLUMNS),
-                    tablefmt="github",
-                )
+            "chart": dg.MetadataValue.md(chart(days)),
+            "busiest_days": markdown_table(
+                sorted(days, key=lambda row: -row[2])[:DAYS_SHOWN], list(COLUMNS)
             ),
             "dagster/column_schema": dg.TableSchema(
                 columns=[
@@ -75,35 +70,3 @@ def daily_events(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]
             ),
         }
     )
-
-
-def _chart(rows: list[tuple[date, str | None, int]]) -> str:
-    """Stacked bars of events per day as a PNG image, embedded in Markdown."""
-    # Imported here: it takes half a second, and only this function draws.
-    from matplotlib.figure import Figure
-
-    by_status: dict[str, dict[date, int]] = defaultdict(lambda: defaultdict(int))
-    for day, status, events in rows:
-        by_status[status or "no status"][day] += events
-    figure = Figure(figsize=(10, 3.5), layout="constrained")
-    axes = figure.subplots()
-    floor: dict[date, int] = defaultdict(int)
-    for status, counts in sorted(by_status.items()):
-        days = sorted(counts)
-        axes.bar(
-            days,  # type: ignore[arg-type]
-            [counts[day] for day in days],
-            bottom=[floor[day] for day in days],
-            width=1.0,
-            label=status,
-        )
-        for day in days:
-            floor[day] += counts[day]
-    axes.set_ylabel("events")
-    axes.set_title("Events per day (UTC) by status", loc="left")
-    if by_status:
-        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=False, ncols=len(by_status))
-    axes.spines[["top", "right"]].set_visible(False)
-    image = io.BytesIO()
-    figure.savefig(image, format="png", dpi=100)
-    return f"![Events per day](data:image/png;base64,{base64.b64encode(image.getvalue()).decode()})"

@@ -4,24 +4,30 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import dagster as dg
+from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.pipeline.exceptions import PipelineStepFailed
 
+from events_assets import configuration
 from events_assets.errors import EventsError
 
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Raises `dg.Failure` that leads with the explained error behind a failure.
+    """Reads the configuration as it is now, and raises `dg.Failure` that leads with the explained
+    error behind a failure.
 
     Where dlt failed for another reason, it leads with the step and the innermost cause.
     """
     try:
+        configuration.reload_providers()
         yield
     except Exception as error:
         causes = list(_causes(error))
         known = next((cause for cause in causes if isinstance(cause, EventsError)), None)
         if known is not None:
             raise dg.Failure(description=str(known)) from error
+        if isinstance(error, ConfigurationException):
+            raise dg.Failure(description=" ".join(str(error).split())) from error
         if isinstance(error, PipelineStepFailed):
             reason = f"{type(causes[-1]).__name__}: {causes[-1]}".strip().split("\n")[0]
             raise dg.Failure(

@@ -2,19 +2,18 @@
 
 import dagster as dg
 
-from events_assets.defs.assets import events
 from events_assets.defs.check_api import try_api
-from events_assets.defs.daily_events import daily_events
+from events_assets.defs.configured import TABLES
 
 events_job = dg.define_asset_job(
     "events_job",
-    selection=dg.AssetSelection.assets(events),
+    selection=dg.AssetSelection.assets(*TABLES),
     description="Loads the events of the configured API into the warehouse and checks them.",
 )
 
 daily_events_job = dg.define_asset_job(
     "daily_events_job",
-    selection=dg.AssetSelection.assets(daily_events),
+    selection=dg.AssetSelection.assets("daily_events"),
     description="Counts the events per day and status.",
 )
 

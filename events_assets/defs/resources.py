@@ -1,14 +1,18 @@
-"""The API as a Dagster resource: where its key enters, at run time and nowhere else."""
+"""What runs use: the API, whose key enters here, at run time and nowhere else; the executor."""
 
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import dagster as dg
+from dagster_dlt import DagsterDltResource
 from dlt.extract import DltSource
 
 from events_assets.api import configured_api
 from events_assets.source import events_source
+
+POOL = "warehouse"
+"""Runs that use the warehouse share this pool; dagster.yaml lets one run at a time use it."""
 
 
 class EventsApi(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -27,3 +31,12 @@ class EventsApi(dg.ConfigurableResource):  # type: ignore[type-arg]
         """
         with configured_api() as (config, authentication):
             yield events_source(config, authentication=authentication, run_id=run_id, log=log)
+
+
+@dg.definitions
+def resources() -> dg.Definitions:
+    return dg.Definitions(
+        resources={"events_api": EventsApi(), "dlt": DagsterDltResource()},
+        # A process for each step would import Dagster and dlt anew, seconds each time.
+        executor=dg.in_process_executor,
+    )
