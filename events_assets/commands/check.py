@@ -202,7 +202,7 @@ class _Trial:
         if status in (401, 403):
             place = self._accepted_place()
             if place is not None:
-                told = f"{told}. The API accepts {place.told}"
+                told = f"{told}. The API accepts {place.description}"
             settings = {f"client.{k}": v for k, v in place.client.items()} if place else {}
             return self._fail("key", told, settings)
         if not self.answers:
