@@ -83,8 +83,9 @@ class FieldProposal:
 
 def join(path: Sequence[str]) -> str:
     """The JSON path of nested keys; keys that are no plain names are quoted."""
-    quoted = (key if re.fullmatch(r"[A-Za-z_]\w*", key) else f"'{key}'" for key in path)
-    return ".".join(quoted) or "$"
+    plain = re.compile(r"(?!where)[A-Za-z_]\w*", re.ASCII)  # `where` is an operator
+    quoted = {key: "'" + re.sub(r"(['\\])", r"\\\1", key) + "'" for key in path}
+    return ".".join(key if plain.fullmatch(key) else quoted[key] for key in path) or "$"
 
 
 def walk(value: Any) -> Iterator[tuple[Path, Any]]:
