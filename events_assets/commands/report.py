@@ -39,20 +39,18 @@ class Step:
 
     def text(self, name_width: int, columns: int | None) -> str:
         """The step for a terminal of so many columns; None: no line is broken, as in a pipe."""
-        indent = " " * (8 + name_width + 2)
         text = f"{self.state:<8}{self.name:<{name_width}}  {self.finding}"
         if columns:
             text = textwrap.fill(
                 text,
                 columns,
-                subsequent_indent=indent,
+                subsequent_indent=" " * (8 + name_width + 2),
                 break_long_words=False,
                 break_on_hyphens=False,
             )
         text = click.style(self.state, fg=COLOURS[self.state]) + text.removeprefix(self.state)
         if self.settings:
-            text += f"\n{indent}set in .dlt/config.toml:\n"
-            text += textwrap.indent(self.toml(), " " * 10)
+            text += f"\n{'':8}set in .dlt/config.toml:\n" + textwrap.indent(self.toml(), " " * 10)
         return text
 
 
