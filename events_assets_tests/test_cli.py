@@ -406,16 +406,16 @@ def test_a_syntax_error_is_told_in_one_sentence(command, words):
     CONFIG.write_text("[sources.events.client]\nbase_url = = 3\n")
     result = command(*words)
     assert result.exit_code == 1
-    (told,) = [line for line in result.output.splitlines() if "config.toml" in line and "=" in line]
-    assert re.search(r"line 2\b", told) and re.search(r"col(umn)? 1[12]\b", told)
+    (sentence,) = [line for line in result.output.splitlines() if "line 2" in line]
+    assert "config.toml" in sentence and re.search(r"col(umn)? 1[12]\b", sentence)
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (b"[a]\nb = = 3\n", "line 2, column 5: this is no TOML: Unexpected character: '='"),
-        (b"[a]\nb = 1\nb = 2\n", 'this is no TOML: Key "b" already exists'),
-        (b"a = '\xff'", "this is no TOML: 'utf-8'"),
+        (b"[a]\nb = = 3\n", "is no TOML at line 2, column 5: Unexpected character: '='"),
+        (b"[a]\nb = 1\nb = 2\n", 'is no TOML: Key "b" already exists'),
+        (b"a = '\xff'", "is no TOML: 'utf-8'"),
     ],
 )
 def test_a_file_that_is_no_toml_is_named_with_the_place(text, words):

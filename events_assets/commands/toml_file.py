@@ -45,11 +45,11 @@ def read(path: Path) -> tomlkit.TOMLDocument:
     try:
         return tomlkit.parse(path.read_text(encoding="utf-8") if path.exists() else "")
     except (TOMLKitError, UnicodeDecodeError) as error:
-        place, reason = os.path.relpath(path), str(error)
-        if isinstance(error, ParseError):
-            place += f", line {error.line}, column {error.col + 1}"  # which tomlkit counts from 0
-            reason = reason.rpartition(" at line ")[0]
-        raise ConfigurationError(f"{place}: this is no TOML: {reason}") from error
+        place = f"{os.path.relpath(path)} is no TOML"
+        if isinstance(error, ParseError):  # which counts columns from 0
+            place += f" at line {error.line}, column {error.col + 1}"
+        reason = str(error).rpartition(" at line ")[0] or str(error)
+        raise ConfigurationError(f"{place}: {reason}") from error
 
 
 def base_url(document: Mapping[str, Any]) -> str:
