@@ -23,8 +23,9 @@ from click.testing import CliRunner
 from events_assets.commands import toml_file
 from events_assets.commands.cli import main
 from events_assets.commands.location import likeliest
-from events_assets.commands.report import OK, Step, shown
+from events_assets.commands.report import OK, Report, Step, shown
 from events_assets.errors import ConfigurationError
+from events_assets.http.redaction import Redaction
 from events_assets.sample_api import Answer
 from events_assets_tests.conftest import ROOT
 from events_assets_tests.shapes import (
@@ -540,6 +541,14 @@ resources = [{ name = "events", endpoint = { data_selector = "data" } }]
         monkeypatch.setenv("SOURCES__EVENTS__CLIENT__BASE_URL", api.base_url)
         result = command("check")
     assert result.exit_code == 0 and f"{api.base_url}/events" in result.output
+
+
+def test_no_form_of_a_report_shows_the_key():
+    report = Report(redaction=Redaction(KEY))
+    report.add(OK, "rows", f"what came with {KEY}", {"client.auth": {"api_key": KEY}})
+    report.show({"note": "x" * 60 + KEY})  # where it would be cut in the middle
+    forms = report.json() + report.markdown() + report.steps[0].text(9, 80)
+    assert KEY not in forms and KEY[:9] not in forms and "[masked]" in forms
 
 
 def test_check_masks_a_key_that_the_api_answers(check):
