@@ -74,7 +74,7 @@ def _print_outcome(report: Report) -> None:
     if report.example:
         click.echo("\nAn example event, as it will be loaded")
         width = max(map(len, report.example))
-        room = min(SHOWN, (_columns() or 10_000) - width - 4)
+        room = min(SHOWN, max(20, (_columns() or 10_000) - width - 4))
         for name, value in report.example.items():
             click.echo(f"  {name:<{width}}  {shown(value, room)}")
     click.echo(f"\n{_requests(report.requests)}; nothing was loaded or written.")

@@ -55,7 +55,7 @@ class EventList:
         names, came = dict.fromkeys([*linked, *parameters.SIZES]), len(self.first_rows)
         wanted = 2 if came > 4 else 1
         if came < 2 or len(self.page(dict.fromkeys(names, wanted))) == came:
-            return  # all names at once change nothing
+            return  # all names at once change nothing, so none does
         for name in names:
             answer = self.get({name: wanted})
             rows = self.rows(answer)
