@@ -1,9 +1,18 @@
 """The commands that try an API and describe it, against real servers of many shapes."""
 
+import fcntl
+import json
+import os
+import pty
+import re
+import struct
+import subprocess
 import sys
+import termios
 import tomllib
 from base64 import b64encode
 from dataclasses import dataclass
+from importlib.metadata import version
 from itertools import count
 from pathlib import Path
 from urllib.parse import urlencode
@@ -11,9 +20,14 @@ from urllib.parse import urlencode
 import pytest
 from click.testing import CliRunner
 
+from events_assets.commands import toml_file
 from events_assets.commands.cli import main
 from events_assets.commands.location import likeliest
+from events_assets.commands.report import OK, Report, Step, shown
+from events_assets.errors import ConfigurationError
+from events_assets.http.redaction import Redaction
 from events_assets.sample_api import Answer
+from events_assets_tests.conftest import ROOT
 from events_assets_tests.shapes import (
     KEY,
     Shape,
@@ -36,8 +50,8 @@ def command(monkeypatch):
     """Runs a command without a terminal, with the key in the environment; nobody sees the key."""
     monkeypatch.setenv("API_KEY", KEY)
 
-    def command(*words: str):
-        result = CliRunner().invoke(main, words)
+    def command(*words: str, **settings):
+        result = CliRunner().invoke(main, words, **settings)
         assert result.exception is None or isinstance(result.exception, SystemExit)
         assert KEY not in result.output and KEY not in CONFIG.read_text()
         return result
@@ -64,13 +78,13 @@ def init(command):
 def check(command, monkeypatch):
     """Tries a server with what is configured, and settings replaced by the environment."""
 
-    def check(shape: Shape, events=None, **settings: str):
+    def check(shape: Shape, events=None, *words: str, **settings: str):
         with serving_shape(shape, events) as api:
             monkeypatch.setenv("SOURCES__EVENTS__CLIENT__BASE_URL", api.base_url)
             for path, value in {"endpoint__path": shape.path, **settings}.items():
                 name = f"SOURCES__EVENTS__RESOURCES__EVENTS__{path}".upper()
                 monkeypatch.setenv(name, value)
-            return command("check")
+            return command("check", *words)
 
     return check
 
@@ -110,26 +124,6 @@ def test_init_finds_out_how_pages_are_asked_for(init, paging, paginator):
     assert endpoint["data_selector"] == "data"
 
 
-@pytest.mark.parametrize(
-    ("key_in", "client"),
-    [
-        ("query:api_key", {"auth": {"type": "api_key", "name": "api_key", "location": "query"}}),
-        ("header:Authorization:Bearer ", {"auth": {"type": "bearer"}}),
-        (
-            "header:Authorization:Token ",
-            {"headers": {"Authorization": "Token {secrets.api_key}"}},
-        ),
-        (
-            "header:X-API-Key:",
-            {"auth": {"type": "api_key", "name": "X-API-Key", "location": "header"}},
-        ),
-    ],
-)
-def test_init_finds_the_place_of_the_key(init, key_in, client):
-    found, _, _, _ = init(Shape(key_in=key_in))
-    assert {name: value for name, value in found.items() if name != "base_url"} == client
-
-
 @dataclass
 class Basic(Shape):
     """A server that wants a user and a password."""
@@ -141,12 +135,46 @@ class Basic(Shape):
         return asked.part("header:Authorization") == f"Basic {pair}"
 
 
-def test_init_sends_the_key_as_a_user_or_as_the_password_of_one(init):
-    client, _, _, _ = init(Basic())
-    key = "{secrets.api_key}"
-    assert client["auth"] == {"type": "http_basic", "username": key, "password": ""}
-    client, _, _, _ = init(Basic(pair=f"reader:{KEY}"), None, "--key-in", "basic:reader", "--yes")
-    assert client["auth"] == {"type": "http_basic", "username": "reader", "password": key}
+def by_key(name, location):
+    return {"auth": {"type": "api_key", "name": name, "location": location}}
+
+
+def by_pair(username, password):
+    return {"auth": {"type": "http_basic", "username": username, "password": password}}
+
+
+@pytest.mark.parametrize(
+    ("shape", "words", "client"),
+    [
+        (Shape(key_in="query:api_key"), [], by_key("api_key", "query")),
+        (Shape(key_in="header:Authorization:Bearer "), [], {"auth": {"type": "bearer"}}),
+        (
+            Shape(key_in="header:Authorization:Token "),
+            [],
+            {"headers": {"Authorization": "Token {secrets.api_key}"}},
+        ),
+        (Shape(key_in="header:X-API-Key:"), [], by_key("X-API-Key", "header")),
+        (Basic(), [], by_pair("{secrets.api_key}", "")),
+        (
+            Basic(pair=f"reader:{KEY}"),
+            ["--key-in", "basic:reader"],
+            by_pair("reader", "{secrets.api_key}"),
+        ),
+        (
+            Shape(key_in="header:X-Secret:"),
+            ["--key-in", "header:X-Secret"],
+            by_key("X-Secret", "header"),
+        ),
+    ],
+)
+def test_init_finds_the_place_of_the_key_or_is_told(init, shape, words, client):
+    found, _, _, _ = init(shape, None, *words)
+    assert {name: value for name, value in found.items() if name != "base_url"} == client
+
+
+def test_init_refuses_a_place_that_it_does_not_know(command):
+    result = command("init", "--key-in", "cookie")
+    assert result.exit_code == 2 and "query:NAME" in result.output
 
 
 def test_init_says_how_a_password_is_given_where_one_is_asked_for(command):
@@ -165,7 +193,7 @@ def test_init_says_how_a_password_is_given_where_one_is_asked_for(command):
     ],
 )
 def test_the_key_goes_first_where_the_refusal_asks_for_it(challenge, place):
-    assert place in likeliest({"WWW-Authenticate": challenge})[0].told
+    assert place in likeliest({"WWW-Authenticate": challenge})[0].description
 
 
 @pytest.mark.parametrize(
@@ -355,9 +383,103 @@ def test_init_leaves_the_file_where_it_understands_nothing(command, shape, words
     assert CONFIG.read_text() == before
 
 
-def test_init_sends_the_key_where_it_is_told(init):
-    client, _, _, _ = init(Shape(key_in="header:X-Secret:"), None, "--key-in", "header:X-Secret")
-    assert client["auth"] == {"type": "api_key", "name": "X-Secret", "location": "header"}
+@pytest.mark.parametrize(
+    "shape",
+    [
+        Shape(pages(), total="meta.filter_count", total_if="meta"),
+        Shape(offsets("_start", "_limit"), "results.items", "meta.count"),
+        Shape(key_in="header:Authorization:Token ", total="header:X-Total-Count"),
+        Shape(cursors(), arrange=lambda page: [{"slug": row["id"]} for row in page]),
+    ],
+)
+def test_init_writes_the_same_bytes_each_time(command, shape):
+    written = []
+    with serving_shape(shape) as api:
+        for _ in range(3):
+            words = ("--base-url", api.base_url, "--path", shape.path, "--yes")
+            assert command("init", *words).exit_code == 0
+            written.append(CONFIG.read_bytes())
+    assert written[0] == written[1] == written[2]
+
+
+@pytest.mark.parametrize("words", [["check"], ["init", "--path", "/events"], ["check", "--json"]])
+def test_a_syntax_error_is_told_in_one_sentence(command, words):
+    CONFIG.write_text("[sources.events.client]\nbase_url = = 3\n")
+    result = command(*words)
+    assert result.exit_code == 1
+    (sentence,) = [line for line in result.output.splitlines() if "line 2" in line]
+    assert "config.toml" in sentence and re.search(r"col(umn)? 1[12]\b", sentence)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b"[a]\nb = = 3\n", "is no TOML at line 2, column 5: Unexpected character: '='"),
+        (b"[a]\nb = 1\nb = 2\n", 'is no TOML: Key "b" already exists'),
+        (b"a = '\xff'", "is no TOML: 'utf-8'"),
+    ],
+)
+def test_a_file_that_is_no_toml_is_named_with_the_place(text, words):
+    CONFIG.write_bytes(text)
+    with pytest.raises(ConfigurationError, match=re.escape(words)) as error:
+        toml_file.read(CONFIG)
+    assert str(error.value).startswith(".dlt/config.toml")
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_a_report_fits_the_terminal_and_cuts_no_word(columns):
+    finding = "see https://api.example.com/a/path, " + "or else " * 30
+    lines = Step(OK, "rows", finding).text(13, columns).splitlines()
+    assert max(map(len, lines)) <= columns + len("\x1b[32m\x1b[0m")
+    assert finding.split() == " ".join(lines).split()[2:]
+    assert len(shown("word " * 50, columns)) == columns
+
+
+def test_a_pipe_gets_each_step_in_one_line(check):
+    result = check(Shape(list_at="results.items"))
+    (failed,) = [line for line in result.output.splitlines() if line.startswith("FAILED")]
+    assert failed.endswith("but 10 rows at results.items") and "\x1b" not in result.output
+
+
+@pytest.mark.parametrize("no_color", ["", "1"])
+def test_colours_are_left_out_where_nobody_wants_them(command, monkeypatch, no_color):
+    monkeypatch.setenv("NO_COLOR", no_color)
+    monkeypatch.setenv("SOURCES__EVENTS__CLIENT__BASE_URL", "http://127.0.0.1:9")
+    result = command("check", color=True)  # as in a terminal
+    assert ("\x1b[31mFAILED" in result.output) == (not no_color)
+    assert ("\x1b" in result.output) == (not no_color)
+
+
+def test_the_version_is_that_of_the_package(command):
+    assert command("--version").output == f"events-assets {version('events-assets')}\n"
+
+
+@pytest.mark.parametrize(
+    ("shape", "failed"),
+    [(Shape(), None), (Shape(list_at="results.items"), "rows"), (Shape(path="/v2"), None)],
+)
+def test_check_tells_programs_the_same_and_nothing_else(check, shape, failed):
+    events = [{**row, "note": f"your key is {KEY}"} for row in rows()]
+    told = check(shape, events)
+    result = check(shape, events, "--json")
+    assert result.exit_code == told.exit_code == (1 if failed else 0)
+    report = json.loads(result.stdout)
+    assert list(report) == ["works", "requests", "steps", "example"]
+    assert report["works"] == (failed is None) and f"{report['requests']} requests" in told.output
+    for step in report["steps"]:
+        assert list(step) == ["state", "name", "finding", "settings"]
+        if step["name"] != "reachable":
+            assert step["finding"].replace(":", "")[-30:] in told.output.replace(":", "")
+    assert [step["name"] for step in report["steps"] if step["state"] == "FAILED"] == (
+        [failed] if failed else []
+    )
+    if failed:
+        assert report["steps"][-1]["settings"] == {
+            "resources.endpoint.data_selector": "results.items"
+        }
+    else:
+        assert report["example"]["id"] == 1
+        assert report["example"]["note"] == "your key is [masked]"
 
 
 def test_check_passes_what_works_and_writes_nothing(check, project):
@@ -421,6 +543,14 @@ resources = [{ name = "events", endpoint = { data_selector = "data" } }]
     assert result.exit_code == 0 and f"{api.base_url}/events" in result.output
 
 
+def test_no_form_of_a_report_shows_the_key():
+    report = Report(redaction=Redaction(KEY))
+    report.add(OK, "rows", f"what came with {KEY}", {"client.auth": {"api_key": KEY}})
+    report.show({"note": "x" * 60 + KEY})  # where it would be cut in the middle
+    forms = report.json() + report.markdown() + report.steps[0].text(9, 80)
+    assert KEY not in forms and KEY[:9] not in forms and "[masked]" in forms
+
+
 def test_check_masks_a_key_that_the_api_answers(check):
     result = check(Shape(), [{**rows(1)[0], "note": f"your key is {KEY}"}])
     assert "[masked]" in result.output
@@ -438,11 +568,29 @@ def test_check_without_a_key_says_so(monkeypatch):
     assert result.exit_code == 1 and "API_KEY" in result.output
 
 
+@pytest.mark.slow
 def test_the_command_tries_the_sample_api(spawn):
     process = spawn(sys.executable, "-m", "events_assets.commands.cli", "check")
-    told, errors = process.communicate()
+    output, errors = process.communicate()
     assert process.returncode == 0 and not errors, errors
-    assert "the API counts 1,200 rows" in told
+    assert "the API counts 1,200 rows" in output
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("no_color", ["", "1"])
+def test_a_terminal_of_80_columns_is_kept_to(no_color):
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": no_color, "TERM": "xterm"}
+    env.pop("COLUMNS", None)
+    command = (sys.executable, "-m", "events_assets.commands.cli", "check")
+    done = subprocess.run(command, env=env, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    output = os.read(ours, 100_000).decode()
+    os.close(ours)
+    assert done.returncode == 0 and ("\x1b[32mok\x1b[0m" in output) == (not no_color)
+    plain = re.sub(r"\x1b\[\d+m", "", output)
+    assert max(map(len, plain.splitlines())) <= 80 and "1,200 rows" in plain
 
 
 def test_the_job_tells_the_same(run, serve, monkeypatch):

@@ -250,11 +250,11 @@ def test_check_tries_the_first_parent_that_can_be_asked_for(serve, configure):
     api.intercept = answer
     try_api(report := Report())
     assert not report.failed and "/organizers/org-1/events" in api.paths[-1]
-    (told,) = (step.told for step in report.steps if step.name == "parent")
+    (told,) = (step.finding for step in report.steps if step.name == "parent")
     assert "2 rows of organizers, of which 1 cannot be asked for (organizers 5: its slug " in told
     parents.pop()
     try_api(report := Report())
-    assert report.failed.name == "parent" and "organizers 5: its slug " in report.failed.told
+    assert report.failed.name == "parent" and "organizers 5: its slug " in report.failed.finding
 
 
 def test_check_tries_the_list_of_a_parent_of_a_parent(serve, configure):
@@ -278,7 +278,7 @@ endpoint = { path = "/{resources.countries.id}/organizers" }
     serve().intercept = lambda number, path: paged(path, lists[urlsplit(path).path])
     try_api(report := Report())
     assert not report.failed
-    told = [step.told for step in report.steps if step.name == "parent"]
+    told = [step.finding for step in report.steps if step.name == "parent"]
     assert told == [f"1 row of {name}; the first is tried" for name in ("countries", "organizers")]
 
 

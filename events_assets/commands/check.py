@@ -181,7 +181,7 @@ class _Trial:
         if status in (401, 403):
             place = self._accepted_place()
             if place is not None:
-                finding = f"{finding}. The API accepts {place.told}"
+                finding = f"{finding}. The API accepts {place.description}"
             settings = {f"client.{k}": v for k, v in place.client.items()} if place else {}
             return self._fail("key", finding, settings)
         if not self.selecting.documents:

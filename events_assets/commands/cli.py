@@ -1,9 +1,10 @@
 """The command `events-assets`: describes an API in `.dlt/config.toml`, and tries it."""
 
-import logging
 import os
+import shutil
 import sys
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import click
@@ -11,49 +12,77 @@ import dlt
 
 from events_assets import configuration
 from events_assets.authentication import Authentication
-from events_assets.commands import report, toml_file
+from events_assets.commands import toml_file
 from events_assets.commands.check import try_api
 from events_assets.commands.init import Discovery
 from events_assets.commands.location import KeyPlace, key_place
-from events_assets.commands.report import Report
-from events_assets.errors import ApiError
+from events_assets.commands.report import FAILED, SHOWN, Report, Step, counted, shown
+from events_assets.errors import ConfigurationError, EventsError
 from events_assets.http.log_masking import masked
-from events_assets.http.redaction import MIN_SECRET_LENGTH, Redaction
+from events_assets.http.redaction import MIN_SECRET_LENGTH
 from events_assets.http.retry import hurried
 
-STEP_WIDTH = len("configuration")
+NAME_WIDTH = len("configuration")
+"""Of the names of steps."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-def main() -> None:
+class Commands(click.Group):
+    """Commands that end with a sentence where an error speaks to people."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except EventsError as error:
+            raise click.ClickException(str(error)) from None
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(
+    package_name="events-assets", prog_name="events-assets", message="%(prog)s %(version)s"
+)
+@click.pass_context
+def main(context: click.Context) -> None:
     """Reads events from an event-management API into your warehouse.
 
     The API is described in .dlt/config.toml; its key comes from API_KEY or .dlt/secrets.toml.
     """
-    # Why it takes longer, in the words of the session.
-    logging.getLogger("events_assets").addHandler(logging.StreamHandler())
+    context.color = False if os.environ.get("NO_COLOR") else None  # None: as the terminal has it
 
 
 @main.command()
-def check() -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, for programs.")
+def check(as_json: bool) -> None:
     """Try the configured API with a few requests, and tell what a load would find.
 
     Writes nothing. Exits with 1 where events_job would not work.
     """
-    told = Report(lambda step: click.echo(report.lines(step, STEP_WIDTH)))
-    click.echo("Trying the API that .dlt/config.toml describes ...\n")
-    try_api(told)
-    if told.example:
+    report = Report() if as_json else Report(_print_step)
+    if not as_json:
+        click.echo("Trying the API that .dlt/config.toml describes ...\n")
+    try:
+        configuration.reload_providers()
+        try_api(report)
+    except ConfigurationError as error:
+        report.add(FAILED, "configuration", str(error))
+    if as_json:
+        click.echo(report.json())
+    else:
+        _print_outcome(report)
+    sys.exit(1 if report.failed else 0)
+
+
+def _print_outcome(report: Report) -> None:
+    if report.example:
         click.echo("\nAn example event, as it will be loaded")
-        width = max(map(len, told.example))
-        for name, value in told.example.items():
-            click.echo(f"  {name:<{width}}  {value}")
-    click.echo(f"\n{_requests(told.requests)}; nothing was loaded or written.")
-    if told.failed is None:
+        width = max(map(len, report.example))
+        room = min(SHOWN, max(20, (_columns() or 10_000) - width - 4))
+        for name, value in report.example.items():
+            click.echo(f"  {name:<{width}}  {shown(value, room)}")
+    click.echo(f"\n{_requests(report.requests)}; nothing was loaded or written.")
+    if report.failed is None:
         click.echo("events_job is expected to work: make load")
     else:
-        click.echo(f"events_job would not work: see {told.failed.name} above.")
-    sys.exit(1 if told.failed else 0)
+        click.echo(f"events_job would not work: see {report.failed.name} above.")
 
 
 @main.command()
@@ -63,7 +92,7 @@ def check() -> None:
     "--key-in",
     "place",
     metavar="PLACE",
-    callback=lambda _context, _option, value: _place(value),
+    type=key_place,
     help="Where the key goes: query[:NAME], header[:NAME], bearer, token, basic (as the user "
     "name), basic:USER (as the password of USER), or none. "
     "Without it, the common places are tried.",
@@ -77,65 +106,55 @@ def init(base_url: str | None, path: str | None, place: KeyPlace | None, yes: bo
     """
     configuration.reload_providers()
     file = Path(dlt.current.run_context().get_setting("config.toml"))
-    text = toml_file.read(file)
-    before = toml_file.configured(text)
-    shown = os.path.relpath(file)
-    if before and before != configuration.SAMPLE and not yes:
-        _confirm(f"{shown} describes the API at {before} already", "Describe another one instead?")
+    document = toml_file.read(file)
+    before, shown_file = toml_file.base_url(document), os.path.relpath(file)
+    if before not in ("", configuration.SAMPLE) and not yes:
+        _confirm(f"{shown_file} describes the API at {before} already")
     base_url = _asked(base_url, "Base URL of the API", "--base-url")
     path = _asked(path, "Path of its events", "--path")
     _require_url(base_url)
-    key = configuration.api_key()
-    if key and len(key) < MIN_SECRET_LENGTH:
-        raise click.ClickException(
-            f"the key is shorter than {MIN_SECRET_LENGTH} characters, too short to be masked"
-        )
-    authentication = Authentication(key)
+    authentication = Authentication(_maskable_key())
     redaction = authentication.redaction
     with masked(redaction):
-        told = Report(lambda step: click.echo(report.lines(step, STEP_WIDTH)), redaction)
-        _say(redaction, f"Finding out how {base_url} works ...\n")
-        settings = hurried(configuration.http_settings())
-        found = Discovery(base_url, path, settings, authentication, told, place)
-        try:
-            enough = found.run()
-        except ApiError as error:
-            told.add(report.FAILED, "reachable", str(error))
-            enough = False
-        if not enough:
-            _say(redaction, f"\n{shown} is left as it was.")
+        click.echo(redaction.text(f"Finding out how {base_url} works ...\n"))
+        settings, report = hurried(configuration.http_settings()), Report(_print_step, redaction)
+        api = Discovery(base_url, path, settings, authentication, report, place).run()
+        if api is None:
+            click.echo(f"\n{shown_file} is left as it was.")
             sys.exit(1)
-        endpoint = found.described()
-        parts = (found.client, endpoint, found.scan, found.fields)
-        toml_file.write(file, toml_file.rewritten(text, *parts))
-        replaced = {"": "", configuration.SAMPLE: ", in place of the built-in sample API"}
-        instead = replaced.get(before, f", in place of {before}")
-        _say(redaction, f"\n{_requests(told.requests)}. Written to {shown}{instead}:\n")
-        _say(redaction, toml_file.section(*parts))
-    _tell_overrides()
+        toml_file.write(file, toml_file.describe(document, api))
+        instead = {"": "", configuration.SAMPLE: ", in place of the built-in sample API"}
+        replaced = instead.get(before, f", in place of {before}")
+        click.echo(
+            redaction.text(f"\n{_requests(report.requests)}. Written to {shown_file}{replaced}:\n")
+        )
+        click.echo(redaction.text(toml_file.section(api)))
+    _print_next(shown_file)
+
+
+def _print_next(file: str) -> None:
+    names = [name for name in os.environ if name.startswith("SOURCES__EVENTS__")]
+    if names:
+        click.echo(f"These environment variables still win over the file: {', '.join(names)}\n")
     click.echo(
         "Go on with\n"
         "  events-assets check   try the API as it is described now\n"
         "  make load             load its events\n"
-        f"  {shown:<20}  correct by hand what was not found"
+        f"  {file:<20}  correct by hand what was not found"
     )
 
 
-def _say(redaction: Redaction, text: str) -> None:
-    click.echo(redaction.text(text))
+def _print_step(step: Step) -> None:
+    click.echo(step.text(NAME_WIDTH, _columns()))
+
+
+def _columns() -> int | None:
+    """The width of the terminal, None where the output goes elsewhere."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def _requests(count: int) -> str:
-    return f"{report.counted(count, 'request')} {'was' if count == 1 else 'were'} made"
-
-
-def _place(value: str | None) -> KeyPlace | None:
-    try:
-        return key_place(value) if value else None
-    except ValueError:
-        raise click.BadParameter(
-            "write query, query:NAME, header, header:NAME, bearer, token, basic, basic:USER or none"
-        ) from None
+    return f"{counted(count, 'request')} {'was' if count == 1 else 'were'} made"
 
 
 def _asked(value: str | None, question: str, option: str) -> str:
@@ -147,10 +166,19 @@ def _asked(value: str | None, question: str, option: str) -> str:
     return str(click.prompt(question)).strip()
 
 
-def _confirm(told: str, question: str) -> None:
+def _confirm(already: str) -> None:
     if not sys.stdin.isatty():
-        raise click.ClickException(f"{told}; give --yes to replace it")
-    click.confirm(f"{told}. {question}", abort=True)
+        raise click.ClickException(f"{already}; give --yes to replace it")
+    click.confirm(f"{already}. Describe another one instead?", abort=True)
+
+
+def _maskable_key() -> str | None:
+    key = configuration.api_key()
+    if key and len(key) < MIN_SECRET_LENGTH:
+        raise click.ClickException(
+            f"the key is shorter than {MIN_SECRET_LENGTH} characters, too short to be masked"
+        )
+    return key
 
 
 def _require_url(base_url: str) -> None:
@@ -160,12 +188,6 @@ def _require_url(base_url: str) -> None:
             f"{base_url!r} is no URL: write it with its scheme, like https://api.example.com",
             param_hint="--base-url",
         )
-
-
-def _tell_overrides() -> None:
-    names = [name for name in os.environ if name.startswith("SOURCES__EVENTS__")]
-    if names:
-        click.echo(f"These environment variables still win over the file: {', '.join(names)}\n")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from events_assets.commands.detect import header
+from requests.structures import CaseInsensitiveDict
 
 SECRET = "{secrets.api_key}"  # noqa: S105, stands for the key
 
@@ -14,11 +14,12 @@ SECRET = "{secrets.api_key}"  # noqa: S105, stands for the key
 class KeyPlace:
     """A place for the key: in words, and as settings of `[sources.events.client]`."""
 
-    told: str
+    description: str
     client: Mapping[str, Any] = field(default_factory=dict)
 
 
 NO_KEY = KeyPlace("no key")
+BEARER = KeyPlace("the key as header Authorization: Bearer", {"auth": {"type": "bearer"}})
 
 
 def in_query(name: str = "api_key") -> KeyPlace:
@@ -31,48 +32,48 @@ def in_header(name: str = "X-API-Key") -> KeyPlace:
     return KeyPlace(f"the key as header {name}", {"auth": auth})
 
 
-def bearer() -> KeyPlace:
-    return KeyPlace("the key as header Authorization: Bearer", {"auth": {"type": "bearer"}})
-
-
-def authorization(scheme: str = "Token") -> KeyPlace:
+def authorization(scheme: str) -> KeyPlace:
     headers = {"Authorization": f"{scheme} {SECRET}"}
     return KeyPlace(f"the key as header Authorization: {scheme}", {"headers": headers})
 
 
 def basic(user: str = "") -> KeyPlace:
     """The key as password of a user, without one as the name of the user."""
-    told = f"the key as password of {user}" if user else "the key as user name"
+    part = f"password of {user}" if user else "user name"
     names = {"username": user, "password": SECRET} if user else {"username": SECRET, "password": ""}
-    return KeyPlace(f"{told} (HTTP basic)", {"auth": {"type": "http_basic", **names}})
+    return KeyPlace(f"the key as {part} (HTTP basic)", {"auth": {"type": "http_basic", **names}})
 
 
 PLACES = (
-    *(in_query(), bearer(), authorization(), in_header(), in_query("access_token")),
+    *(in_query(), BEARER, authorization("Token"), in_header(), in_query("access_token")),
     *(in_query("token"), in_query("key"), in_query("apikey"), authorization("apikey"), basic()),
 )
 
 
+def challenge(refused: Mapping[str, str]) -> str:
+    """The scheme that the headers of a refusal ask for (RFC 9110 11.6.1), in lower case."""
+    asked_for = CaseInsensitiveDict(refused).get("WWW-Authenticate", "")
+    return asked_for.partition(" ")[0].lower()
+
+
 def likeliest(refused: Mapping[str, str]) -> list[KeyPlace]:
-    """The common places, first those that the headers of a refusal ask for (RFC 9110 11.6.1)."""
-    scheme = header(refused, "www-authenticate").partition(" ")[0].lower()
-    return sorted(PLACES, key=lambda place: scheme not in re.findall(r"\w+", place.told.lower()))
+    """The common places, first those that the headers of a refusal ask for."""
+    scheme = challenge(refused)
+    return sorted(PLACES, key=lambda p: scheme not in re.findall(r"\w+", p.description.lower()))
 
 
-def key_place(text: str) -> KeyPlace | None:
-    """The place that `--key-in` names: `query[:name]`, `header[:name]`, `basic[:user]`,
-    `bearer`, `token` or `none`.
+def key_place(text: str) -> KeyPlace:
+    """The place that `--key-in` names.
 
     Raises:
         ValueError: it names none.
     """
-    kind, _, name = text.partition(":")
-    if kind == "query":
-        return in_query(name) if name else in_query()
-    if kind == "header":
-        return in_header(name) if name else in_header()
-    if kind == "basic":
-        return basic(name)
-    if text in ("bearer", "token", "none"):
-        return {"bearer": bearer(), "token": authorization(), "none": NO_KEY}[text]
-    raise ValueError(text)
+    kind, named, name = text.partition(":")
+    if kind in ("query", "header", "basic"):
+        place = {"query": in_query, "header": in_header, "basic": basic}[kind]
+        return place(name) if name else place()
+    if not named and kind in ("bearer", "token", "none"):
+        return {"bearer": BEARER, "token": authorization("Token"), "none": NO_KEY}[kind]
+    raise ValueError(
+        "write query, query:NAME, header, header:NAME, bearer, token, basic, basic:USER or none"
+    )

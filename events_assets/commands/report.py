@@ -1,10 +1,12 @@
-"""What `events-assets` tells: steps, each with its finding and, where it helps, the TOML to set."""
+"""What `events-assets` reports: steps, each with its finding and, where it helps, TOML to set."""
 
+import json
 import textwrap
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import click
 import tomlkit
 from tabulate import tabulate
 
@@ -12,7 +14,10 @@ from events_assets.http.redaction import Redaction
 
 OK, NOTE, FAILED = "ok", "note", "FAILED"
 
-WIDTH = 100
+COLOURS = {OK: "green", NOTE: "yellow", FAILED: "red"}
+
+SHOWN = 70
+"""Characters of a value that are shown."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +26,7 @@ class Step:
 
     state: str
     name: str
-    told: str
+    finding: str
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def toml(self) -> str:
@@ -29,8 +34,24 @@ class Step:
         tables: dict[str, list[str]] = {}
         for path, value in self.settings.items():
             table, _, key = f"sources.events.{path}".rpartition(".")
-            tables.setdefault(table, []).append(f"{key} = {line_of(value)}")
+            tables.setdefault(table, []).append(f"{key} = {inline(value)}")
         return "\n".join(f"[{table}]\n" + "\n".join(lines) for table, lines in tables.items())
+
+    def text(self, name_width: int, columns: int | None) -> str:
+        """The step for a terminal of so many columns; None: no line is broken, as in a pipe."""
+        text = f"{self.state:<8}{self.name:<{name_width}}  {self.finding}"
+        if columns:
+            text = textwrap.fill(
+                text,
+                columns,
+                subsequent_indent=" " * (8 + name_width + 2),
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+        text = click.style(self.state, fg=COLOURS[self.state]) + text.removeprefix(self.state)
+        if self.settings:
+            text += f"\n{'':8}set in .dlt/config.toml:\n" + textwrap.indent(self.toml(), " " * 10)
+        return text
 
 
 @dataclass
@@ -43,85 +64,68 @@ class Report:
     tell: Callable[[Step], object] = lambda _: None
     redaction: Redaction = field(default_factory=Redaction)
     steps: list[Step] = field(default_factory=list)
-    example: dict[str, str] = field(default_factory=dict)
+    example: dict[str, Any] = field(default_factory=dict)
     requests: int = 0
 
     def add(
-        self, state: str, name: str, told: str, settings: Mapping[str, Any] | None = None
+        self, state: str, name: str, finding: str, settings: Mapping[str, Any] | None = None
     ) -> None:
         masked = self.redaction.value(dict(settings or {}))
-        step = Step(state, name, self.redaction.text(told), masked)
+        step = Step(state, name, " ".join(self.redaction.text(finding).split()), masked)
         self.steps.append(step)
         self.tell(step)
 
     def show(self, row: Mapping[str, Any]) -> None:
         """Takes a row as the example event."""
-        # Masked before it is shortened: half a key is a secret, too.
-        masked = self.redaction.value(dict(row))
-        self.example = {name: shown(value) for name, value in masked.items()}
+        self.example = self.redaction.value(dict(row))
 
     @property
     def failed(self) -> Step | None:
         """The first failed step."""
         return next((step for step in self.steps if step.state == FAILED), None)
 
+    def json(self) -> str:
+        """The report for programs."""
+        report = {
+            "works": self.failed is None,
+            "requests": self.requests,
+            "steps": [asdict(step) for step in self.steps],
+            "example": self.example,
+        }
+        return json.dumps(report, indent=2, default=str)
+
     def markdown(self) -> str:
         """The report for the UI."""
-        rows = [[step.state, step.name, _cell(step.told)] for step in self.steps]
-        parts = [tabulate(rows, headers=["", "step", "finding"], tablefmt="github")]
+        steps = [(step.state, step.name, step.finding) for step in self.steps]
+        parts = [markdown_table(steps, ["", "step", "finding"])]
         for step in self.steps:
             if step.settings:
                 parts.append(f"For {step.name}, set:\n\n```toml\n{step.toml()}\n```")
         if self.example:
-            table = tabulate(
-                [[name, _cell(value)] for name, value in self.example.items()],
-                headers=["column", "an example event"],
-                tablefmt="github",
-                disable_numparse=True,
-            )
-            parts.append(table)
+            example = [(name, shown(value)) for name, value in self.example.items()]
+            parts.append(markdown_table(example, ["column", "an example event"]))
         return "\n\n".join(parts)
 
 
-def line_of(value: Any) -> str:
-    """A value as TOML, tables inline."""
+def markdown_table(rows: Iterable[Sequence[str]], headers: Sequence[str]) -> str:
+    """A table for the UI, each cell as it is."""
+    cells = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    return tabulate(cells, headers, tablefmt="github", disable_numparse=True)
+
+
+def inline(value: Any) -> str:
+    """A value as TOML in one line. (Nested tables of tomlkit's own have no space after a comma.)"""
     if isinstance(value, Mapping):
-        inner = ", ".join(f"{_key(name)} = {line_of(item)}" for name, item in value.items())
-        return f"{{ {inner} }}"
+        pairs = (f"{tomlkit.key(name).as_string()} = {inline(v)}" for name, v in value.items())
+        return f"{{ {', '.join(pairs)} }}"
     return str(tomlkit.item(value).as_string())
-
-
-def _key(name: str) -> str:
-    return tomlkit.key(name).as_string()
 
 
 def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def shown(value: Any) -> str:
-    """A value in a few characters."""
-    if value is None:
-        return "null"
-    return textwrap.shorten(str(value), 70, placeholder=" …") or '""'
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
-
-
-def lines(step: Step, width: int) -> str:
-    """A step as aligned text; `width` is that of the widest name."""
-    indent = " " * (8 + width + 2)
-    text = textwrap.fill(
-        f"{step.state:<8}{step.name:<{width}}  {step.told}",
-        WIDTH,
-        subsequent_indent=indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-    if step.settings:
-        text += f"\n{indent}set in .dlt/config.toml:\n" + textwrap.indent(
-            step.toml(), indent + "  "
-        )
-    return text
+def shown(value: Any, width: int = SHOWN) -> str:
+    """A value in at most so many characters."""
+    text = "null" if value is None else " ".join(str(value).split()) or '""'
+    return text if len(text) <= width else text[: width - 2] + " …"

@@ -13,7 +13,7 @@ def try_api(context: dg.OpExecutionContext) -> None:
     """Asks the API for a few pages, and reports what a load would find; loads nothing."""
 
     def tell(step: Step) -> None:
-        text = f"{step.name}: {step.told}" + (f"\n{step.toml()}" if step.settings else "")
+        text = f"{step.name}: {step.finding}" + (f"\n{step.toml()}" if step.settings else "")
         level = {FAILED: context.log.error, NOTE: context.log.warning}
         level.get(step.state, context.log.info)(text)
 
@@ -24,5 +24,5 @@ def try_api(context: dg.OpExecutionContext) -> None:
         "requests": report.requests,
     }
     if report.failed:
-        raise dg.Failure(description=report.failed.told, metadata=metadata)
+        raise dg.Failure(description=report.failed.finding, metadata=metadata)
     context.add_output_metadata(metadata)

@@ -1,17 +1,19 @@
 """What is read from the answer of an unknown API."""
 
-import json
-
 import pytest
+from dlt.common import jsonpath
 from hypothesis import given
 from hypothesis import strategies as st
 
 from events_assets.commands import detect
 from events_assets_tests.shapes import rows
 
+KEYS = st.text() | st.sampled_from(
+    ["id", "ID", "title", "startsAt", "date", "data", "next-cursor", "has.more", "total", "it's"]
+)
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(KEYS, inner),
     max_leaves=30,
 )
 
@@ -52,14 +54,36 @@ def test_a_total_is_found_in_headers():
     assert detect.total_headers({"Content-Range": "0-24/*"}, 25) == {}
 
 
+URL = "https://api.example.com/events?page=2"
+
+
+@pytest.mark.parametrize(
+    ("document", "headers", "found"),
+    [
+        ({"previous": None, "next": URL}, {}, {"type": "json_link", "next_url_path": "next"}),
+        ({"next": {"prev": URL}, "links": {"next_page": "c20"}}, {}, {}),
+        ([], {"link": f'<{URL}>; rel="next"'}, {"type": "header_link"}),
+        (
+            [],
+            {"Link": f'<{URL}&of=a,b>; rel="prev", <{URL}>; rel=next'},
+            {"type": "header_link"},
+        ),
+        ([], {"Link": f'<{URL}>; rel="prev"'}, {}),
+        ([], {"Next-Page": URL}, {"type": "header_link", "links_next_key": "Next-Page"}),
+        ([], {"Next-Page": "2"}, {}),
+    ],
+)
+def test_a_link_to_the_next_page_is_no_other_link(document, headers, found):
+    assert detect.link_to_next(document, headers) == (found, URL if found else "")
+
+
 def test_links_cursors_and_marks_are_told_apart():
-    linked = {"previous": None, "next": "https://api.example.com/events?page=2"}
-    assert detect.next_links(linked) == {"next": linked["next"]}
-    assert detect.cursors(linked) == {}
+    assert detect.cursors({"previous": None, "next": URL}) == {}
     assert detect.cursors({"meta": {"next_cursor": "abc"}}) == {"meta.next_cursor": "abc"}
-    assert detect.has_more_paths({"paging": {"hasMore": True, "more": "yes"}}) == ["paging.hasMore"]
-    assert detect.header_link({"link": '<https://x/e?page=2>; rel="next"'}) == "https://x/e?page=2"
-    assert not detect.header_link({"Link": '<https://x/e?page=1>; rel="prev"'})
+    assert detect.has_more({"paging": {"hasMore": True, "more": "yes"}}) == {"paging.hasMore": True}
+    assert detect.continues({"has_more": True}, {}) and not detect.continues(
+        {"has_more": False}, {}
+    )
 
 
 @pytest.mark.parametrize(
@@ -116,18 +140,20 @@ def test_a_repeated_value_is_proposed_as_no_id():
     assert "id" not in detect.field_proposals([{"code": "a"}, {"code": "a"}])
 
 
-def test_a_header_that_is_a_url_leads_to_the_next_page():
-    url = "https://api.example.com/events?token=abc"
-    found = {"type": "header_link", "links_next_key": "Next-Page"}, url
-    assert detect.link_to_next([], {"Next-Page": url}) == found
-    assert detect.link_to_next([], {"Next-Page": "2"}) == ({}, "")
-
-
 @given(JSON)
-def test_no_answer_breaks_the_probe(document):
-    lists = detect.lists_of_rows(document)
-    for found in lists.values():
-        detect.field_proposals(found)
-    detect.totals(document, 1), detect.next_links(document), detect.cursors(document)
-    detect.has_more_paths(document)
-    json.dumps(list(lists))
+def test_what_is_found_is_at_the_path_that_is_told(document):
+    """By dlt's own JSON paths, as a load will look for it."""
+    found = {
+        **detect.lists_of_rows(document),
+        **detect.totals(document, 1),
+        **detect.cursors(document),
+        **detect.has_more(document),
+    }
+    for path, value in found.items():
+        (there,) = jsonpath.find_values(path, document)
+        assert there == value or str(there) == str(value)
+    for rows_of_one in detect.lists_of_rows(document).values():
+        for proposal in detect.field_proposals(rows_of_one).values():
+            setting = proposal.setting
+            path = setting["path"] if isinstance(setting, dict) else setting
+            assert any(jsonpath.find_values(path, row) for row in rows_of_one)

@@ -1,0 +1,229 @@
+"""How the list of an unknown API is asked for its pages: their size, the next one, the total.
+
+Tries common parameters; one counts as understood when it changes the answer as it should. All
+raise `ApiError` where the API cannot be reached.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any
+
+from events_assets.commands import detect, parameters
+from events_assets.commands.ask import Answer, Api
+
+PAGE = 100
+"""Rows a page that are asked for; written as granted where it is less."""
+
+DEFAULTS = {"offset_param": "offset", "limit_param": "limit", "page_param": "page"}
+"""What dlt's paginators take by themselves."""
+
+Rows = list[dict[str, Any]]
+Params = dict[str, Any]
+Trial = tuple[Params | None, Params, str]
+"""Parameters that should lead to another page (None: it is known that they do), dlt's paginator for
+this way of paging, and the way in words."""
+
+
+@dataclass
+class EventList:
+    """The list at `selector` of the answers, whose rows are known by `id`.
+
+    `first` is the answer without parameters. `size` is the parameter of the page size, and `small`
+    a page with few rows; without one, `size` is empty, and `small` the first answer.
+    """
+
+    api: Api
+    path: str
+    selector: str
+    id: str
+    first: Answer
+    size: str = ""
+
+    def __post_init__(self) -> None:
+        self.first_rows = self.rows(self.first)
+        self.small, self.few = self.first, self.first_rows
+
+    @property
+    def link(self) -> tuple[dict[str, str], str]:
+        """The paginator that follows the links to the next page, and such a link; or empty."""
+        found = [detect.link_to_next(one.document, one.headers) for one in (self.small, self.first)]
+        return found[0] if found[0][0] else found[1]
+
+    def find_size(self) -> None:
+        linked = [n for n in detect.link_parameters(self.link[1]) if n in parameters.SIZES]
+        names, came = dict.fromkeys([*linked, *parameters.SIZES]), len(self.first_rows)
+        wanted = 2 if came > 4 else 1
+        if came < 2 or len(self.page(dict.fromkeys(names, wanted))) == came:
+            return  # all names at once change nothing, so none does
+        for name in names:
+            answer = self.get({name: wanted})
+            rows = self.rows(answer)
+            if len(rows) == wanted:
+                self.size, self.small, self.few = name, answer, rows
+                return
+
+    def get(self, params: Params, headers: Mapping[str, str] | None = None) -> Answer:
+        return self.api.get(self.path, params, headers)
+
+    def rows(self, answer: Answer) -> Rows:
+        """The rows of an answer, none where it is no page."""
+        found = detect.lists_of_rows(answer.document) if answer.succeeded else {}
+        return found.get(self.selector, [])
+
+    def sized(self, rows: int) -> dict[str, int]:
+        """What asks for so many rows a page."""
+        return {self.size: rows} if self.size else {}
+
+    def page(self, params: Params) -> Rows:
+        """The rows of a small page, if the size of pages can be chosen."""
+        return self.rows(self.get(self.sized(len(self.few)) | params))
+
+    def are_others(self, page: Rows, before: Rows) -> bool:
+        """Whether rows are those of another page; by their ids, as all else may change."""
+        ids = [row.get(self.id, row) for row in before]
+        return bool(page) and not any(row.get(self.id, row) in ids for row in page)
+
+    def totals(self, answer: Answer) -> dict[str, int]:
+        """Where all rows seem to be counted: no less than came in the first answer, however few
+        are in this one; if just as many, there must be no more."""
+        came = max(len(self.first_rows), len(self.rows(answer)))
+        found = detect.totals(answer.document, came) | detect.total_headers(answer.headers, came)
+        more = detect.continues(answer.document, answer.headers)
+        return {place: total for place, total in found.items() if total > came or not more}
+
+    def has_more_than(self, rows: int, answer: Answer) -> bool:
+        """Whether the API has more than came in an answer."""
+        total = max(self.totals(answer).values(), default=0)
+        return total > rows or detect.continues(answer.document, answer.headers)
+
+    def large(self) -> dict[str, int]:
+        """The page size to write: what is asked for, or what is granted of it."""
+        if not self.size:
+            return {}
+        answer, came = self.get(self.sized(PAGE)), len(self.first_rows)
+        granted = len(self.rows(answer))
+        if not granted:  # refused: as many as come by themselves are fine
+            return self.sized(min(PAGE, came))
+        is_full = came > granted or self.has_more_than(granted, answer)
+        return self.sized(min(PAGE, granted) if is_full else PAGE)
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way through the pages: dlt's paginator, the parameters of each request, and in words."""
+
+    paginator: Params
+    finding: str
+    params: Params = field(default_factory=dict)
+    is_understood: bool = True
+
+
+def way_through(events: EventList) -> Way:
+    """Offsets are preferred, as their pages can touch; then links, cursors, page numbers."""
+    events.find_size()
+    came = len(events.first_rows)
+    if came < 2:
+        finding = "too few rows to find out; run init once more when there are more"
+        return Way(events.link[0] or {"type": "auto"}, finding, is_understood=False)
+    kinds = _offsets(events), _links(events), _cursors(events), _last_ids(events), _numbers(events)
+    for params, paginator, words in chain(*kinds):
+        if params is None or events.are_others(events.page(params), events.few):
+            paginator = {k: v for k, v in paginator.items() if DEFAULTS.get(k) != v}
+            large = events.large()
+            for size, rows in large.items():
+                words += f", {rows} rows a page by {size}"
+            if "limit" in paginator:
+                return Way(paginator | {"limit": large[events.size]}, words)
+            return Way(paginator, words, large)
+    if not events.has_more_than(came, events.first):
+        return Way({"type": "single_page"}, f"none found: all {came} rows at once")
+    finding = (
+        f"the API has more than these {came} rows, but none of the known ways leads to them; set "
+        f"the paginator by hand"
+    )
+    return Way({"type": "single_page"}, finding, is_understood=False)
+
+
+def _offsets(events: EventList) -> Iterator[Trial]:
+    size = events.size
+    for name in _positions(events) if size else ():  # an offset cannot do without a size
+        if name in parameters.OFFSETS:
+            paginator = {"type": "offset", "limit": PAGE, "offset_param": name, "limit_param": size}
+            yield {name: len(events.few)}, paginator, f"offsets: {name}"
+
+
+def _links(events: EventList) -> Iterator[Trial]:
+    paginator, _ = events.link
+    if paginator:
+        path, header = paginator.get("next_url_path"), paginator.get("links_next_key", "Link")
+        place = f'at "{path}"' if path else f"in the header {header}"
+        yield None, paginator, f"links to the next page, {place}"
+
+
+def _cursors(events: EventList) -> Iterator[Trial]:
+    for path, cursor in detect.cursors(events.small.document).items():
+        for name in dict.fromkeys([path.rpartition(".")[2], *parameters.CURSORS]):
+            paginator = {"type": "cursor", "cursor_path": path, "cursor_param": name}
+            yield {name: cursor}, paginator, f'cursors: {name} takes what is at "{path}"'
+
+
+def _last_ids(events: EventList) -> Iterator[Trial]:
+    last = events.few[-1].get(events.id) if events.few else None
+    for more in [*detect.has_more(events.small.document)][:1] if last is not None else ():
+        for name in parameters.LAST_IDS:
+            path = f"{events.selector}[-1].{events.id}"
+            paginator = {"type": "cursor", "cursor_path": path, "cursor_param": name}
+            words = f'{name} takes the id of the last row, "{more}" says whether to go on'
+            yield {name: last}, {**paginator, "has_more_path": more}, words
+
+
+def _numbers(events: EventList) -> Iterator[Trial]:
+    for name in _positions(events):
+        one = events.page({name: 1}) if name not in parameters.OFFSETS else []
+        if one and events.are_others(events.page({name: 2}), one):
+            base = 0 if events.are_others(events.page({name: 0}), one) else 1
+            paginator = {"type": "page_number", "base_page": base, "page_param": name}
+            yield None, paginator, f"page numbers from {base}: {name}"
+
+
+def _positions(events: EventList) -> list[str]:
+    """Names of positions worth trying, those that the API's own links use first."""
+    if events.size:
+        linked = [n for n in detect.link_parameters(events.link[1]) if not n.endswith("id")]
+        names = dict.fromkeys([*linked, *parameters.SIZES.get(events.size, ()), "offset", "page"])
+        return [name for name in names if name != events.size]
+    second = events.page(dict.fromkeys(parameters.NUMBERS, 2))
+    if second and not events.are_others(second, events.first_rows):
+        return []
+    return list(
+        parameters.NUMBERS if second else parameters.NUMBERS[:2]
+    )  # none: all at once was too much
+
+
+@dataclass(frozen=True)
+class Total:
+    """Where all rows are counted, a path or a header, and what asks for that."""
+
+    place: str
+    rows: int
+    in_header: bool
+    params: dict[str, str]
+    headers: dict[str, str]
+
+
+def find_total(events: EventList, sent: Params) -> Total | None:
+    """None where the rows are counted nowhere. `sent` are the parameters of each request."""
+    every = {name: value for way in parameters.COUNTS for name, value in way.items()}
+    ways: list[tuple[dict[str, str], dict[str, str]]] = [({}, {}), (every, parameters.COUNT_HEADER)]
+    ways += [*((params, {}) for params in parameters.COUNTS), ({}, parameters.COUNT_HEADER)]
+    for params, headers in ways:
+        answer = events.get({**sent, **events.sized(len(events.few)), **params}, headers)
+        is_page = bool(events.rows(answer) or not events.first_rows)
+        found = events.totals(answer) if is_page else {}
+        if params is every and is_page and not found:
+            return None  # all ways at once bring nothing, so none does
+        if params is not every and found:
+            place, rows = next(iter(found.items()))
+            return Total(place, rows, place in answer.headers, params, headers)
+    return None
