@@ -4,21 +4,13 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Hashable, Sequence
-from datetime import UTC
 from functools import lru_cache
 from typing import Any, cast
 
 from dlt.common.data_types import DATA_TYPES, TDataType, coerce_value
-from dlt.common.json import PUA_CHARACTER_MAX, PUA_START
-from dlt.common.time import ensure_datetime
 
 from events_assets.errors import UnloadableError
-
-LONGEST_PATH = 180
-"""Characters in the name of a nested table; file systems end at 255."""
-
-DEEPEST = 50
-"""Levels of nesting; each one lengthens the names of columns."""
+from events_assets.rows.rules import RULES, Key, Path, Rule
 
 RESERVED = frozenset({"_dlt_id", "_dlt_load_id", "_dlt_parent_id", "_dlt_root_id", "_dlt_list_idx"})
 """Columns that dlt fills itself."""
@@ -28,8 +20,6 @@ VARIANTS = frozenset(f"v_{data_type}" for data_type in DATA_TYPES)
 
 EMPTY_KEY = "empty"
 """Stands for a key without a visible character; dlt mixes up the tables below such keys."""
-
-EDGE_YEARS = ("0001", "9999")
 
 
 class Identity:
@@ -132,10 +122,16 @@ class Loadable:
 
     Args:
         normalize: gives the column name that dlt makes of a key.
+        rules: what cannot be loaded.
     """
 
-    def __init__(self, normalize: Callable[[str], str]) -> None:
+    def __init__(self, normalize: Callable[[str], str], rules: Sequence[Rule] = RULES) -> None:
         self._normalize = lru_cache(maxsize=100_000)(normalize)
+        self.rules = rules
+        kinds = {kind for rule in rules for kind in rule.kinds}
+        self._reasons = {
+            kind: [rule.reason for rule in rules if kind in rule.kinds] for kind in kinds
+        }
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """The row itself, or a copy of it with other keys.
@@ -145,35 +141,32 @@ class Loadable:
         """
         return cast(dict[str, Any], self._value(row, ()))
 
-    def _value(self, value: Any, path: tuple[str, ...]) -> Any:
+    def require(self, value: Any, path: Path, kind: type | None = None) -> None:
+        """Applies the rules to one value, not to those in it.
+
+        Raises:
+            UnloadableError: it cannot be loaded; names the place.
+        """
+        for reason in self._reasons.get(kind or type(value), ()):
+            found = reason(value, path)
+            if found:
+                raise UnloadableError(f"{found} at {_place(path)}" if path or kind else found)
+
+    def _value(self, value: Any, path: Path) -> Any:
         kind = type(value)
-        if kind is str:
-            _require_text(value, path)
-            if value[:4] in EDGE_YEARS:
-                _require_instant(value, path)
-        elif kind is int:
-            if not -(2**63) <= value < 2**63:
-                raise UnloadableError(f"integer beyond 64 bit at {_place(path)}")
-        elif kind is float:
-            # dlt writes them as null.
-            if not math.isfinite(value):
-                raise UnloadableError(f"NaN or Infinity at {_place(path)}")
-        elif kind is dict:
+        if kind in self._reasons:
+            self.require(value, path)
+        if kind is dict:
             return self._object(value, path)
-        elif kind is list:
-            # A nested list becomes a table, and a file, named after all keys above it.
-            if sum(2 * len(key) + 2 for key in path) > LONGEST_PATH:
-                raise UnloadableError(f"a list nested too deep at {_place(path)}")
+        if kind is list:
             items = [self._value(item, (*path, "list")) for item in value]
             if any(new is not old for new, old in zip(items, value, strict=True)):
                 return items
         return value
 
-    def _object(self, value: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
-        if len(path) > DEEPEST:
-            raise UnloadableError(f"nested deeper than {DEEPEST} levels at {_place(path)}")
+    def _object(self, value: dict[str, Any], path: Path) -> dict[str, Any]:
         for key in value:
-            _require_text(key, path)
+            self.require(key, path, Key)
         items = {key: self._value(item, (*path, key)) for key, item in value.items()}
         names = {key: self._name(key) for key in value}
         keys = {name: key for key, name in names.items()}
@@ -227,32 +220,6 @@ class Loadable:
         return renamed
 
 
-def _require_text(text: str, path: tuple[str, ...]) -> None:
-    # dlt would take it for a value of another type that it has written itself.
-    if text and PUA_START <= ord(text[0]) <= PUA_START + PUA_CHARACTER_MAX:
-        raise UnloadableError(
-            f"a text that begins with U+{ord(text[0]):04X}, a mark of dlt's, at {_place(path)}"
-        )
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise UnloadableError(f"half a surrogate pair in the text at {_place(path)}") from None
-
-
-def _require_instant(text: str, path: tuple[str, ...]) -> None:
-    """dlt takes any text that looks like a time for one, and fails to write it in UTC."""
-    try:
-        time = ensure_datetime(text)
-    except (ValueError, OverflowError):
-        return
-    try:
-        time.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise UnloadableError(
-            f"a time outside the years 1 to 9999 (UTC) at {_place(path)}"
-        ) from None
-
-
-def _place(path: tuple[str, ...]) -> str:
+def _place(path: Path) -> str:
     place = ".".join(path).encode("ascii", "replace").decode() or "its keys"
     return place if len(place) <= 60 else f"{place[:57]}..."
