@@ -35,22 +35,24 @@ def conversions() -> dict[tuple[TDataType, TDataType], Callable[[Any], Any]]:
 
 
 class Normalizer:
-    """dlt's own normalizer of rows, asked what it would make of them; nothing is written.
+    """dlt's own normalizer of rows, asked what it would make of them.
 
     Needed because dlt normalizes rows in a step of its own, after all of them were extracted.
 
     Args:
         schema: what has been decided already; it is copied, not changed.
         load_id: of the load package of the rows.
+        storage: a DataItemStorage of dlt's to write to; none: nothing is written.
     """
 
-    def __init__(self, schema: Schema, load_id: str) -> None:
+    def __init__(self, schema: Schema, load_id: str, storage: Any = None) -> None:
         # The normalizer of a schema learns when it is made which keys its tables have.
         self.schema = schema.clone(update_normalizers=True)
         config = NormalizeConfiguration()
         self.caps = config.destination_capabilities = Container()[DestinationCapabilitiesContext]
-        nowhere: Any = None
-        self._rows = JsonLItemsNormalizer(nowhere, nowhere, nowhere, self.schema, load_id, config)
+        no: Any = None
+        self._rows = JsonLItemsNormalizer(storage, no, no, self.schema, load_id, config)
+        self._writes = storage is not None
         relational = self.schema.data_item_normalizer
         assert isinstance(relational, DataItemNormalizer)  # noqa: S101, dlt has no other
         self._relational = relational
@@ -102,7 +104,7 @@ class Normalizer:
         """
         written = json.typed_dumpb([row])
         return self._rows._normalize_chunk(
-            table, json.loadb(written), may_have_pua(written), skip_write=True
+            table, json.loadb(written), may_have_pua(written), skip_write=not self._writes
         )
 
 

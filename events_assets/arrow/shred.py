@@ -68,7 +68,8 @@ class Shape:
     def _part(self, key: str, above: Path) -> str | None:
         """The part of a key of objects at a path in names; none if it, or the column, is dlt's to
         decide."""
-        if offenders(self.rules, [Key(key)], frozenset({Key}), above) or not key.strip():
+        asked = (rule.reason(key, above) for rule in self.rules if Key in rule.kinds)
+        if any(asked) or not key.strip():
             return None
         part = self.normalizer.column_part(key)
         is_variant = any(part.endswith(f"__{variant}") for variant in VARIANTS)

@@ -25,10 +25,8 @@ EDGE_YEARS = ("0001", "9999")
 MARK = f"^[\\x{{{PUA_START:x}}}-\\x{{{PUA_START + PUA_CHARACTER_MAX:x}}}]"
 
 
-class Key(str):
-    """The kind of the keys of objects, whose path is that of their object."""
-
-    __slots__ = ()
+class Key:
+    """The kind of the keys of objects; their path is that of their object."""
 
 
 @dataclass(frozen=True)
