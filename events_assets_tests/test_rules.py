@@ -54,6 +54,8 @@ NEGATIVE = {
     "in an object": (usual(venue={"capacity": -1}), "venue.capacity"),
     "in a list": (usual(performers=[{"capacity": -3}]), "performers.list.capacity"),
     "another key of its column": (usual(Capacity=-1), "Capacity"),
+    "item of a list": (usual(scores=[1, -1]), "scores.list"),
+    "item among objects": (usual(scores=[{"of": "x"}, -1]), "scores.list"),
 }
 LONG = {
     "list": (usual(tags=[1, 2, 3]), "tags"),
@@ -66,7 +68,12 @@ HOMELESS = {
     "empty row": ({}, ""),
     "row with something new": ({"venues": [1]}, ""),
 }
-CAPACITY = ("capacity", "Capacity")
+
+
+def counts(path: tuple[str, ...]) -> bool:
+    return path[-1] in ("capacity", "Capacity") or path == ("scores", "list")
+
+
 RULES_AND_ROWS: list[tuple[Rule, Any, dict[str, tuple[dict[str, Any], str]]]] = [
     (
         Rule(frozenset({str, Key}), lambda text, _: "wrong" if text == "forbidden" else None),
@@ -76,9 +83,9 @@ RULES_AND_ROWS: list[tuple[Rule, Any, dict[str, tuple[dict[str, Any], str]]]] = 
     (
         Rule(
             frozenset({int, float}),
-            lambda number, path: "wrong" if number < 0 and path[-1] in CAPACITY else None,
+            lambda number, path: "wrong" if number < 0 and counts(path) else None,
         ),
-        lambda numbers, path: path[-1] in CAPACITY and pc.less(numbers, 0),
+        lambda numbers, path: counts(path) and pc.less(numbers, 0),
         NEGATIVE,
     ),
     (

@@ -109,7 +109,7 @@ class Identity:
             )
         except (ValueError, TypeError):
             converted = None
-        if str(converted) != str(value):
+        if converted is None or str(converted) != str(value):
             raise UnloadableError(f"{name} does not fit its column of type {column_type}")
         return cast(Hashable, converted)
 
