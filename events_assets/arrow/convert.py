@@ -22,7 +22,6 @@ from events_assets.arrow.dlt_private import Normalizer, for_nested_table, is_sha
 from events_assets.arrow.shred import Levels, Row, Shape, tables
 from events_assets.errors import UnloadableError
 from events_assets.rows.identity import Loadable
-from events_assets.rows.rules import Path
 
 BATCH = 5_000
 """Rows that are converted together; dlt writes Arrow tables of this size at once."""
@@ -89,17 +88,9 @@ class Conversion:
         new = levels.new
         if new < len(rows):
             levels = Levels(self._shape, rows[:new])
-        for name, table in tables(levels, self._load_id, self._coerced):
+        for name, table in tables(levels, self._load_id):
             self.tables.setdefault(name, []).append(table)
         return new, sorted({*levels.unfit, *range(len(rows))[new : new + 1]})
-
-    def _coerced(self, table: str, column: str, value: Any, path: Path) -> tuple[str, Any] | None:
-        """As `shred.Coerced` says."""
-        try:
-            self._loadable.require(value, path)
-        except UnloadableError:
-            return None
-        return self._normalizer.coerced(table, column, value)
 
     def _leave(self, row: Row) -> None:
         """Leaves a row to dlt, and adds the columns and tables that it makes for it.

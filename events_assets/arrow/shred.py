@@ -1,6 +1,6 @@
 """Rows taken apart into the columns of the tables that dlt makes of them."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain
@@ -15,13 +15,9 @@ from dlt.common.schema.typing import TTableSchemaColumns
 from events_assets.arrow.arrays import coerced_array, column_array, dlt_ids, plain_kinds
 from events_assets.arrow.dlt_private import Normalizer
 from events_assets.rows.identity import RESERVED, VARIANTS
-from events_assets.rows.rules import NESTED, Key, Path, Rule, offenders
+from events_assets.rows.rules import NESTED, Key, Path, Rule, objection, offenders
 
 Row = dict[str, Any]
-
-Coerced = Callable[[str, str, Any, Path], tuple[str, Any] | None]
-"""What dlt makes of a value in a table and column, and at a path of its row: the column that it
-goes to, and the value in there; None where only dlt can tell, from the row as a whole."""
 
 NOTHING: Row = {}
 OBJECT = frozenset({dict})
@@ -68,8 +64,7 @@ class Shape:
     def _part(self, key: str, above: Path) -> str | None:
         """The part of a key of objects at a path in names; none if it, or the column, is dlt's to
         decide."""
-        asked = (rule.reason(key, above) for rule in self.rules if Key in rule.kinds)
-        if any(asked) or not key.strip():
+        if objection(self.rules, key, above, Key) or not key.strip():
             return None
         part = self.normalizer.column_part(key)
         is_variant = any(part.endswith(f"__{variant}") for variant in VARIANTS)
@@ -79,6 +74,15 @@ class Shape:
         """The column of a value; none if dlt may give it another one."""
         column = self.normalizer.joined(*parts)
         return column if self.schema.naming.normalize_path(column) == column else None
+
+    def coerced(self, table: str, column: str, value: Any, path: Path) -> tuple[str, Any] | None:
+        """What becomes of a value: the column that it goes to, and the value in there.
+
+        None if it cannot be loaded, or if only dlt can tell, from the row as a whole.
+        """
+        if objection(self.rules, value, path):
+            return None
+        return self.normalizer.coerced(table, column, value)
 
 
 @dataclass
@@ -249,14 +253,11 @@ class Levels:
             self._read_objects(below, objects, (), (), below.left)
 
 
-def tables(levels: Levels, load_id: str, coerced: Coerced) -> Iterator[tuple[str, pa.Table]]:
-    """Names and rows of tables, those of the rows that are fit; parents come first.
-
-    `coerced` is asked about values that Arrow does not convert as dlt.
-    """
+def tables(levels: Levels, load_id: str) -> Iterator[tuple[str, pa.Table]]:
+    """Names and rows of tables, those of the rows that are fit; parents come first."""
     shape = levels.shape
     for level in levels.all.values():
-        _convert(levels, level, coerced)
+        _convert(levels, level)
     for level in levels.all.values():
         columns = shape.columns(level.table)
         arrays = level.arrays | _keys(levels, level, load_id)
@@ -269,7 +270,7 @@ def tables(levels: Levels, load_id: str, coerced: Coerced) -> Iterator[tuple[str
             yield level.table, table
 
 
-def _convert(levels: Levels, level: Level, coerced: Coerced) -> None:
+def _convert(levels: Levels, level: Level) -> None:
     """Makes Arrow arrays of the columns of a level."""
     caps = levels.shape.normalizer.caps
     decided = levels.shape.columns(level.table)
@@ -286,7 +287,7 @@ def _convert(levels: Levels, level: Level, coerced: Coerced) -> None:
             column.values, column.kinds, schema, caps, filter(None, screens), column.path
         )
         for place in others:
-            made = coerced(level.table, name, column.values[place], column.path)
+            made = levels.shape.coerced(level.table, name, column.values[place], column.path)
             if made is None or place in awkward.get(made[0], {}):
                 levels.refuse(level, [place])
             else:

@@ -141,21 +141,11 @@ class Loadable:
         """
         return cast(dict[str, Any], self._value(row, ()))
 
-    def require(self, value: Any, path: Path, kind: type | None = None) -> None:
-        """Applies the rules to one value, not to those in it.
-
-        Raises:
-            UnloadableError: it cannot be loaded; names the place.
-        """
-        for reason in self._reasons.get(kind or type(value), ()):
-            found = reason(value, path)
-            if found:
-                raise UnloadableError(f"{found} at {_place(path)}" if path or kind else found)
-
     def _value(self, value: Any, path: Path) -> Any:
         kind = type(value)
-        if kind in self._reasons:
-            self.require(value, path)
+        for reason in self._reasons.get(kind, ()):
+            if found := reason(value, path):
+                raise UnloadableError(f"{found} at {_place(path)}" if path else found)
         if kind is dict:
             return self._object(value, path)
         if kind is list:
@@ -165,8 +155,10 @@ class Loadable:
         return value
 
     def _object(self, value: dict[str, Any], path: Path) -> dict[str, Any]:
-        for key in value:
-            self.require(key, path, Key)
+        for reason in self._reasons.get(Key, ()):
+            for key in value:
+                if found := reason(key, path):
+                    raise UnloadableError(f"{found} at {_place(path)}")
         items = {key: self._value(item, (*path, key)) for key, item in value.items()}
         names = {key: self._name(key) for key in value}
         keys = {name: key for key, name in names.items()}

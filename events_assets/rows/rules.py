@@ -47,6 +47,15 @@ class Rule:
     screen: Callable[[Any, Path], Any] | None = None
 
 
+def objection(
+    rules: Sequence[Rule], value: Any, path: Path, kind: type | None = None
+) -> str | None:
+    """The first reason why a value cannot be loaded; `kind` is its own type, or `Key`."""
+    kind = kind or type(value)
+    reasons = (rule.reason(value, path) for rule in rules if kind in rule.kinds)
+    return next(filter(None, reasons), None)
+
+
 def offenders(
     rules: Sequence[Rule], values: Sequence[Any], kinds: frozenset[type], path: Path
 ) -> set[int]:
