@@ -8,7 +8,7 @@ from typing import Any
 import dlt
 import duckdb
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from events_assets import configuration, warehouse
@@ -29,6 +29,7 @@ SOME_KEYS = [
     "a__b",
     "value",
     "list",
+    "x",
     "x__v_text",
 ]
 KEYS = st.one_of(
@@ -117,6 +118,17 @@ LOADS = st.lists(
 )
 
 
+LATE = [
+    [{"a__b": 1}, {"a": {"b": {"c": 1}}}, *[{"a": {"b": {"c": 1}}, "a__b": 2}] * 4],
+    [{"x": 1}, {"x": "y"}, *[{"x": 2, "x__v_text": "z"}] * 4],
+    [{"x": 1}, {"x__v_text": 5}, {"new": 2, "x": "y"}, *[{"new": 3}] * 4],
+    [{"tags": [1, {"value": 2}]}, *[{"tags": [{"value": 3}, 4, None, [5]]}] * 4],
+    [{"start_time": f"{year}-05-01T10:00:00Z"} for year in ("2026", "0000", "0001", "9999")] * 2,
+]
+"""Rows of which the last meet tables that the first have made."""
+
+
+@example(loads=LATE, disposition="merge")
 @settings(
     max_examples=int(os.environ.get("EXAMPLES", 80)),
     deadline=None,

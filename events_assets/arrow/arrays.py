@@ -31,8 +31,8 @@ PLAIN: dict[Any, tuple[frozenset[type], pa.DataType]] = {
 }
 """Data types of dlt: the types of values that Arrow converts as dlt does, and its own type."""
 
-# Without the years 0, which dlt cannot read, and 1 and 9999, which another zone may not have.
-YEAR = r"(000[2-9]|00[1-9]\d|0[1-9]\d\d|[1-8]\d{3}|9[0-8]\d\d|99[0-8]\d|999[0-8])"
+# dlt cannot read the year 0.
+YEAR = r"(000[1-9]|00[1-9]\d|0[1-9]\d\d|[1-9]\d{3})"
 TIME = rf"{YEAR}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{{1,6}})?)?"
 ZONE = r"(Z|[+-]\d\d:?\d\d)"
 

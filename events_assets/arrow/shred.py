@@ -288,17 +288,15 @@ def _convert(levels: Levels, level: Level) -> None:
         )
         for place in others:
             made = levels.shape.coerced(level.table, name, column.values[place], column.path)
-            if made is None or place in awkward.get(made[0], {}):
+            if made is None:
                 levels.refuse(level, [place])
             else:
                 awkward.setdefault(made[0], {})[place] = made[1]
     for name, found in awkward.items():
         values = [found.get(place) for place in range(len(level.roots))]
         array, unfit = coerced_array(values, decided[name], caps)
-        plain = level.arrays.get(name, array)
-        taken = [place for place in found if plain is not array and plain[place].is_valid]
-        level.arrays[name] = pc.coalesce(plain, array)
-        levels.refuse(level, [*unfit, *taken])
+        level.arrays[name] = pc.coalesce(level.arrays.get(name, array), array)
+        levels.refuse(level, unfit)
 
 
 def _keys(levels: Levels, level: Level, load_id: str) -> dict[str, pa.Array]:
