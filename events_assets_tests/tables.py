@@ -21,9 +21,10 @@ from events_assets.source import EVENT_COLUMNS
 Rows = list[dict[str, Any]]
 
 
-def columns(id_type: str = "bigint") -> Any:
-    """Those of the table of events, as the source declares them."""
-    return EVENT_COLUMNS | {"id": {"nullable": False, "data_type": id_type}}
+def columns(**types: str) -> Any:
+    """Those of the table of events, as the source declares them, and others by their types."""
+    own = {name: {"data_type": kind} for name, kind in types.items()}
+    return EVENT_COLUMNS | own | {"id": {"nullable": False, "data_type": types.get("id", "bigint")}}
 
 
 @contextmanager
@@ -39,7 +40,7 @@ def capabilities() -> DestinationCapabilitiesContext:
 
 
 @cache
-def declared(disposition: TWriteDisposition, id_type: str) -> Schema:
+def declared(disposition: TWriteDisposition = "merge", **types: str) -> Schema:
     """A schema with the empty table of events."""
     schema = Schema("events")
     resource = dlt.resource(
@@ -47,7 +48,7 @@ def declared(disposition: TWriteDisposition, id_type: str) -> Schema:
         name="events",
         primary_key="id",
         write_disposition=disposition,
-        columns=columns(id_type),
+        columns=columns(**types),
     )
     for table in resource.compute_tables(schema.naming):
         schema.update_table(table)
@@ -60,8 +61,8 @@ class Tables:
     `written` has what the last load wrote, by table: how many rows Arrow converted are in `arrow`.
     """
 
-    def __init__(self, disposition: TWriteDisposition = "merge", id_type: str = "bigint") -> None:
-        self.schema = declared(disposition, id_type).clone()
+    def __init__(self, disposition: TWriteDisposition = "merge", **types: str) -> None:
+        self.schema = declared(disposition, **types).clone()
         self.written: dict[str, Rows] = {}
         self.arrow: dict[str, int] = {}
 

@@ -58,7 +58,7 @@ LOADS = st.tuples(*[st.lists(EVENTS | VALUES, max_size=30)] * 2)
 def test_every_row_is_loaded_or_set_aside(loads: tuple[list[Any], ...], key_type: Any) -> None:
     """In memory, by the parts of a scan."""
     with for_duckdb():
-        tables = Tables(id_type=key_type)
+        tables = Tables(id=key_type)
         for rows in loads:
             key = Identity(["id"])
             key.types["id"] = key_type

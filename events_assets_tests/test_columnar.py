@@ -120,6 +120,7 @@ LOADS = st.lists(
 
 LATE = [
     [{"a__b": 1}, {"a": {"b": {"c": 1}}}, *[{"a": {"b": {"c": 1}}, "a__b": 2}] * 4],
+    [{"a__b": 1}, {"a": {"b__c": 1}}, *[{"a": {"b__c": 1}, "a__b": 2}] * 4],
     [{"x": 1}, {"x": "y"}, *[{"x": 2, "x__v_text": "z"}] * 4],
     [{"x": 1}, {"x__v_text": 5}, {"new": 2, "x": "y"}, *[{"new": 3}] * 4],
     [{"tags": [1, {"value": 2}]}, *[{"tags": [{"value": 3}, 4, None, [5]]}] * 4],
@@ -137,8 +138,26 @@ LATE = [
 )
 @given(loads=LOADS, disposition=st.sampled_from(["merge", "merge", "append", "replace"]))
 def test_tables_are_those_of_the_row_path(loads: list[Rows], disposition: Any) -> None:
+    require_equal_tables(loads, disposition)
+
+
+def test_columns_of_configured_types_are_those_of_the_row_path() -> None:
+    types = {"price": "decimal", "day": "date", "venue": "json", "open": "time", "big": "wei"}
+    values = {
+        "price": [1.5, "2.50", 3, "free", None],
+        "day": ["2026-05-01", "2026-05-01T10:00:00Z", "TBA"],
+        "venue": [{"name": "x"}, ["y"], "z", None],
+        "open": ["10:00", "late", None],
+        "big": [2**60, "5", 1.5],
+    }
+    rows = [{name: value} for name, found in values.items() for value in found]
+    require_equal_tables([[*rows, {"event_name": "x"}]] * 2, "merge", **types)
+
+
+def require_equal_tables(loads: list[Rows], disposition: Any, **types: str) -> None:
+    """Takes rows along both paths, and compares what comes of them."""
     with for_duckdb():
-        columnar, plain = Tables(disposition), Tables(disposition)
+        columnar, plain = Tables(disposition, **types), Tables(disposition, **types)
         for load, rows in enumerate(loads):
             events = [row | {"id": number} for number, row in enumerate(rows)]
             loadable = columnar.loadable()

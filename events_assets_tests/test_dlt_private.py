@@ -20,7 +20,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 
 from events_assets.arrow.arrays import dlt_ids
 from events_assets.arrow.coercion import fitting
-from events_assets.arrow.dlt_private import Normalizer, conversions, is_shared
+from events_assets.arrow.dlt_private import FIRST_MARK, Normalizer, conversions, is_shared
 from events_assets_tests.tables import declared, for_duckdb
 
 NAMES = [
@@ -89,9 +89,16 @@ def test_loads_that_overlap_leave_dlts_own_conversions_behind():
     assert dict(conversions()) == own
 
 
+def test_dlt_still_takes_a_text_with_a_mark_for_another_value():
+    with for_duckdb():
+        normalizer = Normalizer(declared(), "load")
+        normalizer.decide("events", {"id": 1, "new": chr(FIRST_MARK + 1) + "2026-05-01T10:00:00Z"})
+    assert normalizer.schema.tables["events"]["columns"]["new"]["data_type"] == "timestamp"
+
+
 def test_dlt_still_ends_the_load_where_a_value_fits_no_column():
     with for_duckdb():
-        normalizer = Normalizer(declared("merge", "bigint"), "load")
+        normalizer = Normalizer(declared(), "load")
         for row in ({"a": 1.5}, {"a": "x"}, {"a__v_text": "y"}):
             normalizer.decide("events", {"id": 1} | row)
         columns: Any = {"a__v_bool": {"name": "a__v_bool", "data_type": "date"}}

@@ -12,7 +12,7 @@ import dlt
 from dlt.common.configuration.container import Container
 from dlt.common.data_types import TDataType, type_helpers
 from dlt.common.destination import DestinationCapabilitiesContext
-from dlt.common.json import json, may_have_pua
+from dlt.common.json import PUA_CHARACTER_MAX, PUA_START, json, may_have_pua
 from dlt.common.normalizers.json.relational import DataItemNormalizer
 from dlt.common.normalizers.utils import DLT_ID_LENGTH_BYTES
 from dlt.common.schema import Schema, TSchemaUpdate
@@ -21,8 +21,17 @@ from dlt.extract import DltResource
 from dlt.normalize.configuration import NormalizeConfiguration
 from dlt.normalize.items_normalizers import JsonLItemsNormalizer
 
+FIRST_MARK, LAST_MARK = PUA_START, PUA_START + PUA_CHARACTER_MAX
+"""Characters that dlt puts before values that JSON has no type for. It takes a text of the API that
+begins with one for such a value, and fails or loses it."""
+
 ID_BYTES = DLT_ID_LENGTH_BYTES
 """Random bytes in an id that dlt gives to a row."""
+
+
+def may_have_marks(texts: bytes) -> bool:
+    """Whether a mark may be in there; needed because this is quicker than to read each text."""
+    return may_have_pua(texts)
 
 
 def conversions() -> dict[tuple[TDataType, TDataType], Callable[[Any], Any]]:
@@ -87,7 +96,7 @@ class Normalizer:
         None if that is not decided yet, or only for the row as a whole.
         """
         written = json.typed_dumpb({column: value})
-        if may_have_pua(written):
+        if may_have_marks(written):
             return None
         try:
             made, new = self._rows._coerce_row(table, "", json.loadb(written))
@@ -104,7 +113,7 @@ class Normalizer:
         """
         written = json.typed_dumpb([row])
         return self._rows._normalize_chunk(
-            table, json.loadb(written), may_have_pua(written), skip_write=not self._writes
+            table, json.loadb(written), may_have_marks(written), skip_write=not self._writes
         )
 
 

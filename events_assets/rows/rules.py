@@ -9,8 +9,9 @@ from typing import Any
 
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
-from dlt.common.json import PUA_CHARACTER_MAX, PUA_START, may_have_pua
 from dlt.common.time import ensure_datetime
+
+from events_assets.arrow.dlt_private import FIRST_MARK, LAST_MARK, may_have_marks
 
 Path = tuple[str, ...]
 """The keys above a value and its own; `list` stands for the place in a list. Empty for a row."""
@@ -22,7 +23,7 @@ DEEPEST = 50
 """Levels of nesting; each one lengthens the names of columns."""
 
 EDGE_YEARS = ("0001", "9999")
-MARK = f"^[\\x{{{PUA_START:x}}}-\\x{{{PUA_START + PUA_CHARACTER_MAX:x}}}]"
+MARKED = f"^[\\x{{{FIRST_MARK:x}}}-\\x{{{LAST_MARK:x}}}]"
 
 
 class Key:
@@ -94,7 +95,7 @@ def _half_a_pair(text: str, _: Path) -> str | None:
 
 def _marked(text: str, _: Path) -> str | None:
     """dlt would take it for a value of another type that it has written itself."""
-    if text and PUA_START <= ord(text[0]) <= PUA_START + PUA_CHARACTER_MAX:
+    if text and FIRST_MARK <= ord(text[0]) <= LAST_MARK:
         return f"a text that begins with U+{ord(text[0]):04X}, a mark of dlt's,"
     return None
 
@@ -102,9 +103,9 @@ def _marked(text: str, _: Path) -> str | None:
 def _may_be_marked(texts: pa.Array, _: Path) -> Any:
     # The bytes of all texts are searched more quickly than each text is read.
     _, _, characters = texts.buffers()
-    if characters is None or not may_have_pua(characters.to_pybytes()):
+    if characters is None or not may_have_marks(characters.to_pybytes()):
         return False
-    return pc.match_substring_regex(texts, MARK)
+    return pc.match_substring_regex(texts, MARKED)
 
 
 def _out_of_calendar(text: str, _: Path) -> str | None:
