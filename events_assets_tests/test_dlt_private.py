@@ -20,7 +20,13 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 
 from events_assets.arrow.arrays import dlt_ids
 from events_assets.arrow.coercion import fitting
-from events_assets.arrow.dlt_private import FIRST_MARK, Normalizer, conversions, is_shared
+from events_assets.arrow.dlt_private import (
+    FIRST_MARK,
+    Normalizer,
+    conversions,
+    for_nested_table,
+    is_shared,
+)
 from events_assets_tests.tables import declared, for_duckdb
 
 NAMES = [
@@ -123,9 +129,9 @@ def test_dlt_still_looks_for_the_resource_of_a_table_below(tmp_path):
             resource, schema = dlt.current.resource(), dlt.current.source_schema()
             for name, above in (("events", ""), ("events__tags", "events")):
                 schema.update_table(new_table(name, above, resource=None if above else name))
-            hints = dlt.mark.make_hints(table_name="events__tags", parent_table_name="events")
-            resource._set_hints(hints, create_table_variant=True)
-            yield dlt.mark.with_table_name(pa.table({"value": ["a"]}), "events__tags")
+            item = for_nested_table(resource, schema, "events__tags", pa.table({"value": ["a"]}))
+            schema.tables["events__tags"] = dict(schema.tables["events__tags"])
+            yield item
 
         return dlt.resource(events, name="events")
 

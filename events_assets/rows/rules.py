@@ -22,6 +22,7 @@ LONGEST_PATH = 180
 DEEPEST = 50
 """Levels of nesting; each one lengthens the names of columns."""
 
+NESTED = frozenset({dict, list})
 EDGE_YEARS = ("0001", "9999")
 MARKED = f"^[\\x{{{FIRST_MARK:x}}}-\\x{{{LAST_MARK:x}}}]"
 
@@ -80,9 +81,6 @@ def offenders(
                 if type(value) in mine and rule.reason(value, path)
             )
     return found
-
-
-NESTED = frozenset({dict, list})
 
 
 def _half_a_pair(text: str, _: Path) -> str | None:
