@@ -118,12 +118,13 @@ RULES_AND_ROWS: list[tuple[Rule, Any, dict[str, tuple[dict[str, Any], str]]]] = 
 
 
 @pytest.mark.parametrize("order", [1, -1], ids=["last", "first"])
-@pytest.mark.parametrize("screened", [False, True], ids=["asked for each", "screened"])
+@pytest.mark.parametrize("how", ["asked for each", "screened", "all suspected"])
 @pytest.mark.parametrize(
     ("rule", "screen", "wrong"), RULES_AND_ROWS, ids=["text", "number", "list", "row"]
 )
-def test_an_added_rule_holds_for_rows_of_all_forms(rule, screen, wrong, screened, order):
-    rule = replace(rule, screen=screen) if screened else rule
+def test_an_added_rule_holds_for_rows_of_all_forms(rule, screen, wrong, how, order):
+    screens = {"screened": screen, "all suspected": lambda *_: True}
+    rule = replace(rule, screen=screens.get(how))
     places = [f" at {place}" if place else "" for _, place in wrong.values()]
     fine = [usual()] * 50 + [{"venue": None} | right(row) for row, _ in wrong.values()]
     rows = fine + [row for row, _ in wrong.values()]

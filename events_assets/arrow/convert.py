@@ -101,7 +101,7 @@ class Conversion:
         try:
             update = self._normalizer.decide(self._shape.table, row)
         except CannotCoerceColumnException as error:
-            # dlt 1.31 ends the load here.
+            # dlt 1.31 ends the load here. It may have added columns of the row already.
             self._decide_anew()
             raise UnloadableError(
                 f"no column of {error.table_name} for the value of {error.column_name}"
