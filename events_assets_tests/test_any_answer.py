@@ -8,7 +8,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from events_assets import warehouse
+from events_assets.errors import UnloadableError
+from events_assets.rows.identity import Identity
 from events_assets_tests.conftest import load
+from events_assets_tests.tables import Tables, for_duckdb
 
 KEYS = st.one_of(
     st.sampled_from(
@@ -41,27 +44,54 @@ EVENTS = st.dictionaries(KEYS, VALUES, max_size=4).flatmap(
         lambda fields: row | fields
     )
 )
-ROWS = st.lists(EVENTS | VALUES, max_size=8)
+LOADS = st.tuples(*[st.lists(EVENTS | VALUES, max_size=30)] * 2)
+"""The second load meets the columns of the first."""
 
 
 @settings(
-    max_examples=int(os.environ.get("EXAMPLES", 8)),
+    max_examples=int(os.environ.get("EXAMPLES", 100)),
     deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=[Phase.explicit, Phase.generate],
 )
-@given(first=ROWS, second=ROWS)
-def test_every_row_is_loaded_or_set_aside(
-    project: Any, first: list[Any], second: list[Any]
-) -> None:
+@given(loads=LOADS, key_type=st.sampled_from(["bigint", "text"]))
+def test_every_row_is_loaded_or_set_aside(loads: tuple[list[Any], ...], key_type: Any) -> None:
+    """In memory, by the parts of a scan."""
+    with for_duckdb():
+        tables = Tables(id=key_type)
+        for rows in loads:
+            key = Identity(["id"])
+            key.types["id"] = key_type
+            keyed, aside = {}, []
+            for row, found in zip(rows, key(rows), strict=True):
+                try:
+                    keyed[found] = row, key.with_key(row, found)
+                except UnloadableError:
+                    aside.append(row)
+            events = [fit for _, fit in keyed.values()]
+            refused = tables.convert("load", events, tables.loadable(), size=10)
+            aside += [row for place, (row, _) in enumerate(keyed.values()) if place in refused]
+            loaded = [row["id"] for row in tables.written.get("events", [])]
+            assert len(loaded) == len(events) - len(refused)
+            ended = [*map(str, loaded), *map(identity, aside)]
+            assert {*ended} == {*map(identity, rows)}
+
+
+@settings(
+    max_examples=2,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.explicit, Phase.generate],
+)
+@given(rows=st.lists(EVENTS | VALUES, min_size=40, max_size=60))
+def test_every_row_is_in_the_warehouse(project: Any, rows: list[Any]) -> None:
     path = project / "data" / "events.duckdb"
     path.unlink(missing_ok=True)
-    for rows in (first, second):  # the second load meets the columns of the first
-        received, loaded, repeats, quarantined = load(rows)
+    for some in (rows[::2], rows):  # the second load meets the columns of the first
+        received, loaded, repeats, quarantined = load(some)
         assert received == loaded + repeats + quarantined
-        assert received >= len(rows)
-    seen = {identity(row) for row in [*first, *second]}
-    assert set(everything()) >= seen - {None}
+        assert received >= len(some)
+    assert {*everything()} >= {*map(identity, rows)}
 
 
 def everything() -> list[Any]:

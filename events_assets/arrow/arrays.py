@@ -2,8 +2,7 @@
 
 import math
 from base64 import b64encode
-from collections.abc import Iterator, Sequence, Set
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Sequence, Set
 from secrets import token_bytes
 from types import NoneType
 from typing import Any
@@ -11,29 +10,38 @@ from typing import Any
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 from dlt.common.destination import DestinationCapabilitiesContext
-from dlt.common.json import PUA_CHARACTER_MAX, PUA_START, may_have_pua
 from dlt.common.libs.pyarrow import get_py_arrow_datatype
-from dlt.common.normalizers.utils import DLT_ID_LENGTH_BYTES
 from dlt.common.schema.typing import TColumnSchema
 from dlt.common.time import get_context_timezone_name
 
+from events_assets.arrow.dlt_private import ID_BYTES
+from events_assets.rows.rules import Path
+
+Screen = Callable[[pa.Array, Path], Any]
+"""Tells which values of an array are not to be converted; one answer may stand for all."""
+
+INSTANT = pa.timestamp("us", "UTC")
 NONE: frozenset[type] = frozenset()
 PLAIN: dict[Any, tuple[frozenset[type], pa.DataType]] = {
     "text": (frozenset({str}), pa.string()),
     "bigint": (frozenset({int}), pa.int64()),
     "double": (frozenset({float, int}), pa.float64()),
     "bool": (frozenset({bool}), pa.bool_()),
-    "timestamp": (frozenset({str}), pa.timestamp("us", "UTC")),
+    "timestamp": (frozenset({str}), INSTANT),
 }
 """Data types of dlt: the types of values that Arrow converts as dlt does, and its own type."""
 
-TYPED = f"^[\\x{{{PUA_START:x}}}-\\x{{{PUA_START + PUA_CHARACTER_MAX:x}}}]"
-"""Starts text that dlt takes for a value of another type."""
-
-TIME = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?"
+# dlt cannot read the year 0.
+YEAR = r"(000[1-9]|00[1-9]\d|0[1-9]\d\d|[1-9]\d{3})"
+TIME = rf"{YEAR}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{{1,6}})?)?"
 ZONE = r"(Z|[+-]\d\d:?\d\d)"
-FITTING = pa.array([True])
-EARLIEST, LATEST = datetime(2, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
+
+
+def plain_kinds(column: TColumnSchema, caps: DestinationCapabilitiesContext) -> frozenset[type]:
+    """The types of values of a column that Arrow may convert."""
+    kinds, plain_type = PLAIN.get(column.get("data_type"), (NONE, None))
+    # none of a precision or time zone of its own
+    return kinds if _arrow_type(column, caps) == plain_type else NONE
 
 
 def column_array(
@@ -41,6 +49,8 @@ def column_array(
     kinds: Set[type],
     column: TColumnSchema,
     caps: DestinationCapabilitiesContext,
+    screens: Iterable[Screen] = (),
+    path: Path = (),
 ) -> tuple[pa.Array, list[int]]:
     """The values of a column, and the places of those that dlt may convert in another way.
 
@@ -49,117 +59,90 @@ def column_array(
         kinds: the types of values that are among them.
         column: the column as dlt has decided it.
         caps: what the destination can hold.
+        screens: get the texts or numbers, and the path of the values.
     """
-    arrow_type = get_py_arrow_datatype(column, caps, get_context_timezone_name())
-    plain, plain_type = PLAIN.get(column.get("data_type"), (NONE, None))
-    if arrow_type != plain_type:  # of a precision or time zone of its own
-        plain = NONE
-    allowed = plain | {NoneType} if column.get("nullable", True) else plain
-    unfit: list[int] = []
-    if not allowed.issuperset(kinds):
-        unfit = [place for place, value in enumerate(values) if type(value) not in allowed]
-        values = _without(values, unfit)
-    array, others = _array(values, arrow_type)
-    return array, unfit + others
+    arrow_type, plain = _arrow_type(column, caps), plain_kinds(column, caps)
+    fit: Sequence[Any] = values
+    if not kinds <= plain | {NoneType}:
+        fit = [value if type(value) in plain else None for value in values]
+    are_times = bool(plain) and arrow_type == INSTANT
+    array = _array(fit, pa.string() if are_times else arrow_type)
+    for screen in screens:
+        suspects = screen(array, path)
+        if suspects is not False and (suspects is True or pc.any(suspects).as_py()):
+            array = pc.if_else(suspects, None, array)
+    if are_times:
+        array = _times(array)
+    return array, _missing(array, values, NoneType in kinds, bool(column.get("nullable", True)))
 
 
 def coerced_array(
     values: Sequence[Any], column: TColumnSchema, caps: DestinationCapabilitiesContext
 ) -> tuple[pa.Array, list[int]]:
     """As `column_array`, of values that dlt has coerced to the type of the column, or None."""
-    arrow_type = get_py_arrow_datatype(column, caps, get_context_timezone_name())
-    if arrow_type != PLAIN.get(column.get("data_type"), (NONE, None))[1]:
-        return pa.nulls(len(values), arrow_type), [
-            place for place, value in enumerate(values) if value is not None
-        ]
-    return _array(values, arrow_type)
+    arrow_type = _arrow_type(column, caps)
+    known = bool(plain_kinds(column, caps))
+    array = _array(values, arrow_type) if known else pa.nulls(len(values), arrow_type)
+    return array, _missing(array, values, True, True)
 
 
 def dlt_ids(count: int) -> pa.Array:
     """As many ids as dlt gives to rows: random, in the characters of base64, of dlt's length."""
-    length = math.ceil(DLT_ID_LENGTH_BYTES * 4 / 3)
+    length = math.ceil(ID_BYTES * 4 / 3)
     characters = b64encode(token_bytes(math.ceil(count * length * 3 / 4)))
     pieces = [None, pa.py_buffer(characters)]
     ids = pa.FixedSizeBinaryArray.from_buffers(pa.binary(length), count, pieces)
     return ids.cast(pa.binary()).cast(pa.string())
 
 
-def _without(values: Sequence[Any], places: list[int]) -> list[Any]:
-    values = list(values)
-    for place in places:
-        values[place] = None
-    return values
+def _arrow_type(column: TColumnSchema, caps: DestinationCapabilitiesContext) -> pa.DataType:
+    return get_py_arrow_datatype(column, caps, get_context_timezone_name())
 
 
-def _array(values: Sequence[Any], arrow_type: pa.DataType) -> tuple[pa.Array, list[int]]:
-    """The values that Arrow converts as dlt does, null for the others, and their places."""
-    unfit: list[int] = []
+def _missing(
+    array: pa.Array, values: Sequence[Any], has_none: bool, may_be_none: bool
+) -> list[int]:
+    """The places where the array has nothing, but something belongs there."""
+    if array.null_count == (values.count(None) if has_none and may_be_none else 0):
+        return []
+    there = array.is_valid().to_pylist()
+    return [
+        place
+        for place, (value, is_there) in enumerate(zip(values, there, strict=True))
+        if not is_there and not (value is None and may_be_none)
+    ]
+
+
+def _array(values: Sequence[Any], arrow_type: pa.DataType) -> pa.Array:
+    """An array of values, with null for those that Arrow refuses; they are found by halving."""
     try:
-        array, fits = _converted(values, arrow_type)
+        return pa.array(values, arrow_type)
     except (ValueError, OverflowError):
-        unfit = list(_misfits(values, 0, arrow_type))
-        array, fits = _converted(_without(values, unfit), arrow_type)
-    if _all(fits):
-        return array, unfit
-    unfit += [place for place, fit in enumerate(fits.to_pylist()) if fit is False]
-    return pc.if_else(fits, array, None), unfit
+        return _in_halves(values, lambda half: _array(half, arrow_type), arrow_type)
 
 
-def _misfits(values: Sequence[Any], start: int, arrow_type: pa.DataType) -> Iterator[int]:
-    """The places of values that cannot be converted, found by halving."""
-    try:
-        _converted(values, arrow_type)
-    except (ValueError, OverflowError):
-        if len(values) == 1:
-            yield start
-            return
-        half = len(values) // 2
-        yield from _misfits(values[:half], start, arrow_type)
-        yield from _misfits(values[half:], start + half, arrow_type)
-
-
-def _converted(values: Sequence[Any], arrow_type: pa.DataType) -> tuple[pa.Array, pa.Array]:
-    """An array of values, and which of them are what dlt would make of them; null where null is.
-
-    Raises:
-        ValueError, OverflowError: some cannot be converted.
-    """
-    if pa.types.is_timestamp(arrow_type):
-        return _times(values, arrow_type)
-    array = pa.array(values, arrow_type)
-    if pa.types.is_floating(arrow_type):
-        return array, pc.is_finite(array)
-    if pa.types.is_string(arrow_type) and _may_be_typed(array):
-        return array, pc.invert(pc.match_substring_regex(array, TYPED))
-    return array, FITTING
-
-
-def _may_be_typed(texts: pa.Array) -> bool:
-    """Whether the bytes of texts hold the start of a mark, which is quicker than to read each."""
-    _, _, characters = texts.buffers()
-    return characters is not None and may_have_pua(characters.to_pybytes())
-
-
-def _times(values: Sequence[Any], arrow_type: pa.DataType) -> tuple[pa.Array, pa.Array]:
-    if any(isinstance(value, datetime) for value in values):  # what dlt has coerced
-        times = pa.array(values, arrow_type)
-        return times, _in_years(times)
-    texts = pa.array(values, pa.string())
-    fits = pc.match_substring_regex(texts, f"^{TIME}{ZONE}$")
-    if not _all(fits):
-        naive = pc.match_substring_regex(texts, f"^{TIME}$")
+def _times(texts: pa.Array) -> pa.Array:
+    """The instants of texts in full; null for the others, of which dlt may make something else."""
+    full = pc.match_substring_regex(texts, f"^{TIME}{ZONE}$")
+    if pc.all(full).as_py() is False:
         # dlt takes a time without a zone to be in that of the column, which is UTC.
+        naive = pc.match_substring_regex(texts, f"^{TIME}$")
         texts = pc.if_else(naive, pc.binary_join_element_wise(texts, "Z", ""), texts)
-        fits = pc.or_(naive, fits)
-        texts = pc.if_else(fits, texts, None)
-    times = pc.cast(texts, arrow_type)
-    return times, pc.and_kleene(fits, _in_years(times))
+        texts = pc.if_else(pc.or_(naive, full), texts, None)
+    return _cast(texts)
 
 
-def _in_years(times: pa.Array) -> pa.Array:
-    return pc.and_(pc.less_equal(EARLIEST, times), pc.less(times, LATEST))
+def _cast(texts: pa.Array) -> pa.Array:
+    try:
+        return pc.cast(texts, INSTANT)
+    except ValueError:  # like February 30
+        return _in_halves(texts, _cast, INSTANT)
 
 
-def _all(claims: pa.Array) -> bool:
-    """Whether none of the claims is false; what is null claims nothing."""
-    return pc.all(claims).as_py() is not False
+def _in_halves(
+    values: Any, convert: Callable[[Any], pa.Array], arrow_type: pa.DataType
+) -> pa.Array:
+    if len(values) == 1:
+        return pa.nulls(1, arrow_type)
+    half = len(values) // 2
+    return pa.concat_arrays([convert(values[:half]), convert(values[half:])])

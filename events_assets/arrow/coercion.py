@@ -12,28 +12,45 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from decimal import Decimal
+from threading import Lock
 from typing import Any
 
-from dlt.common.data_types import type_helpers
+from events_assets.arrow.dlt_private import conversions
 
 NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 """Text that is a number in JSON, too (RFC 8259 6)."""
 
 
+_lock = Lock()
+_own: dict[Any, Callable[[Any], Any]] = {}
+"""dlt's own conversions, while others stand in their place."""
+_users = 0
+
+
 @contextmanager
 def fitting() -> Iterator[None]:
-    """Lets dlt's conversions of this process raise ValueError for what cannot be kept."""
-    conversions: Any = type_helpers._COERCE_DISPATCH
-    before = dict(conversions)
-    conversions.update(
-        (types, _fitting(convert))
-        for types, convert in before.items()
-        if types[0] in ("bigint", "double", "bool", "timestamp")
-    )
+    """Lets dlt's conversions of this process raise ValueError for what cannot be kept.
+
+    Several may overlap: the last one to end gives dlt its own conversions back.
+    """
+    global _users
+    with _lock:
+        if not _users:
+            _own.update(
+                (types, convert)
+                for types, convert in conversions().items()
+                if types[0] in ("bigint", "double", "bool", "timestamp")
+            )
+            conversions().update((types, _fitting(convert)) for types, convert in _own.items())
+        _users += 1
     try:
         yield
     finally:
-        conversions.update(before)
+        with _lock:
+            _users -= 1
+            if not _users:
+                conversions().update(_own)
+                _own.clear()
 
 
 def _fitting(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:

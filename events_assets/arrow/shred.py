@@ -1,6 +1,6 @@
 """Rows taken apart into the columns of the tables that dlt makes of them."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain
@@ -9,46 +9,38 @@ from typing import Any
 
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
-from dlt.common.destination import DestinationCapabilitiesContext
-from dlt.common.normalizers.json.relational import DataItemNormalizer
-from dlt.common.schema import DEFAULT_SCHEMA_CONTRACT_MODE, Schema
+from dlt.common.schema import DEFAULT_SCHEMA_CONTRACT_MODE
 from dlt.common.schema.typing import TTableSchemaColumns
 
-from events_assets.arrow.arrays import coerced_array, column_array, dlt_ids
-from events_assets.rows.identity import DEEPEST, RESERVED
+from events_assets.arrow.arrays import coerced_array, column_array, dlt_ids, plain_kinds
+from events_assets.arrow.dlt_private import Normalizer
+from events_assets.rows.identity import RESERVED, VARIANTS
+from events_assets.rows.rules import NESTED, Key, Path, Rule, objection, offenders
 
 Row = dict[str, Any]
-Path = tuple[str, ...]
-
-Coerced = Callable[[str, str, Any], tuple[str, Any] | None]
-"""What dlt makes of a value in a table and column: the column that it goes to, and the value in
-there; None where that is not decided yet, or only for the row as a whole."""
 
 NOTHING: Row = {}
-NESTED = frozenset({dict, list})
+OBJECT = frozenset({dict})
+WRAPPERS: dict[Any, str] = {dict: "", list: "list"}
+"""The keys under which dlt puts items of lists that are no objects; `value` for all others."""
 
 
 class Shape:
     """Names, tables and columns that dlt gives to what rows hold, as far as it has decided them.
 
     Args:
-        schema: where it decides them.
+        normalizer: decides them.
         resource_table: the table of the rows themselves.
-        caps: what the destination can hold.
+        rules: what cannot be loaded.
     """
 
-    def __init__(
-        self, schema: Schema, resource_table: str, caps: DestinationCapabilitiesContext
-    ) -> None:
-        normalizer = schema.data_item_normalizer
-        assert isinstance(normalizer, DataItemNormalizer)  # noqa: S101, dlt has no other
-        self.schema, self.normalizer, self.caps = schema, normalizer, caps
-        self.table = normalizer._normalize_table_identifier(resource_table)
-        nesting = normalizer._get_table_nesting_level(self.table, normalizer.max_nesting)
-        self.nesting = 0 if nesting is None else nesting
-        inherited = normalizer._get_propagation_mapping
-        self.inherited = inherited(self.table, True) if inherited else {}
-        self.name = lru_cache(maxsize=100_000)(self._name)
+    def __init__(self, normalizer: Normalizer, resource_table: str, rules: Sequence[Rule]) -> None:
+        self.normalizer, self.schema, self.rules = normalizer, normalizer.schema, rules
+        self.table = normalizer.table_part(resource_table)
+        self.levels = normalizer.levels(self.table)
+        self.inherited = normalizer.inherited(self.table)
+        self.part = lru_cache(maxsize=100_000)(self._part)
+        self.column = lru_cache(maxsize=100_000)(self._column)
 
     @property
     def plain(self) -> bool:
@@ -56,209 +48,270 @@ class Shape:
         contract = self.schema.resolve_contract_settings_for_table(self.table)
         return (
             contract == DEFAULT_SCHEMA_CONTRACT_MODE
-            and self.normalizer._get_root_row_id_type(self.table) == "random"
-            and set(self.inherited) <= {self.normalizer.c_dlt_id}
+            and self.normalizer.has_random_ids(self.table)
+            and set(self.inherited) <= {self.normalizer.id}
         )
 
     def columns(self, table: str) -> TTableSchemaColumns:
         return self.schema.tables[table]["columns"] if table in self.schema.tables else {}
 
-    def list_table(self, path: Path) -> str | None:
+    def list_table(self, parts: Path) -> str | None:
         """The table of lists; none if dlt may give them another one."""
-        table = self.normalizer._shorten_fragments(*path)
+        table = self.normalizer.joined(*parts)
         stable = self.schema.naming.normalize_tables_path(table) == table
-        return table if stable and self.normalizer._should_be_nested(table) else None
+        return table if stable and self.normalizer.is_below_another(table) else None
 
-    def _name(self, path: Path, key: str) -> tuple[str, str] | None:
-        """The column of a key and the last part of its name; none if dlt may give it another."""
-        if not key.strip():
+    def _part(self, key: str, above: Path) -> str | None:
+        """The part of a key of objects at a path in names; none if it, or the column, is dlt's to
+        decide."""
+        if objection(self.rules, key, above, Key) or not key.strip():
             return None
-        part = self.normalizer._normalize_identifier(key)
-        column = self.normalizer._shorten_fragments(*path, part)
-        stable = self.schema.naming.normalize_path(column) == column
-        return (column, part) if stable and part not in RESERVED and _is_text(key) else None
+        part = self.normalizer.column_part(key)
+        is_variant = any(part.endswith(f"__{variant}") for variant in VARIANTS)
+        return None if part in RESERVED or is_variant else part
+
+    def _column(self, parts: Path) -> str | None:
+        """The column of a value; none if dlt may give it another one."""
+        column = self.normalizer.joined(*parts)
+        return column if self.schema.naming.normalize_path(column) == column else None
+
+    def coerced(self, table: str, column: str, value: Any, path: Path) -> tuple[str, Any] | None:
+        """What becomes of a value: the column that it goes to, and the value in there.
+
+        None if it cannot be loaded, or if only dlt can tell, from the row as a whole.
+        """
+        if objection(self.rules, value, path):
+            return None
+        return self.normalizer.coerced(table, column, value)
+
+
+@dataclass
+class Column:
+    """A value for each object of a level, the types of these values, and their path."""
+
+    values: list[Any]
+    kinds: set[type]
+    path: Path
 
 
 @dataclass
 class Level:
     """Objects that become the rows of one table.
 
-    `roots` are the positions of the rows they belong to, one for each object. `parents` are the
-    positions of the objects `above` in whose lists they stand, at `indexes`. `columns` hold a value
-    for each object, `kinds` the types of these values.
+    `parts` make the name of the table. `left` are the levels of nesting below that become tables
+    and columns. `roots` are the positions of the rows that the objects belong to, one for each.
+    `path` is theirs; `wrappers` are keys that only stand for items that are no objects. `parents`
+    are the positions of the objects `above` in whose lists they stand, at `indexes`.
     """
 
     table: str
-    path: Path
-    nesting: int
+    parts: Path
+    left: int
     roots: list[int]
+    path: Path = ()
+    wrappers: frozenset[str] = frozenset()
     above: "Level | None" = None
     parents: list[int] = field(default_factory=list)
     indexes: list[int] = field(default_factory=list)
-    columns: dict[str, list[Any]] = field(default_factory=dict)
-    kinds: dict[str, set[type]] = field(default_factory=dict)
+    columns: dict[str, Column] = field(default_factory=dict)
     arrays: dict[str, pa.Array] = field(default_factory=dict)
     ids: Any = None
 
 
 class Levels:
-    """Some rows, taken apart. `coerced` is asked about values that Arrow does not convert as dlt.
+    """Some rows, taken apart.
 
     `new` is the position of the first row that brings a table or column which is not decided
-    yet. `unfit` are the positions of rows of which dlt may make something else.
+    yet. `unfit` are the positions of rows that cannot be loaded, or of which dlt may make something
+    else.
     """
 
-    def __init__(self, shape: Shape, rows: list[Row], coerced: Coerced) -> None:
+    def __init__(self, shape: Shape, rows: list[Row]) -> None:
         self.shape = shape
-        self._coerced = coerced
         self.new = len(rows)
         self.unfit: set[int] = set()
-        self._levels: dict[str, Level] = {}
+        self.all: dict[str, Level] = {}
         if rows:
-            level = Level(shape.table, (shape.table,), shape.nesting, list(range(len(rows))))
+            level = Level(shape.table, (shape.table,), shape.levels, list(range(len(rows))))
+            self._inspect(level, rows, OBJECT, ())
             if self._begin(level):
-                self._read_objects(level, rows, (), level.nesting)
+                self._read_objects(level, rows, (), (), level.left)
 
     def _begin(self, level: Level) -> bool:
         """Adds a level; whether its table is decided."""
-        self._levels[level.table] = level
-        if self.shape.normalizer.c_dlt_id in self.shape.columns(level.table):
+        self.all[level.table] = level
+        if self.shape.normalizer.id in self.shape.columns(level.table):
             return True
         self.new = min(self.new, level.roots[0])
         return False
 
-    def _read_objects(self, level: Level, objects: list[Row], path: Path, nesting: int) -> None:
+    def refuse(self, level: Level, places: Iterable[int]) -> None:
+        self.unfit.update(level.roots[place] for place in places)
+
+    def _inspect(
+        self, level: Level, values: Sequence[Any], kinds: frozenset[type], path: Path
+    ) -> set[int]:
+        """Places of values that cannot be loaded; refuses their rows."""
+        places = offenders(self.shape.rules, values, kinds, path)
+        self.refuse(level, places)
+        return places
+
+    def _read_objects(
+        self, level: Level, objects: list[Row], parts: Path, path: Path, left: int
+    ) -> None:
+        """Reads objects at a place within those of a level: `parts` of names, `path` in there."""
+        deep: set[str] = set()
+        flat: dict[str, str] = {}
         for key, values in _columns(objects):
-            holders = (place for place, item in enumerate(objects) if key in item)
-            self._read_values(level, key, values, holders, path, nesting)
+            part = self.shape.part(key, level.path + path)
+            column = part and self.shape.column((*parts, part))
+            if part is None or column is None or column in level.columns:
+                self._refuse_holders(level, objects, key)
+                continue
+            if self._read_values(level, column, values, (*parts, part), (*path, key), left):
+                deep.add(part)
+            if "__" in part:
+                flat[key] = part
+        for key, part in flat.items():
+            # It may stand for something within another one.
+            if any(part.startswith(f"{other}__") for other in deep):
+                self._refuse_holders(level, objects, key)
+
+    def _refuse_holders(self, level: Level, objects: list[Row], key: str) -> None:
+        self.refuse(level, (place for place, item in enumerate(objects) if key in item))
 
     def _read_values(
-        self,
-        level: Level,
-        key: str,
-        values: list[Any],
-        holders: Iterable[int],
-        path: Path,
-        nesting: int,
-    ) -> None:
-        """Reads the values of a key, one for each object; `holders` are those that have it."""
-        name = self.shape.name(path, key)
-        if name is None or name[0] in level.columns:
-            self._refuse(level, holders)
-            return
-        column, part = name
-        level.columns[column] = values
+        self, level: Level, column: str, values: list[Any], parts: Path, path: Path, left: int
+    ) -> bool:
+        """Reads the values of a key, one for each object; whether some are objects or lists."""
+        full_path = level.path if path[0] in level.wrappers else level.path + path
         kinds = {*map(type, values)}
-        level.kinds[column] = {NoneType if kind in NESTED else kind for kind in kinds}
-        if not kinds.isdisjoint(NESTED):
-            level.columns[column] = [None if type(v) in NESTED else v for v in values]
-            self._read_nested(level, values, (*path, part), key, nesting)
+        offending = self._inspect(level, values, frozenset(kinds), full_path)
+        is_deep = not kinds.isdisjoint(NESTED)
+        scalars = values
+        if is_deep:
+            scalars = [None if type(value) in NESTED else value for value in values]
+            kinds = {NoneType if kind in NESTED else kind for kind in kinds}
+        level.columns[column] = Column(scalars, kinds, full_path)
+        if is_deep:
+            if self.shape.normalizer.is_whole(level.table, column, left):
+                self.refuse(level, (at for at, one in enumerate(values) if type(one) in NESTED))
+            else:
+                if offending:  # as deep as they may be
+                    values = [None if at in offending else one for at, one in enumerate(values)]
+                self._read_nested(level, values, parts, path, left)
         decided = self.shape.columns(level.table).get(column, {})
-        if kinds - NESTED - {NoneType} and "data_type" not in decided:
-            scalars = level.columns[column]
+        if kinds - {NoneType} and "data_type" not in decided:
             first = next(place for place, value in enumerate(scalars) if value is not None)
             self.new = min(self.new, level.roots[first])
+        return is_deep
 
     def _read_nested(
-        self, level: Level, values: list[Any], path: Path, key: str, nesting: int
+        self, level: Level, values: list[Any], parts: Path, path: Path, left: int
     ) -> None:
-        normalizer = self.shape.normalizer
-        column = normalizer._shorten_fragments(*path)
-        if normalizer._is_nested_type(level.table, column, nesting) or len(path) > DEEPEST:
-            self._refuse(level, (at for at, value in enumerate(values) if type(value) in NESTED))
-            return
         objects = [value if type(value) is dict else NOTHING for value in values]
         if any(objects):
-            self._read_objects(level, objects, path, nesting - 1)
+            self._read_objects(level, objects, parts, path, left - 1)
         lists = [(at, value) for at, value in enumerate(values) if type(value) is list and value]
         if lists:
-            table_path = (*level.path, *path[:-1], normalizer._normalize_table_identifier(key))
-            self._read_lists(level, lists, table_path)
+            part = self.shape.normalizer.table_part(path[-1])
+            self._read_lists(level, lists, (*level.parts, *parts[:-1], part), path)
 
-    def _read_lists(self, level: Level, lists: list[tuple[int, list[Any]]], path: Path) -> None:
-        table = self.shape.list_table(path)
-        if table is None or table in self._levels:
-            self._refuse(level, (place for place, _ in lists))
+    def _read_lists(
+        self, level: Level, lists: list[tuple[int, list[Any]]], parts: Path, path: Path
+    ) -> None:
+        items = [item for _, items in lists for item in items]
+        kinds = {*map(type, items)}
+        wrappers = {WRAPPERS.get(kind, "value") for kind in kinds} - {""}
+        table = self.shape.list_table(parts)
+        mixed = dict in kinds and any(type(i) is dict and wrappers & i.keys() for i in items)
+        if table is None or table in self.all or (wrappers and mixed):
+            self.refuse(level, (place for place, _ in lists))
             return
         parents = [place for place, items in lists for _ in items]
-        items = [item for _, items in lists for item in items]
-        plain = NESTED.isdisjoint(map(type, items))
+        plain = kinds.isdisjoint(NESTED)
         objects = [] if plain else [_as_object(item) for item in items]
         # dlt counts a list in a list as one level more.
         deeper = 2 if any("list" in item for item in objects) else 1
         below = Level(
             table=table,
-            path=path,
-            nesting=level.nesting - deeper,
+            parts=parts,
+            left=level.left - deeper,
             roots=[level.roots[parent] for parent in parents],
+            path=(*(level.path if path[0] in level.wrappers else level.path + path), "list"),
+            wrappers=frozenset(wrappers),
             above=level,
             parents=parents,
             indexes=[index for _, items in lists for index in range(len(items))],
         )
-        if self._begin(below):
-            if plain:
-                self._read_values(below, "value", items, range(len(items)), (), below.nesting)
-            else:
-                self._read_objects(below, objects, (), below.nesting)
-
-    def _refuse(self, level: Level, places: Iterable[int]) -> None:
-        self.unfit.update(level.roots[place] for place in places)
-
-    def tables(self, load_id: str) -> Iterator[tuple[str, pa.Table]]:
-        """Names and rows of tables, those of the rows that are fit; parents come first."""
-        for level in self._levels.values():
-            self._convert(level)
-        for level in self._levels.values():
-            columns = self.shape.columns(level.table)
-            arrays = level.arrays | self._keys(level, load_id)
-            nullable = {name: columns[name].get("nullable", True) for name in arrays}
-            fields = [pa.field(name, array.type, nullable[name]) for name, array in arrays.items()]
-            table = pa.Table.from_arrays(list(arrays.values()), schema=pa.schema(fields))
-            if self.unfit:
-                table = table.filter(pa.array([root not in self.unfit for root in level.roots]))
-            if table.num_rows:
-                yield level.table, table
-
-    def _convert(self, level: Level) -> None:
-        columns = self.shape.columns(level.table)
-        nothing = [None] * len(level.roots)
-        awkward: dict[str, dict[int, Any]] = {}
-        for name, column in columns.items():
-            if "data_type" not in column:
-                continue
-            values = level.columns.get(name, nothing)
-            filled = any(value is not None for value in values)
-            required = not column.get("nullable", True)
-            if filled or (required and name not in RESERVED):
-                kinds = level.kinds.get(name, {NoneType})
-                level.arrays[name], others = column_array(values, kinds, column, self.shape.caps)
-                for place in others:
-                    made = self._coerced(level.table, name, values[place])
-                    if made is None or place in awkward.get(made[0], {}):
-                        self._refuse(level, [place])
-                    else:
-                        awkward.setdefault(made[0], {})[place] = made[1]
-        for name, found in awkward.items():
-            values = [found.get(place) for place in range(len(level.roots))]
-            array, unfit = coerced_array(values, columns[name], self.shape.caps)
-            plain = level.arrays.get(name, array)
-            taken = [place for place in found if plain is not array and plain[place].is_valid]
-            level.arrays[name] = pc.coalesce(plain, array)
-            self._refuse(level, [*unfit, *taken])
-
-    def _keys(self, level: Level, load_id: str) -> dict[str, pa.Array]:
-        """The columns that dlt adds."""
-        normalizer, count = self.shape.normalizer, len(level.roots)
-        level.ids = dlt_ids(count)
-        keys: dict[str, pa.Array] = {normalizer.c_dlt_id: level.ids}
-        if level.above is None:
-            keys[normalizer.c_dlt_load_id] = pa.repeat(load_id, count)
+        self._inspect(below, items, OBJECT, below.path)
+        if not self._begin(below):
+            return
+        if plain:
+            self._read_values(below, "value", items, ("value",), ("value",), below.left)
         else:
-            keys[normalizer.c_dlt_parent_id] = level.above.ids.take(pa.array(level.parents))
-            root_ids = self._levels[self.shape.table].ids.take(pa.array(level.roots))
-            keys |= dict.fromkeys(self.shape.inherited.values(), root_ids)
-            keys[normalizer.c_dlt_list_idx] = pa.array(level.indexes, pa.int64())
-        return keys
+            self._read_objects(below, objects, (), (), below.left)
+
+
+def tables(levels: Levels, load_id: str) -> Iterator[tuple[str, pa.Table]]:
+    """Names and rows of tables, those of the rows that are fit; parents come first."""
+    shape = levels.shape
+    for level in levels.all.values():
+        _convert(levels, level)
+    for level in levels.all.values():
+        columns = shape.columns(level.table)
+        arrays = level.arrays | _keys(levels, level, load_id)
+        nullable = {name: columns[name].get("nullable", True) for name in arrays}
+        fields = [pa.field(name, array.type, nullable[name]) for name, array in arrays.items()]
+        table = pa.Table.from_arrays(list(arrays.values()), schema=pa.schema(fields))
+        if levels.unfit:
+            table = table.filter(pa.array([root not in levels.unfit for root in level.roots]))
+        if table.num_rows:
+            yield level.table, table
+
+
+def _convert(levels: Levels, level: Level) -> None:
+    """Makes Arrow arrays of the columns of a level."""
+    caps = levels.shape.normalizer.caps
+    decided = levels.shape.columns(level.table)
+    nothing = Column([None] * len(level.roots), {NoneType}, ())
+    awkward: dict[str, dict[int, Any]] = {}
+    for name, schema in decided.items():
+        column = level.columns.get(name, nothing)
+        required = not schema.get("nullable", True) and name not in RESERVED
+        if "data_type" not in schema or not (required or column.kinds - {NoneType}):
+            continue
+        looked_at = column.kinds & plain_kinds(schema, caps)
+        screens = [rule.screen for rule in levels.shape.rules if rule.kinds & looked_at]
+        level.arrays[name], others = column_array(
+            column.values, column.kinds, schema, caps, filter(None, screens), column.path
+        )
+        for place in others:
+            made = levels.shape.coerced(level.table, name, column.values[place], column.path)
+            if made is None:
+                levels.refuse(level, [place])
+            else:
+                awkward.setdefault(made[0], {})[place] = made[1]
+    for name, found in awkward.items():
+        values = [found.get(place) for place in range(len(level.roots))]
+        array, unfit = coerced_array(values, decided[name], caps)
+        level.arrays[name] = pc.coalesce(level.arrays.get(name, array), array)
+        levels.refuse(level, unfit)
+
+
+def _keys(levels: Levels, level: Level, load_id: str) -> dict[str, pa.Array]:
+    """The columns that dlt adds."""
+    normalizer, count = levels.shape.normalizer, len(level.roots)
+    level.ids = dlt_ids(count)
+    keys: dict[str, pa.Array] = {normalizer.id: level.ids}
+    if level.above is None:
+        keys[normalizer.load_id] = pa.repeat(load_id, count)
+    else:
+        keys[normalizer.parent_id] = level.above.ids.take(pa.array(level.parents))
+        root_ids = levels.all[levels.shape.table].ids.take(pa.array(level.roots))
+        keys |= dict.fromkeys(levels.shape.inherited.values(), root_ids)
+        keys[normalizer.list_index] = pa.array(level.indexes, pa.int64())
+    return keys
 
 
 def _columns(objects: list[Row]) -> Iterator[tuple[str, list[Any]]]:
@@ -273,14 +326,5 @@ def _columns(objects: list[Row]) -> Iterator[tuple[str, list[Any]]]:
 
 def _as_object(item: Any) -> Row:
     """An item of a list as the object that dlt makes of it."""
-    if type(item) is dict:
-        return item
-    return {"list": item} if type(item) is list else {"value": item}
-
-
-def _is_text(key: str) -> bool:
-    try:
-        key.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    wrapper = WRAPPERS.get(type(item), "value")
+    return {wrapper: item} if wrapper else item

@@ -4,21 +4,13 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Hashable, Sequence
-from datetime import UTC
 from functools import lru_cache
 from typing import Any, cast
 
 from dlt.common.data_types import DATA_TYPES, TDataType, coerce_value
-from dlt.common.json import PUA_CHARACTER_MAX, PUA_START
-from dlt.common.time import ensure_datetime
 
 from events_assets.errors import UnloadableError
-
-LONGEST_PATH = 180
-"""Characters in the name of a nested table; file systems end at 255."""
-
-DEEPEST = 50
-"""Levels of nesting; each one lengthens the names of columns."""
+from events_assets.rows.rules import RULES, Key, Path, Rule
 
 RESERVED = frozenset({"_dlt_id", "_dlt_load_id", "_dlt_parent_id", "_dlt_root_id", "_dlt_list_idx"})
 """Columns that dlt fills itself."""
@@ -28,8 +20,6 @@ VARIANTS = frozenset(f"v_{data_type}" for data_type in DATA_TYPES)
 
 EMPTY_KEY = "empty"
 """Stands for a key without a visible character; dlt mixes up the tables below such keys."""
-
-EDGE_YEARS = ("0001", "9999")
 
 
 class Identity:
@@ -124,7 +114,7 @@ class Identity:
             )
         except (ValueError, TypeError):
             converted = None
-        if str(converted) != str(value):
+        if converted is None or str(converted) != str(value):
             raise UnloadableError(f"{name} does not fit its column of type {column_type}")
         return cast(Hashable, converted)
 
@@ -137,10 +127,16 @@ class Loadable:
 
     Args:
         normalize: gives the column name that dlt makes of a key.
+        rules: what cannot be loaded.
     """
 
-    def __init__(self, normalize: Callable[[str], str]) -> None:
+    def __init__(self, normalize: Callable[[str], str], rules: Sequence[Rule] = RULES) -> None:
         self._normalize = lru_cache(maxsize=100_000)(normalize)
+        self.rules = rules
+        kinds = {kind for rule in rules for kind in rule.kinds}
+        self._reasons = {
+            kind: [rule.reason for rule in rules if kind in rule.kinds] for kind in kinds
+        }
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """The row itself, or a copy of it with other keys.
@@ -150,35 +146,24 @@ class Loadable:
         """
         return cast(dict[str, Any], self._value(row, ()))
 
-    def _value(self, value: Any, path: tuple[str, ...]) -> Any:
+    def _value(self, value: Any, path: Path) -> Any:
         kind = type(value)
-        if kind is str:
-            _require_text(value, path)
-            if value[:4] in EDGE_YEARS:
-                _require_instant(value, path)
-        elif kind is int:
-            if not -(2**63) <= value < 2**63:
-                raise UnloadableError(f"integer beyond 64 bit at {_place(path)}")
-        elif kind is float:
-            # dlt writes them as null.
-            if not math.isfinite(value):
-                raise UnloadableError(f"NaN or Infinity at {_place(path)}")
-        elif kind is dict:
+        for reason in self._reasons.get(kind, ()):
+            if found := reason(value, path):
+                raise UnloadableError(f"{found} at {_place(path)}" if path else found)
+        if kind is dict:
             return self._object(value, path)
-        elif kind is list:
-            # A nested list becomes a table, and a file, named after all keys above it.
-            if sum(2 * len(key) + 2 for key in path) > LONGEST_PATH:
-                raise UnloadableError(f"a list nested too deep at {_place(path)}")
+        if kind is list:
             items = [self._value(item, (*path, "list")) for item in value]
             if any(new is not old for new, old in zip(items, value, strict=True)):
                 return items
         return value
 
-    def _object(self, value: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
-        if len(path) > DEEPEST:
-            raise UnloadableError(f"nested deeper than {DEEPEST} levels at {_place(path)}")
-        for key in value:
-            _require_text(key, path)
+    def _object(self, value: dict[str, Any], path: Path) -> dict[str, Any]:
+        for reason in self._reasons.get(Key, ()):
+            for key in value:
+                if found := reason(key, path):
+                    raise UnloadableError(f"{found} at {_place(path)}")
         items = {key: self._value(item, (*path, key)) for key, item in value.items()}
         names = {key: self._name(key) for key in value}
         keys = {name: key for key, name in names.items()}
@@ -232,32 +217,6 @@ class Loadable:
         return renamed
 
 
-def _require_text(text: str, path: tuple[str, ...]) -> None:
-    # dlt would take it for a value of another type that it has written itself.
-    if text and PUA_START <= ord(text[0]) <= PUA_START + PUA_CHARACTER_MAX:
-        raise UnloadableError(
-            f"a text that begins with U+{ord(text[0]):04X}, a mark of dlt's, at {_place(path)}"
-        )
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise UnloadableError(f"half a surrogate pair in the text at {_place(path)}") from None
-
-
-def _require_instant(text: str, path: tuple[str, ...]) -> None:
-    """dlt takes any text that looks like a time for one, and fails to write it in UTC."""
-    try:
-        time = ensure_datetime(text)
-    except (ValueError, OverflowError):
-        return
-    try:
-        time.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise UnloadableError(
-            f"a time outside the years 1 to 9999 (UTC) at {_place(path)}"
-        ) from None
-
-
-def _place(path: tuple[str, ...]) -> str:
+def _place(path: Path) -> str:
     place = ".".join(path).encode("ascii", "replace").decode() or "its keys"
     return place if len(place) <= 60 else f"{place[:57]}..."

@@ -1,0 +1,162 @@
+"""What cannot be loaded: each rule in one place, for rows that dlt takes one by one and for the
+columns of Arrow tables."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC
+from typing import Any
+
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.compute as pc  # type: ignore[import-untyped]
+from dlt.common.time import ensure_datetime
+
+from events_assets.arrow.dlt_private import FIRST_MARK, LAST_MARK, may_have_marks
+
+Path = tuple[str, ...]
+"""The keys above a value and its own; `list` stands for the place in a list. Empty for a row."""
+
+LONGEST_PATH = 180
+"""Characters in the name of a nested table; file systems end at 255."""
+
+DEEPEST = 50
+"""Levels of nesting; each one lengthens the names of columns."""
+
+NESTED = frozenset({dict, list})
+EDGE_YEARS = ("0001", "9999")
+MARKED = f"^[\\x{{{FIRST_MARK:x}}}-\\x{{{LAST_MARK:x}}}]"
+
+
+class Key:
+    """The kind of the keys of objects; their path is that of their object."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Why values cannot be loaded.
+
+    `kinds` are the types of values that it is about: text, numbers, booleans, `dict` for objects
+    and rows, `list`, and `Key`. `reason` says what is wrong with a value at a path, or None.
+
+    `screen` makes it quick where rows become Arrow tables. It gets the values of a column and their
+    path, and tells which of them may have a reason: all that have one, perhaps more; one answer
+    may stand for all. Texts and numbers come as an Arrow array (in a column of fractions integers
+    are fractions, too), objects and lists as a list. Without it, `reason` is asked for each value.
+    """
+
+    kinds: frozenset[type]
+    reason: Callable[[Any, Path], str | None]
+    screen: Callable[[Any, Path], Any] | None = None
+
+
+def objection(
+    rules: Sequence[Rule], value: Any, path: Path, kind: type | None = None
+) -> str | None:
+    """The first reason why a value cannot be loaded; `kind` is its own type, or `Key`."""
+    kind = kind or type(value)
+    reasons = (rule.reason(value, path) for rule in rules if kind in rule.kinds)
+    return next(filter(None, reasons), None)
+
+
+def offenders(
+    rules: Sequence[Rule], values: Sequence[Any], kinds: frozenset[type], path: Path
+) -> set[int]:
+    """Places of values that cannot be loaded, as far as no screen of an Arrow array finds them.
+
+    Args:
+        rules: those that hold.
+        values: of one column.
+        kinds: the types of values to look at.
+        path: of all these values.
+    """
+    found: set[int] = set()
+    for rule in rules:
+        mine = rule.kinds & kinds
+        if rule.screen and (mine.isdisjoint(NESTED) or rule.screen(values, path) is False):
+            continue
+        if mine:
+            found.update(
+                place
+                for place, value in enumerate(values)
+                if type(value) in mine and rule.reason(value, path)
+            )
+    return found
+
+
+def _half_a_pair(text: str, _: Path) -> str | None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "half a surrogate pair in the text"
+    return None
+
+
+def _marked(text: str, _: Path) -> str | None:
+    """dlt would take it for a value of another type that it has written itself."""
+    if text and FIRST_MARK <= ord(text[0]) <= LAST_MARK:
+        return f"a text that begins with U+{ord(text[0]):04X}, a mark of dlt's,"
+    return None
+
+
+def _may_be_marked(texts: pa.Array, _: Path) -> Any:
+    # The bytes of all texts are searched more quickly than each text is read.
+    _, _, characters = texts.buffers()
+    if characters is None or not may_have_marks(characters.to_pybytes()):
+        return False
+    return pc.match_substring_regex(texts, MARKED)
+
+
+def _out_of_calendar(text: str, _: Path) -> str | None:
+    """dlt takes any text that looks like a time for one, and fails to write it in UTC."""
+    if text[:4] not in EDGE_YEARS:
+        return None
+    try:
+        time = ensure_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    try:
+        time.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return "a time outside the years 1 to 9999 (UTC)"
+    return None
+
+
+def _in_edge_years(texts: pa.Array, _: Path) -> Any:
+    first, last = (pc.starts_with(texts, year) for year in EDGE_YEARS)
+    return pc.or_(first, last)
+
+
+def _beyond_64_bit(number: int, _: Path) -> str | None:
+    return None if -(2**63) <= number < 2**63 else "integer beyond 64 bit"
+
+
+def _not_finite(number: float, _: Path) -> str | None:
+    """dlt writes them as null."""
+    return None if math.isfinite(number) else "NaN or Infinity"
+
+
+def _too_deep(_: Any, path: Path) -> str | None:
+    return f"nested deeper than {DEEPEST} levels" if len(path) > DEEPEST else None
+
+
+def _too_long(_: Any, path: Path) -> str | None:
+    """A nested list becomes a table, and a file, named after all keys above it."""
+    too_long = sum(2 * len(key) + 2 for key in path) > LONGEST_PATH
+    return "a list nested too deep" if too_long else None
+
+
+def _not_in_arrow(_: Any, _path: Path) -> bool:
+    """Arrow refuses such values itself, and they are looked at one by one."""
+    return False
+
+
+RULES = (
+    Rule(frozenset({str, Key}), _half_a_pair, _not_in_arrow),
+    Rule(frozenset({str, Key}), _marked, _may_be_marked),
+    Rule(frozenset({str}), _out_of_calendar, _in_edge_years),
+    Rule(frozenset({int}), _beyond_64_bit, _not_in_arrow),
+    Rule(frozenset({float}), _not_finite, lambda numbers, _: pc.invert(pc.is_finite(numbers))),
+    Rule(frozenset({dict}), _too_deep, lambda _, path: bool(_too_deep(_, path))),
+    Rule(frozenset({list}), _too_long, lambda _, path: bool(_too_long(_, path))),
+)
+"""What neither dlt nor a warehouse can hold."""
