@@ -11,7 +11,7 @@ else
 VENV := $(PYTHON) -m venv --clear .venv
 INSTALL := $(BIN)/python -m pip install -qq --no-compile --no-deps
 endif
-COMPILE := $(BIN)/python -m compileall -q -j 0 .venv/lib >/dev/null || true
+COMPILE := $(BIN)/python -m compileall -q -j 0 -x '/tests?/' .venv/lib >/dev/null || true
 
 .PHONY: help setup setup-dev demo check load dev test test-all bench lint schema lock
 help:             ## list the commands

@@ -9,7 +9,7 @@ import requests
 
 from benchmarks.events import event
 from benchmarks.server import KEY, serving
-from benchmarks.verification import COLUMNS, WronglyLoaded, verify
+from benchmarks.verification import COLUMNS, WronglyLoadedError, verify
 
 
 def test_the_benchmark_runs_and_fills_its_page(spawn, tmp_path):
@@ -68,5 +68,5 @@ def test_a_wrong_load_is_found(project, fault):
     if fault == "SELECT 1":
         verify(project, 5)
     else:
-        with pytest.raises(WronglyLoaded):
+        with pytest.raises(WronglyLoadedError):
             verify(project, 5)
