@@ -4,41 +4,66 @@ BIN := .venv/bin
 export DAGSTER_HOME ?= $(CURDIR)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help setup demo check load test dev bench lint lock
-help:           ## list the commands
-	@grep -E '^[a-z]+: .*##|^[a-z]+:  *##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 10
+ifneq ($(shell command -v uv),)
+VENV := uv venv --quiet --clear --python $(PYTHON) .venv
+INSTALL := uv pip install --quiet --python $(BIN)/python --no-deps
+else
+VENV := $(PYTHON) -m venv --clear .venv
+INSTALL := $(BIN)/python -m pip install -qq --no-compile --no-deps
+endif
+COMPILE := $(BIN)/python -m compileall -q -j 0 -x '/tests?/' .venv/lib >/dev/null || true
 
-demo: setup     ## load the events of the built-in sample API and show what came in
+.PHONY: help setup setup-dev demo check load dev test test-all bench lint schema lock
+help:             ## list the commands
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+demo: setup       ## load the events of the built-in sample API and show what came in
 	@$(BIN)/python -m events_assets.demo
 
-test: setup     ## run all tests
-	@$(BIN)/python -m pytest
-
-check: setup    ## try the configured API with a few requests
+check: setup      ## try the configured API with a few requests
 	@$(BIN)/events-assets check
 
-load: setup     ## load and check the events of the configured API
-	@$(BIN)/dg launch --job events_job
+load: setup       ## load and check the events of the configured API
+	@$(BIN)/dagster job execute -m events_assets.definitions -j events_job
 
-dev: setup      ## open the Dagster UI on http://127.0.0.1:3000
+dev: setup        ## open the Dagster UI on http://127.0.0.1:3000
 	@PYTHONWARNINGS='ignore:Function `dev_command`' $(BIN)/dagster dev --host 127.0.0.1 --workspace workspace.yaml
 
-bench: setup    ## compare with plain dlt and with the floor; options in ARGS: ARGS=--help
+bench: setup      ## compare with plain dlt and with the floor; options in ARGS: ARGS=--help
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-lint: setup     ## check format, style and types
-	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
+schema: setup     ## write the JSON schema of .dlt/config.toml
+	@$(BIN)/python -m events_assets.configuration schema > docs/config.schema.json
 
-setup: .venv/.complete   ## create .venv with the pinned dependencies
+test: setup-dev   ## run the tests that start no process and no browser
+	@$(BIN)/python -m pytest -m "not slow"
+
+test-all: setup-dev   ## run all tests
+	@$(BIN)/python -m pytest
+
+lint: setup-dev   ## check format, style, types and layers
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache --no-logo
+
+setup: .venv/.complete   ## create .venv with what a load and the UI need
 .venv/.complete: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("events_assets needs Python 3.11 or newer; this is %d.%d: set PYTHON=/path/to/python3" % sys.version_info[:2])'
-	@echo "Setting up .venv (once; a minute or two) ..."
-	@$(PYTHON) -m venv --clear .venv
-	@$(BIN)/python -m pip install -qq --no-compile --no-deps --require-hashes -r requirements.lock
-	@$(BIN)/python -m pip install -qq --no-deps --no-build-isolation --editable .
-	@$(BIN)/python -m compileall -q -j 0 .venv/lib >/dev/null || true
+	@echo "Setting up .venv (once; up to a minute) ..."
+	@$(VENV)
+	@$(INSTALL) --require-hashes -r requirements.lock
+	@$(INSTALL) --no-build-isolation --editable .
+	@$(COMPILE)
 	@touch $@
 
-lock:           ## pin the newest versions that pyproject.toml admits (needs uv)
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --extra dev pyproject.toml -o requirements.lock
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --resolution lowest-direct --extra embedded-elt --extra test pyproject.toml -o requirements-oldest.lock
+setup-dev: .venv/.complete-dev   ## add what tests and linters need
+.venv/.complete-dev: .venv/.complete requirements-dev.lock
+	@echo "Adding what tests and linters need (once) ..."
+	@$(INSTALL) --require-hashes -r requirements-dev.lock
+	@$(COMPILE)
+	@touch $@
+
+PIN := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header pyproject.toml
+lock:             ## pin the newest versions that pyproject.toml admits (needs uv)
+	$(PIN) --upgrade --extra setup -o requirements.lock
+	$(PIN) --upgrade --extra dev -c requirements.lock -o requirements-dev.lock \
+	  $$(sed -n 's/==.*//p' requirements.lock | sort -u | sed 's/^/--no-emit-package /')
+	$(PIN) --upgrade --resolution lowest-direct --extra embedded-elt --extra test -o requirements-oldest.lock

@@ -14,13 +14,13 @@ from benchmarks.server import KEY, ROOT, serving
 from benchmarks.verification import verify
 
 BENCHMARKS = Path(__file__).parent
-DG = str(Path(sys.executable).parent / "dg")
+JOB = [str(Path(sys.executable).parent / "dagster"), "job", "execute"]
 
-PROJECT = [DG, "launch", "--job", "events_job", "-m", "events_assets.definitions"]
+PROJECT = [*JOB, "-m", "events_assets.definitions", "-j", "events_job"]
 """What `make load` runs."""
 PLAIN = [sys.executable, str(BENCHMARKS / "plain_dlt.py")]
 FLOOR = [sys.executable, str(BENCHMARKS / "floor.py")]
-EMPTY = [DG, "launch", "--job", "empty_job", "-m", "benchmarks.empty_job"]
+EMPTY = [*JOB, "-m", "benchmarks.empty_job", "-j", "empty_job"]
 
 CHECKS = [sys.executable, "-m", "benchmarks.checks"]
 

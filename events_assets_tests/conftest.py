@@ -36,6 +36,14 @@ def pytest_unconfigure() -> None:
     gc.collect()
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
+    """Marks as slow what starts processes or a browser."""
+    for item in items:
+        if {"python", "spawn", "holder", "ui"}.intersection(item.fixturenames):
+            item.add_marker("slow")
+
+
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty project with the committed configuration, as the working directory."""

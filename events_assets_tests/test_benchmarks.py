@@ -8,16 +8,12 @@ import pytest
 import requests
 
 from benchmarks.events import event
-from benchmarks.loads import DG
 from benchmarks.server import KEY, serving
-from benchmarks.verification import COLUMNS, WronglyLoaded, verify
-from events_assets_tests.conftest import ROOT
+from benchmarks.verification import COLUMNS, WronglyLoadedError, verify
 
 
 def test_the_benchmark_runs_and_fills_its_page(spawn, tmp_path):
     only = ["plain", "project", "floor"]
-    if not (ROOT / DG).exists():
-        only.remove("project")
     page = tmp_path / "page.md"
     page.write_text("before\n<!-- results -->\nold\n<!-- end of results -->\nafter\n")
     words = ["--events", "300", "--rounds", "1", "--results", tmp_path / "results", "--page", page]
@@ -72,5 +68,5 @@ def test_a_wrong_load_is_found(project, fault):
     if fault == "SELECT 1":
         verify(project, 5)
     else:
-        with pytest.raises(WronglyLoaded):
+        with pytest.raises(WronglyLoadedError):
             verify(project, 5)

@@ -99,6 +99,7 @@ def test_the_launchpad_has_no_field_for_a_key():
     assert list(EventsApi.model_fields) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     [

@@ -93,6 +93,7 @@ gc.collect()
 """
 
 
+@pytest.mark.slow
 def test_a_captured_run_shows_its_bar_in_the_terminal_and_closes_it():
     process = subprocess.run(
         [sys.executable, "-W", "always::ResourceWarning", "-c", IN_A_TERMINAL_THAT_HANGS_UP],
