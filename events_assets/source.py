@@ -2,7 +2,7 @@
 table, which scans the lists that go to it."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from typing import Any, cast
 
@@ -91,12 +91,12 @@ def events_scan(
     return builder.scan("events", builder.tables["events"])
 
 
-def events_outline() -> DltSource:
+def events_outline(tables: Iterable[str]) -> DltSource:
     """The resources that `events_source` will have, by name: for definitions, which need no key."""
 
     @dlt.source(name="events", section="events")
     def events() -> list[DltResource]:
-        return [dlt.resource([], name=name) for name in configuration.table_names()]
+        return [dlt.resource([], name=name) for name in tables]
 
     return events()
 

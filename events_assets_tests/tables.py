@@ -14,7 +14,7 @@ from dlt.common.schema.typing import TWriteDisposition
 
 from events_assets.arrow.coercion import fitting
 from events_assets.arrow.convert import Conversion
-from events_assets.arrow.dlt_private import Normalizer
+from events_assets.dlt_private import Normalizer
 from events_assets.rows.identity import Loadable
 from events_assets.source import EVENT_COLUMNS
 

@@ -70,7 +70,13 @@ def test_the_ui_shows_no_object_that_it_cannot_show(tmp_path):
     (events,) = (node for node in nodes if node["assetKey"]["path"] == ["events"])
     assert sorted(events["kinds"]) == ["dlt", "duckdb"]
     assert events["description"].startswith("The rows of `events` that the configured")
-    assert events["metadataEntries"] == [{"label": "dagster/storage_kind", "text": "duckdb"}]
+    shown = {entry["label"]: entry.get("text") for entry in events["metadataEntries"]}
+    assert shown == {
+        "dagster/storage_kind": "duckdb",
+        "dagster_dlt/source": "events",
+        "dagster_dlt/pipeline": "events_assets",
+        "dagster_dlt/translator": "EventsTranslator",
+    }
 
 
 def test_importing_needs_no_key_no_network_no_file_and_writes_none(python, tmp_path):

@@ -1,4 +1,4 @@
-"""Fails on the day that dlt renames what arrow/dlt_private.py uses, or needs it no longer."""
+"""Fails on the day that dlt renames what dlt_private.py uses, or needs it no longer."""
 
 import threading
 from contextlib import ExitStack
@@ -20,7 +20,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 
 from events_assets.arrow.arrays import dlt_ids
 from events_assets.arrow.coercion import fitting
-from events_assets.arrow.dlt_private import (
+from events_assets.dlt_private import (
     FIRST_MARK,
     Normalizer,
     conversions,

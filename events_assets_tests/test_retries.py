@@ -198,7 +198,7 @@ def test_what_a_hook_accepts_is_an_answer_and_what_it_ignores_is_none(api, sessi
 def test_closing_ends_a_pause_at_once(api):
     api.intercept = failing(99, Answer(503, {}))
     said = Queue()
-    log = logging.Logger("test")
+    log = logging.Logger("test")  # noqa: LOG001, one of its own
     log.addHandler(QueueHandler(said))
     session = ApiSession(api.base_url, settings(backoff_factor=300.0), Redaction(), log)
 

@@ -14,7 +14,7 @@ from dlt.common.libs.pyarrow import get_py_arrow_datatype
 from dlt.common.schema.typing import TColumnSchema
 from dlt.common.time import get_context_timezone_name
 
-from events_assets.arrow.dlt_private import ID_BYTES
+from events_assets.dlt_private import ID_BYTES
 from events_assets.rows.rules import Path
 
 Screen = Callable[[pa.Array, Path], Any]

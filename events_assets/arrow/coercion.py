@@ -15,7 +15,7 @@ from decimal import Decimal
 from threading import Lock
 from typing import Any
 
-from events_assets.arrow.dlt_private import conversions
+from events_assets.dlt_private import conversions
 
 NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 """Text that is a number in JSON, too (RFC 8259 6)."""

@@ -18,8 +18,8 @@ from dlt.common.data_types import TDataType
 from dlt.common.schema import Schema
 from dlt.common.schema.exceptions import CannotCoerceColumnException
 
-from events_assets.arrow.dlt_private import Normalizer, for_nested_table, is_shared
 from events_assets.arrow.shred import Levels, Row, Shape, tables
+from events_assets.dlt_private import Normalizer, for_nested_table, is_shared
 from events_assets.errors import UnloadableError
 from events_assets.rows.identity import Loadable
 

@@ -13,7 +13,7 @@ from dlt.common.schema import DEFAULT_SCHEMA_CONTRACT_MODE
 from dlt.common.schema.typing import TTableSchemaColumns
 
 from events_assets.arrow.arrays import coerced_array, column_array, dlt_ids, plain_kinds
-from events_assets.arrow.dlt_private import Normalizer
+from events_assets.dlt_private import Normalizer
 from events_assets.rows.identity import RESERVED, VARIANTS
 from events_assets.rows.rules import NESTED, Key, Path, Rule, objection, offenders
 

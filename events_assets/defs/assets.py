@@ -1,10 +1,12 @@
 """The asset `events`: dlt's REST API source, loaded into the warehouse."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import dagster as dg
-from dagster_dlt import DagsterDltResource
+from dagster_dlt import DagsterDltResource, DagsterDltTranslator, dlt_assets
+from dagster_dlt.translator import DltResourceTranslatorData
+from dlt import Pipeline
 
 from events_assets import warehouse
 from events_assets.defs import schedules
@@ -12,28 +14,48 @@ from events_assets.defs.configured import DESTINATION, TABLES, tables
 from events_assets.defs.failures import explained
 from events_assets.defs.metadata import last_receipt, load_metadata, summary
 from events_assets.defs.resources import POOL, EventsApi
+from events_assets.source import events_outline
 
 
-def table_asset(table: str) -> dg.AssetSpec:
-    """The asset that a table of the API is, in the group `events`, without upstream assets."""
-    return dg.AssetSpec(
-        key=table,
-        group_name="events",
-        kinds={"dlt", DESTINATION},
-        tags={"source": "rest_api"},
-        description=(
-            f"The rows of `{table}` that the configured event-management API answers, "
-            f"one for each key, updated by each scan.\n\nEach load adds a receipt to "
-            f"`scan_receipts`: what was asked, what came, and whether that is everything."
-        ),
-        metadata={"dagster/storage_kind": DESTINATION},
-    )
+class EventsTranslator(DagsterDltTranslator):
+    """Names each asset after its dlt resource, in the group `events`, without upstream assets."""
+
+    def get_asset_spec(self, data: DltResourceTranslatorData) -> dg.AssetSpec:
+        table = data.resource.name
+        return dg.AssetSpec(
+            key=table,
+            group_name="events",
+            kinds={"dlt", DESTINATION},
+            tags={"source": "rest_api"},
+            description=(
+                f"The rows of `{table}` that the configured event-management API answers, "
+                f"one for each key, updated by each scan.\n\nEach load adds a receipt to "
+                f"`scan_receipts`: what was asked, what came, and whether that is everything."
+            ),
+            metadata={"dagster/storage_kind": DESTINATION},
+        )
 
 
-# Not `@dlt_assets`: it keeps a source and a pipeline, which a run alone can make, in the metadata
-# of the assets, where the UI shows them as unserializable.
-@dg.multi_asset(
-    name="load_events", specs=[table_asset(name) for name in TABLES], can_subset=True, pool=POOL
+DLT_NAMES = {
+    "dagster_dlt/source": "events",
+    "dagster_dlt/pipeline": "events_assets",
+    "dagster_dlt/translator": "EventsTranslator",
+}
+"""Where dagster-dlt keeps Python objects, which the UI cannot show; a run makes its own."""
+
+
+def without_objects(assets: dg.AssetsDefinition) -> dg.AssetsDefinition:
+    return assets.map_asset_specs(lambda spec: spec.merge_attributes(metadata=DLT_NAMES))
+
+
+@without_objects
+@dlt_assets(
+    name="load_events",
+    dlt_source=events_outline(TABLES),
+    # A pipeline writes its working folder when it is made; definitions write nothing.
+    dlt_pipeline=cast(Pipeline, None),
+    dagster_dlt_translator=EventsTranslator(),
+    pool=POOL,
 )
 def events(
     context: dg.AssetExecutionContext, dlt: DagsterDltResource, events_api: EventsApi

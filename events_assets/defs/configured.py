@@ -38,5 +38,6 @@ def tables() -> list[str]:
     return names
 
 
+configuration.load_providers()
 DESTINATION = configured(warehouse.destination_name, "duckdb")
 TABLES = configured(tables, ["events"])

@@ -11,7 +11,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 from dlt.common.time import ensure_datetime
 
-from events_assets.arrow.dlt_private import FIRST_MARK, LAST_MARK, may_have_marks
+from events_assets.dlt_private import FIRST_MARK, LAST_MARK, may_have_marks
 
 Path = tuple[str, ...]
 """The keys above a value and its own; `list` stands for the place in a list. Empty for a row."""
