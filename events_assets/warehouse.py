@@ -6,6 +6,7 @@ to its last statement, so that no other process can come in between, and waits f
 
 import gc
 import logging
+import re
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -26,6 +27,11 @@ from events_assets.errors import WarehouseError
 from events_assets.settings import WarehouseSettings
 
 logger = logging.getLogger("events_assets")
+
+OUT_OF_MEMORY = re.compile("Out of Memory|could not allocate block")
+"""What DuckDB says where its memory limit does not suffice, also when it commits."""
+NEWER_STORAGE = re.compile("database file with version number|newer version of DuckDB")
+"""What DuckDB says of a file that a newer DuckDB has written."""
 
 
 def destination_name() -> str:
@@ -78,7 +84,7 @@ def load(
     try:
         info = pipeline.run(data, loader_file_format="parquet", **options)
     except PipelineStepFailed as error:
-        if destination_name() != "duckdb" or "Out of Memory" not in str(error):
+        if destination_name() != "duckdb" or not OUT_OF_MEMORY.search(str(error)):
             raise
         _lift_memory_limit(pipeline, log)
         info = pipeline.load()
@@ -230,13 +236,20 @@ def _explained(error: BaseException, settings: WarehouseSettings) -> str:
             f"memory_limit in [sources.events.warehouse] is {settings.memory_limit!r}, but should "
             f"be like '256MB' or '4GB': {cause}"
         )
-    remedy = (
-        f"another process kept it for {settings.lock_timeout:g} s (warehouse.lock_timeout): close "
-        "it"
-        if _is_locked(error)
-        else "check that the file and its folder exist and can be written, or set another one in "
-        "[sources.events.warehouse]"
-    )
+    if _is_locked(error):
+        timeout = f"{settings.lock_timeout:g} s (warehouse.lock_timeout)"
+        remedy = f"another process kept it for {timeout}: close it"
+    elif NEWER_STORAGE.search(cause):
+        remedy = (
+            "a newer DuckDB wrote the file: set another one in [sources.events.warehouse] and load "
+            "again, or copy its tables with the newer DuckDB (COPY FROM DATABASE) into a file "
+            "attached with STORAGE_VERSION 'v1.5.0'"
+        )
+    else:
+        remedy = (
+            "check that the file and its folder exist and can be written, or set another one in "
+            "[sources.events.warehouse]"
+        )
     return f"the warehouse cannot be opened: {cause}; {remedy}"
 
 

@@ -36,7 +36,11 @@ class MemorySession:
 
     def __init__(self, api: Api, attempts: int = 4) -> None:
         self.api, self.attempts = api, attempts
-        self.traffic, self.log, self.redaction = Traffic(), logging.getLogger("test"), Redaction()
+        self.traffic, self.log, self.redaction = (
+            Traffic(),
+            logging.getLogger("simulation"),
+            Redaction(),
+        )
         self.log.setLevel(logging.CRITICAL)
 
     def __enter__(self) -> "MemorySession":

@@ -212,7 +212,10 @@ def test_definitions_can_be_made_while_a_file_is_no_toml_and_the_run_says_so(pro
         configuration.load_providers()
         assert configuration.table_names() == ["events"] and not configuration.is_sample()
         assert configuration.schedule_settings().cron == "0 * * * *"
-        assert list(events_outline().resources) and dlt.config.get("destination_type") is None
+        assert (
+            list(events_outline(configuration.table_names()).resources)
+            and dlt.config.get("destination_type") is None
+        )
         with pytest.raises(ConfigurationError, match="line 1, column 15"):
             configuration.reload_providers()
         file.write_text(COMMITTED)
