@@ -4,19 +4,6 @@ A way of paging is a state machine without any memory of its own: no HTTP, no dl
 begins with a first request; `advance` makes a state and a page into the next state, with the next
 request or the end, and the evidence so far. So a scan of any API, however it changes meanwhile, can
 be played in memory with the classes that ask the real one.
-
-What proves that a pass got everything depends on how pages are found:
-
-- *touching offsets*: pages that share rows leave no gap between them; the API's total says where
-  the end is.
-- *page numbers*: pages cannot touch, so only a total of rows, unmoved from the first page to the
-  last, proves that nothing slipped from one page to another.
-- *cursors and links*: the API names each next page, and says at the last that there is none. That
-  proves the pass, unless what it names is a mere position (the number of a page or of a row),
-  which is paging by numbers in disguise.
-- *a single page*: nothing, but a total.
-
-A total that says otherwise outweighs all of these.
 """
 
 from abc import ABC, abstractmethod
@@ -33,7 +20,7 @@ IDLE_PAGES = 10
 
 @dataclass(frozen=True)
 class Ask:
-    """What the request for one page adds to the request of its endpoint.
+    """What the request for one page adds to the request for its list.
 
     `params` go into the query, `body` at dotted paths into the JSON body. `url` takes the place of
     URL and query. `change` makes another request of it (for paginators that are not ours).
@@ -64,33 +51,27 @@ class Page:
     url: str = ""
     answer: Any = None
 
-    @property
-    def brings_news(self) -> bool:
-        return not all(identity in self.known for identity in self.identities)
-
 
 @dataclass(frozen=True)
 class Evidence:
     """What the pages of one pass tell about its completeness.
 
-    `paging` says in a word how pages were found in the end; `granted` is the number of rows on the
-    largest page, `skipped` of those before the first one that was asked for, as configured. `torn`,
-    `cut_short` and `uncertain` say in words for people what keeps the pass from being proven.
+    `paging`: in a word, how pages were found in the end. `rose`, `fell`: the total was larger, or
+    smaller, on a page than on the one before. `granted`: rows on the largest page. `touching`: each
+    page was seen to share a row with those before it. `chained`: the API named each next page, and
+    said at the last that there is none. `torn`, `cut_short`, `uncertain`: in words for people, what
+    keeps the pass from being proven. `skipped`: rows before the first one asked for, as configured.
     """
 
     paging: str = ""
     total_first: int | None = None
     total_last: int | None = None
     rose: bool = False
-    """The total was larger on a page than on the one before."""
     fell: bool = False
-    """The total was smaller on a page than on the one before."""
     granted: int = 0
     step_backs: int = 0
     touching: bool = False
-    """Each page was seen to share a row with those before it."""
     chained: bool = False
-    """The API named each next page, and said at the last that there is none."""
     torn: str = ""
     cut_short: str = ""
     uncertain: str = ""
@@ -104,12 +85,10 @@ class Evidence:
         if total is None:
             return self
         total = max(0, total - self.skipped)
-        first, last = self.total_first, self.total_last
-        if first is None or last is None:
+        if self.total_first is None or self.total_last is None:
             return replace(self, total_first=total, total_last=total)
-        return replace(
-            self, total_last=total, rose=self.rose or total > last, fell=self.fell or total < last
-        )
+        rose, fell = self.rose or total > self.total_last, self.fell or total < self.total_last
+        return replace(self, total_last=total, rose=rose, fell=fell)
 
 
 @dataclass(frozen=True)
@@ -157,6 +136,22 @@ class Paging(ABC):
         return None
 
 
+def idle(page: Page, before: int, where: str = "") -> int:
+    """The number of pages without a new row, up to this one.
+
+    Raises:
+        EndlessScanError: there are too many of them in a row.
+    """
+    if any(identity not in page.known for identity in page.identities):
+        return 0
+    if before == IDLE_PAGES:
+        raise EndlessScanError(
+            f"{IDLE_PAGES} pages in a row{where} brought no new row; the API repeats its pages "
+            f"instead of ending"
+        )
+    return before + 1
+
+
 @dataclass(frozen=True)
 class Place:
     """Where a value goes in a request: a parameter of the query, or a dotted path in the body."""
@@ -169,42 +164,26 @@ class Place:
         return self.param or self.body_path or ""
 
 
-def asking(values: Mapping[Place, Any]) -> Ask:
+def asking(*values: tuple[Place, Any]) -> Ask:
     """The request with values in their places."""
-    return Ask(
-        params=tuple((place.param, value) for place, value in values.items() if place.param),
-        body=tuple((place.body_path, value) for place, value in values.items() if place.body_path),
-    )
-
-
-def idle(page: Page, before: int, where: str = "") -> int:
-    """The number of pages without a new row, up to this one.
-
-    Raises:
-        EndlessScanError: there are too many of them in a row.
-    """
-    pages = 0 if page.brings_news else before + 1
-    if pages > IDLE_PAGES:
-        raise EndlessScanError(
-            f"{IDLE_PAGES} pages in a row{where} brought no new row; the API repeats its pages "
-            f"instead of ending"
-        )
-    return pages
+    params = tuple((place.param, value) for place, value in values if place.param)
+    body = tuple((place.body_path, value) for place, value in values if place.body_path)
+    return Ask(params, body)
 
 
 class Flag:
     """A yes or no at a JSON path of a document, like `has_more`; absent where there is no path."""
 
-    def __init__(self, path: Any) -> None:
+    def __init__(self, path: Any = None) -> None:
         self._find = finder(path) if path else lambda _: []
 
     def says(self, document: Any) -> bool | None:
         """What the flag says, None where it is absent or says neither."""
         found = self._find(document)
-        text = str(found[0]).lower() if found else ""
-        if text in ("true", "1", "yes", "y"):
+        word = str(found[0]).lower() if found else ""
+        if word in ("true", "1", "yes", "y"):
             return True
-        return False if text in ("false", "0", "no", "n") else None
+        return False if word in ("false", "0", "no", "n") else None
 
 
 class Total:
@@ -222,15 +201,11 @@ class Total:
 
     def __call__(self, document: Any, headers: Mapping[str, str]) -> int | None:
         """The total, None where there is none or it is no whole number from 0 on."""
-        found = self._find(document)
-        total = whole_number(found[0]) if found else None
-        if total is None and self._header is not None:
-            return whole_number(headers.get(self._header, "").rpartition("/")[2])
-        return total
+        found = [*self._find(document)[:1], headers.get(self._header or "", "").rpartition("/")[2]]
+        return next((total for total in map(_whole_number, found) if total is not None), None)
 
 
-def whole_number(value: Any) -> int | None:
-    """`value` as an integer from 0 on, None if it is nothing of the kind."""
+def _whole_number(value: Any) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:

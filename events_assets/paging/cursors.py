@@ -11,65 +11,42 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qsl, urljoin, urlsplit
 
 from events_assets.errors import EndlessScanError
 from events_assets.json_path import finder
-from events_assets.paging.base import (
-    Ask,
-    Evidence,
-    Flag,
-    Page,
-    Paging,
-    Place,
-    Step,
-    asking,
-    idle,
-)
+from events_assets.paging.base import Ask, Evidence, Flag, Page, Paging, Place, Step, asking, idle
 
 NO_TOTAL = "the API tells no total to compare with (scan.total_path, scan.total_header)"
 POSITION = re.compile(r"page|offset|skip|^_?(start|from|p)$", re.IGNORECASE)
 """Names of parameters that count rows or pages."""
 
-
-@dataclass(frozen=True)
-class Named:
-    """What an answer says of the next page: its cursor or URL, and whether the place for that is
-    there, and be it empty."""
-
-    value: Any = None
-    is_there: bool = False
-
-
-Reference = Callable[[Page], Named]
+Reference = Callable[[Page], list[Any]]
+"""What a page names as the next one: its cursor or URL, null or empty where there is none; nothing
+at all where the place for that is not there either."""
 
 
 def in_document(path: Any) -> Reference:
     """The next page is named at a JSON path."""
     find = finder(path)
-
-    def named(page: Page) -> Named:
-        found = find(page.document)
-        return Named(found[0], True) if found else Named()
-
-    return named
+    return lambda page: find(page.document)
 
 
 def in_header(name: str) -> Reference:
     """The next page is named in a header, which the last page does not have."""
-    return lambda page: Named(page.headers.get(name))
+    return lambda page: [page.headers[name]] if name in page.headers else []
 
 
 def in_link(rel: str) -> Reference:
     """The next page is named in the header `Link` (RFC 8288), or in a header of that name."""
 
-    def named(page: Page) -> Named:
+    def reference(page: Page) -> list[Any]:
         url = page.links.get(rel, {}).get("url") or page.headers.get(rel)
-        return Named(url, bool(page.links))
+        return [url] if url or page.links else []
 
-    return named
+    return reference
 
 
 @dataclass(frozen=True)
@@ -94,7 +71,7 @@ class Cursors(Paging):
 
     reference: Reference
     cursor_at: Place | None = None
-    has_more: Flag = field(default_factory=lambda: Flag(None))
+    has_more: Flag = Flag()
     stop_after_empty_page: bool = False
 
     def begin(self) -> Step:
@@ -102,68 +79,68 @@ class Cursors(Paging):
         return Step(CursorState(Ask(), evidence), evidence, Ask())
 
     def advance(self, state: CursorState, page: Page) -> Step:
-        state = replace(
-            state,
-            evidence=state.evidence.seen(page),
-            pages=state.pages + 1,
-            rows=state.rows + len(page.rows),
-        )
+        evidence, rows = state.evidence.seen(page), state.rows + len(page.rows)
+        state = replace(state, evidence=evidence, pages=state.pages + 1, rows=rows)
         named, more = self.reference(page), self.has_more.says(page.document)
-        ask = self._ask_for(named, page)
+        ask = self._ask_for(named[0], page) if named else None
         if ask is None or more is False or (self.stop_after_empty_page and not page.rows):
-            evidence = self._weigh(state, named, more)
-            return Step(replace(state, evidence=evidence), evidence)
+            return Step(state, self._weigh(state, bool(named), more))
         idle_pages = idle(page, state.idle_pages)
         if ask == state.ask:
             raise EndlessScanError(
                 "the API leads back to a page that was asked for before (it repeats its cursor "
                 "or link), instead of ending"
             )
-        positional = state.positional or self._is_position(state, ask, page)
+        positional = state.positional or _is_position(state, ask, page)
         state = replace(state, ask=ask, positional=positional, idle_pages=idle_pages)
-        return Step(state, state.evidence, ask, state.rows + state.evidence.granted)
+        return Step(state, evidence, ask, rows + evidence.granted)
 
-    def _ask_for(self, named: Named, page: Page) -> Ask | None:
+    def _ask_for(self, value: Any, page: Page) -> Ask | None:
         """The request for the next page, None where the answer names none."""
         if self.cursor_at is None:
-            return Ask(url=urljoin(page.url, str(named.value))) if named.value else None
-        is_id = bool(page.identities) and str(named.value) == str(page.identities[-1]) == "0"
-        if not named.value and not is_id:
-            return None
-        return asking({self.cursor_at: str(named.value) if is_id else named.value})
+            return Ask(url=urljoin(page.url, str(value))) if value else None
+        is_id = bool(page.identities) and str(value) == str(page.identities[-1]) == "0"
+        return asking((self.cursor_at, str(value) if is_id else value)) if value or is_id else None
 
-    def _weigh(self, state: CursorState, named: Named, more: bool | None) -> Evidence:
+    def _weigh(self, state: CursorState, is_told: bool, more: bool | None) -> Evidence:
         """Tells an end that the API names from one that merely happens."""
-        evidence = state.evidence
         if more:
             torn = (
                 f"the API says that there is more after {state.rows} rows, but names no next "
                 f"page; check the paginator in [sources.events]"
             )
-            return replace(evidence, torn=torn)
+            return replace(state.evidence, torn=torn)
         if state.positional:
             uncertain = (
-                f"the next page is named by its position, so that rows may slip from one page to "
-                f"another, and {NO_TOTAL}"
+                "the next page is named by its position, so that rows may slip from one page to "
+                "another"
             )
-            return replace(evidence, uncertain=uncertain)
-        if more is False or state.pages > 1 or named.is_there:
-            return replace(evidence, chained=True)
-        uncertain = f"the only page names neither a next one nor that there is none, and {NO_TOTAL}"
-        return replace(evidence, uncertain=uncertain)
+        elif more is False or state.pages > 1 or is_told:
+            return replace(state.evidence, chained=True)
+        else:
+            uncertain = "the only page names neither a next one nor that there is none"
+        return replace(state.evidence, uncertain=f"{uncertain}, and {NO_TOTAL}")
 
-    def _is_position(self, state: CursorState, ask: Ask, page: Page) -> bool:
-        """Whether a parameter that leads to the next page counts rows or pages.
 
-        A number that is an id on this page as well is taken for that id, unless the name of the
-        parameter says that it is a position.
-        """
-        positions = {state.rows, state.rows + 1, state.pages, state.pages + 1}
-        return any(
-            int(number) in positions
-            and (bool(POSITION.search(name)) or int(number) not in page.identities)
-            for name, number in _numbers(ask) - _numbers(state.ask) - _numbers(Ask(url=page.url))
-        )
+def _is_position(state: CursorState, ask: Ask, page: Page) -> bool:
+    """Whether a parameter that leads to the next page counts rows or pages.
+
+    A number that is an id on this page as well is taken for that id, unless the name of the
+    parameter says that it is a position.
+    """
+    positions = {state.rows, state.rows + 1, state.pages, state.pages + 1}
+    return any(
+        int(number) in positions
+        and (bool(POSITION.search(name)) or int(number) not in page.identities)
+        for name, number in _numbers(ask) - _numbers(state.ask) - _numbers(Ask(url=page.url))
+    )
+
+
+def _numbers(ask: Ask) -> set[tuple[str, str]]:
+    """The parameters of a request, in its URL or beside it, that are numbers."""
+    pairs = parse_qsl(urlsplit(ask.url or "").query)
+    pairs += [(str(name), str(value)) for name, value in (*ask.params, *ask.body)]
+    return {(name, value) for name, value in pairs if value.isdecimal()}
 
 
 class SinglePage(Paging):
@@ -197,10 +174,3 @@ class Detected(Paging):
 
     def refused(self, state: tuple[Paging, Any] | None, status: int) -> Step | None:
         return state[0].refused(state[1], status) if state else None
-
-
-def _numbers(ask: Ask) -> set[tuple[str, str]]:
-    """The parameters of a request, in its URL or beside it, that are numbers."""
-    pairs = parse_qsl(urlsplit(ask.url or "").query)
-    pairs += [(str(name), str(value)) for name, value in (*ask.params, *ask.body)]
-    return {(name, value) for name, value in pairs if value.isdecimal()}

@@ -67,36 +67,30 @@ class PageNumbers(Paging):
     number_at: Place = Place("page")
     pages: Total = Total("total")
     counts_pages: bool = False
-    has_more: Flag = Flag(None)
+    has_more: Flag = Flag()
 
     def begin(self) -> Step:
         evidence = Evidence(paging="page numbers", uncertain=UNPROVEN)
         return self._next(NumberState(self.first, evidence))
 
     def advance(self, state: NumberState, page: Page) -> Step:
-        number, before = state.number, state.before
-        state = replace(
-            state,
-            number=number + 1,
-            evidence=state.evidence.seen(page),
-            before=tuple(page.identities),
-        )
-        if page.rows and state.before == before:
+        number, before, identities = state.number, state.before, tuple(page.identities)
+        evidence, more = state.evidence.seen(page), self.has_more.says(page.document)
+        state = replace(state, number=number + 1, evidence=evidence, before=identities)
+        if page.rows and identities == before:
             if state.rows > len(page.rows):
                 return self._end(state, number)
             return self._next(replace(state, idle_pages=idle(page, state.idle_pages)))
         named = self.pages(page.document, page.headers)
         state = replace(state, rows=state.rows + len(page.rows), named=named)
-        more = self.has_more.says(page.document)
         if not page.rows and more is not True:
             return self._end(state, number)
-        idle_pages = idle(page, state.idle_pages)
-        state = replace(state, last_given=number, idle_pages=idle_pages)
+        state = replace(state, last_given=number, idle_pages=idle(page, state.idle_pages))
         if self.maximum is not None and state.number >= self.maximum:
             ends = f"the scan ends at maximum_page {self.maximum}, as configured"
-            return Step(state, replace(state.evidence, cut_short=ends))
+            return Step(state, replace(evidence, cut_short=ends))
         ends_here = more is False or self._is_last(state, page)
-        return Step(state, state.evidence) if ends_here else self._next(state)
+        return Step(state, evidence) if ends_here else self._next(state)
 
     def upcoming(self, state: NumberState, count: int) -> Iterator[Ask]:
         """The numbers that follow, up to that of the last page if it is known."""
@@ -120,7 +114,7 @@ class PageNumbers(Paging):
 
     def ask(self, number: int) -> Ask:
         """The request for the page of a number."""
-        return asking({self.number_at: number})
+        return asking((self.number_at, number))
 
     def _is_last(self, state: NumberState, page: Page) -> bool:
         total, short = state.evidence.total_last, len(page.rows) < state.evidence.granted

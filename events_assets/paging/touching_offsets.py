@@ -28,17 +28,7 @@ from enum import Enum, auto
 from typing import Any
 
 from events_assets.errors import EndlessScanError
-from events_assets.paging.base import (
-    Ask,
-    Evidence,
-    Flag,
-    Page,
-    Paging,
-    Place,
-    Step,
-    asking,
-    idle,
-)
+from events_assets.paging.base import Ask, Evidence, Flag, Page, Paging, Place, Step, asking, idle
 
 RESTARTS = 10
 """So often a pass may step back to its first page (rows may be removed during the scan)."""
@@ -59,10 +49,10 @@ class Mode(Enum):
 class OffsetState:
     """Where a pass is.
 
-    `offset` is that of the page asked for, `end` that of the first row not yet asked for. `step` is
-    how far the pass stepped back last, `restarts` how often to its first page. `islands` are rows
-    that came on pages which are not joined to the first one. `before` is the page before, `came`
-    the number of rows that came, each counted once.
+    `offset`: of the page asked for. `end`: of the first row not yet asked for. `step`: how far the
+    pass stepped back last. `restarts`: how often to its first page. `came`: rows, each counted
+    once. `islands`: those on pages which are not joined to the first one. `before`: those on the
+    page before.
     """
 
     mode: Mode
@@ -75,6 +65,18 @@ class OffsetState:
     came: int = 0
     islands: frozenset[Hashable] = frozenset()
     before: tuple[Hashable, ...] = ()
+
+    def joins(self, page: Page, identity: Hashable) -> bool:
+        """Whether a row came on a page that is joined to the first one without a gap."""
+        return identity in page.known and identity not in self.islands
+
+    def plain(self, **changes: Any) -> "OffsetState":
+        """From here on pages are not seen to touch."""
+        evidence = replace(self.evidence, touching=False, paging="plain")
+        return replace(self, **{"mode": Mode.PLAIN, "evidence": evidence, **changes})
+
+    def ended(self, **claims: Any) -> "OffsetState":
+        return replace(self, mode=Mode.ENDED, evidence=replace(self.evidence, **claims))
 
 
 @dataclass(frozen=True)
@@ -91,44 +93,36 @@ class TouchingOffsets(Paging):
     maximum: int | None = None
     offset_at: Place = Place("offset")
     limit_at: Place = Place("limit")
-    has_more: Flag = Flag(None)
+    has_more: Flag = Flag()
 
     def begin(self) -> Step:
         # From offset 1 on may be all rows of an API that counts from 1.
-        evidence = Evidence(
-            paging="touching" if self.overlap else "plain",
-            touching=self.overlap > 0,
-            skipped=self.first if self.first > 1 else 0,
-        )
-        mode = Mode.TOUCHING if self.overlap else Mode.PLAIN
-        return self._step(OffsetState(mode, self.first, self.first, evidence))
+        skipped = self.first if self.first > 1 else 0
+        evidence = Evidence(paging="touching", touching=True, skipped=skipped)
+        state = OffsetState(Mode.TOUCHING, self.first, self.first, evidence)
+        return self._step(state if self.overlap else state.plain())
 
     def advance(self, state: OffsetState, page: Page) -> Step:
-        state = replace(
-            state,
-            evidence=state.evidence.seen(page),
-            came=state.came + len(set(page.identities) - page.known),
-        )
+        came = state.came + len(set(page.identities) - page.known)
+        state = replace(state, evidence=state.evidence.seen(page), came=came)
         following = self._following(state, page)
         return self._step(replace(following, before=tuple(page.identities)))
 
     def upcoming(self, state: OffsetState, count: int) -> Iterator[Ask]:
         """The offsets that follow while pages stay as long as the longest one so far."""
-        evidence, overlap = state.evidence, self._overlap(state)
-        step = evidence.granted - overlap
+        evidence = state.evidence
+        step = evidence.granted - self._overlap(state)
         joined = state.mode in (Mode.TOUCHING, Mode.PLAIN)
         if not joined or step <= 0 or len(state.before) < evidence.granted:
             return
-        ends = (evidence.total_last, self.maximum)
-        last = min((end for end in ends if end is not None), default=None)
+        ends = [end for end in (evidence.total_last, self.maximum) if end is not None]
         for offset in range(state.offset + step, state.offset + step * count + 1, step):
-            if last is not None and offset + overlap >= last:
+            if ends and offset + self._overlap(state) >= min(ends):
                 return
             yield self._ask(offset)
 
     def owes(self, ask: Ask, document: Any, total: int | None) -> str:
-        offset = dict(ask.params + ask.body)[self.offset_at.name]
-        if total is not None and total > offset:
+        if total is not None and total > dict(ask.params + ask.body)[self.offset_at.name]:
             return f"the page is empty although the API counts {total} rows"
         if self.has_more.says(document):
             return "the page is empty although the API says that it has more"
@@ -137,54 +131,44 @@ class TouchingOffsets(Paging):
     def _following(self, state: OffsetState, page: Page) -> OffsetState:
         if not page.rows and page.total is not None and page.total > state.offset:
             torn = f"the API counts {page.total} rows, but gives none from offset {state.offset} on"
-            return _ended(state, torn=torn)
-        again = page.rows and tuple(page.identities) == state.before
-        if again and state.mode is not Mode.STEPPING_BACK:
+            return state.ended(torn=torn)
+        if state.mode is not Mode.STEPPING_BACK and tuple(page.identities) == state.before != ():
             return self._after_the_same_page(state, page)
-        if self._touches(state, page):
-            return self._after_joined_page(state, page)
-        return self._stepped_back(state, page)
-
-    def _touches(self, state: OffsetState, page: Page) -> bool:
-        """Whether no row can lie unseen between this page and those joined before."""
-        if state.mode not in (Mode.TOUCHING, Mode.STEPPING_BACK) or state.offset <= self.first:
-            return True
-        return any(_is_joined(state, page, identity) for identity in page.identities)
+        must_touch = state.mode in (Mode.TOUCHING, Mode.STEPPING_BACK) and state.offset > self.first
+        if must_touch and not any(state.joins(page, identity) for identity in page.identities):
+            return self._stepped_back(state, page)
+        return self._after_joined_page(state, page)
 
     def _after_joined_page(self, state: OffsetState, page: Page) -> OffsetState:
-        end = state.offset + len(page.rows)
-        news = not all(_is_joined(state, page, identity) for identity in page.identities)
-        state = replace(
-            state,
-            islands=state.islands.difference(page.identities),
-            end=end if state.mode is Mode.STEPPING_BACK else max(end, state.end),
-            step=0,
-        )
-        if page.rows:
+        end, rows = state.offset + len(page.rows), len(page.rows)
+        news = not all(state.joins(page, identity) for identity in page.identities)
+        reached = end if state.mode is Mode.STEPPING_BACK else max(end, state.end)
+        islands = state.islands.difference(page.identities)
+        state = replace(state, islands=islands, end=reached, step=0)
+        if rows:
             state = self._joined(state)
-        if page.rows and self.maximum is not None and end >= self.maximum:
+        if rows and self.maximum is not None and end >= self.maximum:
             ends = f"the scan ends at maximum_offset {self.maximum}, as configured"
-            return _ended(state, cut_short=ends)
-        if not page.rows or self.has_more.says(page.document) is False:
-            return _ended(state)
+            return state.ended(cut_short=ends)
         # A total alone proves nothing, some APIs count only the page in it: after a full page
         # that reaches the total, one more request finds out.
-        short = len(page.rows) < state.evidence.granted
-        if page.total is not None and end >= page.total and short:
-            return _ended(state)
+        reaches_total = page.total is not None and end >= page.total
+        ends_short = reaches_total and rows < state.evidence.granted
+        if not rows or ends_short or self.has_more.says(page.document) is False:
+            return state.ended()
         state = replace(state, idle_pages=idle(page, state.idle_pages, f" up to offset {end}"))
-        if len(page.rows) > self._overlap(state):
+        if rows > self._overlap(state):
             return replace(state, offset=end - self._overlap(state))
         # Nothing but the overlap: probably the end, but only an empty page says so. Pages that
         # are no longer than the overlap cannot touch.
-        return replace(_plain(state) if news else state, mode=Mode.PROBING, offset=end)
+        return replace(state.plain() if news else state, mode=Mode.PROBING, offset=end)
 
     def _joined(self, state: OffsetState) -> OffsetState:
         """The state after a page with rows that is joined to those before it."""
         if state.mode is Mode.STEPPING_BACK:
             return replace(state, mode=Mode.TOUCHING)
         if state.mode is Mode.PROBING:
-            return _plain(state)
+            return state.plain()
         if state.mode is Mode.GRID:
             torn = (
                 f"the API takes only multiples of {self.limit} as offset, but gives fewer rows a "
@@ -196,14 +180,13 @@ class TouchingOffsets(Paging):
     def _after_the_same_page(self, state: OffsetState, page: Page) -> OffsetState:
         """The page before came once more: a fixed grid of offsets, or none at all."""
         if page.total is not None and state.came >= page.total - self.first:
-            return _ended(state)  # the API ignores the offset, and gave all it counts
+            return state.ended()  # the API ignores the offset, and gave all it counts
         if state.mode is Mode.TOUCHING and state.offset < state.end:
-            return replace(_plain(state), offset=state.end)
+            return state.plain(offset=state.end)
         if state.mode is not Mode.GRID and len(state.before) < self.limit:
-            offset = state.end - len(state.before) + self.limit
-            return replace(_plain(state), mode=Mode.GRID, offset=offset)
+            return state.plain(mode=Mode.GRID, offset=state.end - len(state.before) + self.limit)
         if state.evidence.torn:
-            return _ended(state)
+            return state.ended()
         raise EndlessScanError(
             f"the API answers offset {state.offset} with the page before; it seems to ignore the "
             f"parameter '{self.offset_at.name}'"
@@ -219,7 +202,6 @@ class TouchingOffsets(Paging):
                 "pages share no row, however far the scan steps back; the API gives its rows in "
                 "another order each time, ask it for a fixed one (endpoint.params)"
             )
-        unseen = [identity for identity in page.identities if identity not in page.known]
         return replace(
             state,
             mode=Mode.STEPPING_BACK,
@@ -227,31 +209,15 @@ class TouchingOffsets(Paging):
             evidence=evidence,
             step=step,
             restarts=restarts,
-            islands=state.islands.union(unseen),
+            islands=state.islands | {*page.identities} - page.known,
         )
 
     def _overlap(self, state: OffsetState) -> int:
         return self.overlap if state.evidence.touching else 0
 
     def _ask(self, offset: int) -> Ask:
-        return asking({self.offset_at: offset, self.limit_at: self.limit})
+        return asking((self.offset_at, offset), (self.limit_at, self.limit))
 
     def _step(self, state: OffsetState) -> Step:
         following = None if state.mode is Mode.ENDED else self._ask(state.offset)
         return Step(state, state.evidence, following, state.offset - self.first + self.limit)
-
-
-def _is_joined(state: OffsetState, page: Page, identity: Hashable) -> bool:
-    """Whether a row came on a page that is joined to the first one without a gap."""
-    return identity in page.known and identity not in state.islands
-
-
-def _plain(state: OffsetState) -> OffsetState:
-    evidence = replace(state.evidence, touching=False, paging="plain")
-    return replace(state, mode=Mode.PLAIN, evidence=evidence)
-
-
-def _ended(state: OffsetState, *, torn: str = "", cut_short: str = "") -> OffsetState:
-    evidence = state.evidence
-    evidence = replace(evidence, torn=torn or evidence.torn, cut_short=cut_short)
-    return replace(state, mode=Mode.ENDED, evidence=evidence)
