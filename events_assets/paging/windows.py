@@ -8,15 +8,15 @@ between them, whether the API includes the ends of a window or not.
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from events_assets.rows.times import UNIX_UNITS, from_text, to_text
 from events_assets.settings import WindowSettings
 
-UNIX = {"seconds": 1, "milliseconds": 1000}
 TIME_OF_DAY = ("%H", "%I", "%c", "%X", "%s")
 
 
 @dataclass(frozen=True)
 class Window:
-    """A span of time; `halves` are None where it cannot be split any further."""
+    """A span of time."""
 
     start: datetime
     end: datetime
@@ -29,31 +29,21 @@ class Window:
         Raises:
             ValueError: an end of it is no ISO 8601 time.
         """
-        start, end = (
-            datetime.fromisoformat(value) for value in (settings.initial_value, settings.end_value)
-        )
-        start, end = (
-            time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-            for time in (start, end)
-        )
+        start, end = from_text(settings.initial_value, UTC), from_text(settings.end_value, UTC)
         if start >= end:
             raise ValueError("initial_value is not before end_value")
         return cls(start, end, settings)
 
-    @property
-    def _unit(self) -> timedelta:
-        form = self.settings.format
-        fine = form in UNIX or any(part in form for part in TIME_OF_DAY)
-        return timedelta(seconds=1) if fine else timedelta(days=1)
-
     def parameters(self) -> dict[str, str]:
         """The query parameters that ask for this window."""
-        values = (self._written(self.start), self._written(self.end))
-        names = (self.settings.start_param, self.settings.end_param)
-        return {name: value for name, value in zip(names, values, strict=True) if name}
+        ends = {self.settings.start_param: self.start, self.settings.end_param: self.end}
+        return {name: to_text(end, self.settings.format) for name, end in ends.items() if name}
 
     def halves(self) -> tuple["Window", "Window"] | None:
-        unit = self._unit
+        """The two halves, None where it cannot be split any further."""
+        form = self.settings.format
+        fine = form in UNIX_UNITS or any(part in form for part in TIME_OF_DAY)
+        unit = timedelta(seconds=1) if fine else timedelta(days=1)
         units = (self.end - self.start) // unit
         if units < 4:
             return None
@@ -63,11 +53,6 @@ class Window:
             Window(middle - unit, self.end, self.settings),
         )
 
-    def _written(self, time: datetime) -> str:
-        form = self.settings.format
-        if form in UNIX:
-            return str(int(time.timestamp() * UNIX[form]))
-        return time.strftime(form)
-
     def __str__(self) -> str:
-        return f"from {self._written(self.start)} to {self._written(self.end)}"
+        form = self.settings.format
+        return f"from {to_text(self.start, form)} to {to_text(self.end, form)}"
