@@ -215,6 +215,14 @@ def test_an_empty_page_that_lasts_is_torn():
     assert verdict == TORN and "gives none from offset" in one.evidence.torn
 
 
+def test_rows_that_come_when_the_end_was_seen_already_were_not_seen_to_touch():
+    api = Api(range(20), total=False)
+    # The fourth page is nothing but the overlap, the fifth was to be empty.
+    api.before = lambda number: number == 5 and api.rows.extend(range(100, 105))
+    received, _, one = scan(api)
+    assert set(received) == set(api.rows) and not one.evidence.touching
+
+
 @pytest.mark.parametrize("total", [None, "50", " 50 ", 50.0])
 def test_any_form_of_total_will_do(total):
     api = Api(range(50))
