@@ -77,9 +77,9 @@ class Intake:
                     yield from self.flush()
                 is_new = self._is_new(one, page, identity, identity in on_page, before)
                 on_page.add(identity)
-            if is_new:
-                yield from self._keep(row, identity, one.distinct - 1)
-            else:
+            if is_new and (reason := self._refusal(row, identity, one.distinct - 1)):
+                yield from self._set_aside(identity, row, reason, one.distinct - 1)
+            elif not is_new:
                 self._receipt.repeats += 1
         if len(self._waiting) >= BATCH:
             yield from self.flush()
@@ -129,17 +129,17 @@ class Intake:
             one.shared += any(identity in came for came in self._counted)
         return refused or identity not in self._earlier
 
-    def _keep(self, row: Any, identity: Hashable, position: int) -> Iterator[Any]:
-        """Lets a row wait to be loaded, or sets it aside if it has no key."""
+    def _refusal(self, row: Any, identity: Hashable, position: int) -> str:
+        """Why a row has no usable key, empty for one that has: that waits to be loaded."""
         if identity not in self._refused_earlier:
             self.fingerprint.add(row)
         try:
             keyed = self._identity.with_key(row, identity) if self._is_loaded else row
         except UnloadableError as error:
-            return self._set_aside(identity, row, str(error), position)
+            return str(error)
         self._refused.discard(identity)
         self._waiting[identity] = (keyed, row, position)
-        return NOTHING
+        return ""
 
     def _set_aside(self, identity: Hashable, row: Any, reason: str, position: int) -> Iterator[Any]:
         """Sets a row aside, unless an earlier pass has done so."""
@@ -155,9 +155,6 @@ class Intake:
             return ByRow()
         naming = dlt.current.source_schema().naming
         return Columnar(self._identity.types, Loadable(naming.normalize_path))
-
-
-NOTHING: Iterator[Any] = iter(())
 
 
 def _overlap(before: Sequence[Hashable], page: Sequence[Hashable]) -> int:
