@@ -179,8 +179,10 @@ class TouchingOffsets(Paging):
 
     def _after_the_same_page(self, state: OffsetState, page: Page) -> OffsetState:
         """The page before came once more: a fixed grid of offsets, or none at all."""
-        if page.total is not None and state.came >= page.total - self.first:
-            return state.ended()  # the API ignores the offset, and gave all it counts
+        moved = state.evidence.rose or state.evidence.fell  # or it is its rows that moved
+        gave_all = page.total is not None and state.came >= page.total - self.first
+        if gave_all and not moved:
+            return state.ended()  # the API ignores the offset
         if state.mode is Mode.TOUCHING and state.offset < state.end:
             return state.plain(offset=state.end)
         if state.mode is not Mode.GRID and len(state.before) < self.limit:
