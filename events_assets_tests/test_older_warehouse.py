@@ -5,7 +5,7 @@ import gzip
 import duckdb
 import pytest
 
-from events_assets_tests.conftest import ROOT, event
+from events_assets_tests.conftest import ROOT, event, failure
 from events_assets_tests.test_checks import evaluate, evaluations
 
 WRITTEN = ROOT / "events_assets_tests" / "data" / "warehouse_of_ed6bee2.duckdb.gz"
@@ -53,3 +53,11 @@ def test_checks_read_receipts_that_have_not_all_that_is_noted_today(older, insta
     assert evaluate(instance, "event_ids_are_unique").metadata["answered_twice"].value == 0
     assert evaluate(instance, "events_scan_is_complete").metadata["step_backs"].value == 0
     assert evaluate(instance, "no_events_were_quarantined").passed
+
+
+def test_a_file_of_a_newer_duckdb_is_named_with_the_ways_out(serve, run, project):
+    newer = (WRITTEN.parent / "empty_of_duckdb_2.duckdb.gz").read_bytes()
+    (project / "data" / "events.duckdb").write_bytes(gzip.decompress(newer))
+    serve([event(1)])
+    result = run()
+    assert "a newer DuckDB wrote the file: set another one" in failure(result)
