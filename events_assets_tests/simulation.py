@@ -111,6 +111,7 @@ class Simulation:
     overlap: int = 1
     rows_at: str = "data"
     total: str | None = None
+    threads: int = 0
     identity: Identity = field(default_factory=lambda: Identity(["id"]))
 
     def endpoint(self) -> Endpoint:
@@ -123,6 +124,7 @@ class Simulation:
             rows_of=DataSelector(self.rows_at),
             total=Total(self.total) if self.total or total is None else total,
             identify=self.identity,
+            threads=self.threads,
         )
 
     def read(self) -> tuple[list[Any], ListPass]:

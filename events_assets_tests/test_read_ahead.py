@@ -3,18 +3,16 @@
 import itertools
 import threading
 import time
-from collections import defaultdict
-from contextlib import ExitStack
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from events_assets import configuration, warehouse
-from events_assets.http.read_ahead import ReadAhead
-from events_assets.sample_api import Answer, serving
+from events_assets.sample_api import Answer
 from events_assets.source import events_source
 from events_assets_tests.conftest import event, failure
+from events_assets_tests.simulation import Simulation, ids
 
 RECEIPT = "verdict, reason, rows_received, rows_loaded, repeats, distinct_ids, step_backs, paging"
 
@@ -172,111 +170,29 @@ def scanned(api):
             )
 
 
-@settings(
-    max_examples=12,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@settings(max_examples=100)
 @given(
     count=st.integers(0, 700),
-    caps=st.tuples(st.integers(1, 100), st.integers(20, 100), st.integers(0, 600)),
+    caps=st.tuples(st.integers(2, 100), st.integers(20, 100), st.integers(0, 600)),
     total=st.booleans(),
+    number=st.booleans(),
 )
-def test_what_is_read_ahead_is_what_one_request_after_another_gives(
-    tmp_path_factory, monkeypatch, ahead, count, caps, total
-):
+def test_what_is_read_ahead_is_what_one_request_after_another_gives(count, caps, total, number):
+    def page(query):
+        if number:
+            start, size = 50 * int(query["page"]), 50
+        else:
+            start = int(query["offset"])
+            size = caps[0] if start < caps[2] else caps[1]
+        return {"data": ids(range(count)[start : start + size])} | (
+            {"rows": count} if total else {}
+        )
+
+    paginator = {"type": "page_number"} if number else {"type": "offset", "limit": 100}
     found = []
-    for read_ahead in (0, 4):
-        database = str(tmp_path_factory.mktemp("warehouse") / "events.duckdb")
-        monkeypatch.setenv("SOURCES__EVENTS__WAREHOUSE__DATABASE", database)
-        monkeypatch.setenv("SOURCES__EVENTS__CLIENT__BASE_URL", "http://127.0.0.1")
-        ahead(read_ahead)
-        with serving([event(number) for number in range(count)], key="key-of-the-tests") as api:
-
-            def page(number, path, api=api):
-                start = offset(path)
-                cap = caps[0] if start < caps[2] else caps[1]
-                told = {"total": count} if total else {}
-                return Answer(200, {"data": api.events[start : start + cap], **told})
-
-            api.intercept = page
-            found.append(scanned(api))
+    for threads in (0, 4):
+        rows, scan = Simulation(page, paginator, total="rows", threads=threads).scan()
+        receipt = scan.receipt.row()
+        found.append((rows, {name: receipt[name] for name in RECEIPT.split(", ")}))
     assert found[0] == found[1]
-    assert [row[0] for row in found[0][0]] == list(range(count))
-
-
-class Fetched:
-    """Fetches ten times a number; waits at `barriers` for others, and fails for some."""
-
-    def __init__(self, barriers=None, failing=()):
-        self.barriers, self.failing = barriers or {}, failing
-        self.calls, self.done = [], defaultdict(threading.Event)
-
-    def __call__(self, number):
-        self.calls.append(number)
-        if number in self.barriers:
-            self.barriers[number].wait(20)
-        self.done[number].set()
-        if number in self.failing:
-            raise ValueError(number)
-        return 10 * number
-
-
-@pytest.fixture
-def reading():
-    with ExitStack() as stack:
-
-        def reading(fetch, threads):
-            ahead = ReadAhead(fetch, threads)
-            stack.callback(ahead.close)
-            return ahead
-
-        yield reading
-
-
-def test_what_comes_next_is_being_fetched_while_one_is_waited_for(reading):
-    together = threading.Barrier(3)
-    fetch = Fetched(dict.fromkeys([1, 2, 3], together))
-    ahead = reading(fetch, 2)
-    assert ahead.get(1, [2, 3, 4, 5]) == 10  # the barrier opens for all three at once only
-    assert [ahead.get(2, [3]), ahead.get(3, [])] == [20, 30]
-    assert sorted(fetch.calls) == [1, 2, 3]
-
-
-def test_what_was_foreseen_wrongly_is_dropped_and_fetched_anew(reading):
-    fetch = Fetched()
-    ahead = reading(fetch, 2)
-    ahead.get(1, [2])
-    assert fetch.done[2].wait(20)
-    assert [ahead.get(7, []), ahead.get(2, [])] == [70, 20]
-    assert fetch.calls.count(2) == 2
-
-
-def test_a_failure_is_that_of_its_key_only(reading):
-    fetch = Fetched(failing={2, 3})
-    ahead = reading(fetch, 2)
-    assert ahead.get(1, [2, 3]) == 10
-    assert fetch.done[2].wait(20) and fetch.done[3].wait(20)
-    with pytest.raises(ValueError, match="2"):
-        ahead.get(2, [4])
-    assert ahead.get(4, []) == 40
-
-
-def test_without_threads_whoever_asks_fetches(reading):
-    threads = []
-    ahead = reading(lambda _: threads.append(threading.current_thread()), 0)
-    for number in range(3):
-        ahead.get(number, [number + 1])
-    assert threads == [threading.current_thread()] * 3
-
-
-def test_closing_fetches_nothing_else_and_leaves_no_thread(reading):
-    hold = threading.Barrier(3)
-    fetch = Fetched(dict.fromkeys([2, 3], hold))
-    ahead = reading(fetch, 2)
-    ahead.get(1, [2, 3])  # both wait for each other and for us
-    ahead.get(7, [4, 5])  # one thread is left for these
-    assert fetch.done[4].wait(20)
-    hold.wait(20)
-    ahead.close()
-    assert not [thread for thread in threading.enumerate() if "read-ahead" in thread.name]
+    assert [row["id"] for row in found[0][0]] == list(range(count))
