@@ -1,67 +1,62 @@
 """Finds out how an unknown API wants to be asked, for `events-assets init`."""
 
-import copy
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qsl, unquote_plus, urlsplit
 
 from events_assets.authentication import Authentication
-from events_assets.commands import address, detect
-from events_assets.commands.ask import Answer, Api
+from events_assets.commands import detect
+from events_assets.commands.ask import Api
 from events_assets.commands.location import NO_KEY, PLACES, KeyPlace, challenge, in_query, likeliest
-from events_assets.commands.pages import EventList, Total, Way, find_total, way_through
-from events_assets.commands.parameters import SIZES as SIZES
+from events_assets.commands.pages import (
+    CURSORS,
+    PAGING,
+    SPANS,
+    EventList,
+    Total,
+    Way,
+    find_total,
+    way_through,
+)
 from events_assets.commands.report import FAILED, NOTE, OK, Report, counted
 from events_assets.commands.toml_file import Description
 from events_assets.errors import ApiError
+from events_assets.http.explain import message_of
 from events_assets.settings import HttpSettings
 
 
+@dataclass
 class Discovery:
     """The dialogue with an API; `report` hears each step of it.
 
-    Args:
-        place: where the key goes; None: the common places are tried.
+    `place` is where the key goes; None: the common places are tried.
     """
 
-    def __init__(
-        self,
-        base_url: str,
-        path: str,
-        settings: HttpSettings,
-        authentication: Authentication,
-        report: Report,
-        place: KeyPlace | None = None,
-    ) -> None:
-        self.base_url, self.path, self.place = base_url, path, place
-        self.authentication, self.report = authentication, report
-        # A server error may be what the API thinks of a parameter; only these pass by waiting.
-        self.settings = copy.copy(settings)
-        self.settings.retry_statuses = [429, 503]
-        self._apis: list[Api] = []
+    base_url: str
+    path: str
+    settings: HttpSettings
+    authentication: Authentication
+    report: Report
+    place: KeyPlace | None = None
 
-    @property
-    def asked(self) -> int:
-        """Requests sent so far."""
-        return sum(api.asked for api in self._apis)
+    def __post_init__(self) -> None:
+        # A server error may be what the API thinks of a parameter; only these pass by waiting.
+        self.settings = self.settings.model_copy(update={"retry_statuses": [429, 503]})
 
     def run(self) -> Description | None:
         """What was found out, None where it is too little to be written."""
+        self._clean_address()
         try:
-            return self._run()
+            place = self.accepted_place()
+            events = self._find_rows() if self._is_let_in(place) else None
+            if place is None or events is None:
+                return None
+            way = way_through(events)
+            self.report.add(OK if way.is_understood else NOTE, "paging", way.finding)
+            total = find_total(events, way.params)
         except ApiError as error:
             self.report.add(FAILED, "reachable", str(error))
             return None
-        finally:
-            self.report.requests = self.asked
-
-    def _run(self) -> Description | None:
-        self._clean_address()
-        place = self.accepted_place()
-        events = self._find_rows() if self._is_let_in(place) else None
-        if place is None or events is None:
-            return None
-        way = way_through(events)
-        self.report.add(OK if way.is_understood else NOTE, "paging", way.finding)
-        total = find_total(events, way.params)
         self._report_total(total)
         client = {"base_url": self.base_url, **place.client}
         return Description(client, *_described(events, way, total), self._find_fields(events))
@@ -75,10 +70,11 @@ class Discovery:
         places = [self.place or NO_KEY]
         for place in places:
             sent = place.client if self.authentication.has_key else {}
-            api = Api({"base_url": self.base_url, **sent}, self.authentication, self.settings)
-            self._apis.append(api)
-            self.first = api.get(self.path)
-            self.path = address.path_after(self.first.redirected_to, self.base_url, self.path)
+            client = {"base_url": self.base_url, **sent}
+            self.api = Api(client, self.authentication, self.settings, self.report)
+            self.first = self.api.get(self.path)
+            if self.first.redirected:
+                self.path = _path_after(self.first.url, self.base_url, self.path)
             if self.first.status not in (401, 403):
                 return place
             if place is NO_KEY and self.authentication.has_key and not self.place:
@@ -86,39 +82,66 @@ class Discovery:
         return None
 
     def _clean_address(self) -> None:
-        clean = address.cleaned(self.base_url, self.path, self.authentication.redaction)
-        self.base_url, self.path = clean.base_url, clean.path
-        if clean.key_name:
-            self.place = self.place or in_query(clean.key_name)
-        if clean.paging:
-            dropped = ", ".join(clean.paging)
-            finding = f"{dropped} left out: init finds out how pages are asked for"
+        """Takes out what asks for one page of the list, which would go along with every request, so
+        that a load would begin there; and the key, which is to stand in no file. Other parameters
+        stay, those of the base URL in the path."""
+        self.base_url, _, base_query = self.base_url.partition("?")
+        self.path, _, query = self.path.partition("?")
+        kept: list[str] = []
+        paging: list[str] = []
+        for parameter in filter(None, f"{base_query}&{query}".split("&")):
+            if self.authentication.redaction.text(parameter) != parameter:
+                self.place = self.place or in_query(unquote_plus(parameter.partition("=")[0]))
+            else:
+                (paging if _asks_for_a_page(parameter) else kept).append(parameter)
+        self.path += f"?{'&'.join(kept)}" if kept else ""
+        if paging:
+            finding = f"{', '.join(paging)} left out: init finds out how pages are asked for"
             self.report.add(NOTE, "path", finding)
 
     def _is_let_in(self, place: KeyPlace | None) -> bool:
+        add, status = self.report.add, self.first.status
+        words = message_of(self.first.body)
+        refused = f"the API answers {status}" + (f' ("{words}")' if words else "")
         if place is None:
-            tried = [self.place] if self.place else [*PLACES]
-            finding = _refusal(self.first, tried if self.authentication.has_key else [])
-            self.report.add(FAILED, "key", finding)
+            add(FAILED, "key", refused + self._remedy())
             return False
-        self.report.add(OK, "reachable", f"answered in {self.first.seconds:.1f} s")
-        if not self.first.succeeded:
-            self.report.add(FAILED, "answer", _why_unusable(self.first, self.base_url))
+        add(OK, "reachable", f"answered in {self.first.seconds:.1f} s")
+        if not 200 <= status < 300:
+            hint = ": nothing is at this path; check base URL and path" if status == 404 else ""
+            add(FAILED, "answer", refused + hint)
+            return False
+        if not self.first.is_json:
+            kind = self.first.headers.get("Content-Type", "").split(";")[0] or "something else"
+            which = f"is {self.base_url} the API, or a page for people?"
+            add(FAILED, "answer", f"the answer is {kind}, not JSON; {which}")
             return False
         finding = "the API answers without a key"
         if place.client:
             finding = f"accepted: {place.description}"
         elif self.authentication.has_key and not self.place:
             finding += ", so none is sent; --key-in says where to send it all the same"
-        self.report.add(OK, "key", finding)
+        add(OK, "key", finding)
         return True
+
+    def _remedy(self) -> str:
+        """What to do where the key is accepted nowhere."""
+        where = "API_KEY, or api_key in .dlt/secrets.toml"
+        if not self.authentication.has_key:
+            return f" and there is no key: set {where}"
+        tried = [self.place] if self.place else PLACES
+        places = "; ".join(place.description for place in tried).replace("; the key ", "; ")
+        check = f", with {places}. Check the key ({where}), or say where it goes, like"
+        if challenge(self.first.headers) == "basic":
+            return f"{check} --key-in basic:USER: it asks for a user and a password"
+        return f"{check} --key-in header:NAME"
 
     def _find_rows(self) -> EventList | None:
         lists = detect.lists_of_rows(self.first.document)
-        tables = detect.lists_of_lists(self.first.document)
+        tables = [path for path, rows in detect.lists_of(list, self.first.document).items() if rows]
         selector, rows = next(iter(lists.items()), ("", []))
-        fields = detect.field_proposals(rows)
-        if not lists or (tables and "id" not in fields):
+        key = detect.field_settings(rows).get("id")
+        if not lists or (tables and not key):
             finding = "there is no list of objects in the answer; check the path"
             if tables:
                 finding = (
@@ -132,38 +155,54 @@ class Discovery:
         finding = f"{counted(len(rows), 'row')}: {where}"
         finding += f"; other lists are at: {', '.join(others[:5])}" if others else ""
         self.report.add(OK if rows else NOTE, "rows", finding)
-        key = str(fields["id"].setting).strip("'") if "id" in fields else "id"
-        return EventList(self._apis[-1], self.path, selector, key, self.first)
+        return EventList(self.api, self.path, selector, (key or "id").strip("'"), self.first)
 
     def _report_total(self, total: Total | None) -> None:
         if total is None:
-            finding = (
-                "the API counts its rows nowhere; whether all came cannot be proven by a total"
-            )
-            return self.report.add(NOTE, "total", finding)
+            none = "the API counts its rows nowhere; whether all came cannot be proven by a total"
+            self.report.add(NOTE, "total", none)
+            return
         place = f"in the header {total.place}" if total.in_header else f'at "{total.place}"'
         finding = f"the API counts {counted(total.rows, 'row')} {place}"
         for name, value in [*(total.params or total.headers).items()][:1]:
             finding += f", asked for by {name}={value}"
-        return self.report.add(OK, "total", finding)
+        self.report.add(OK, "total", finding)
 
     def _find_fields(self, events: EventList) -> dict[str, Any]:
-        rows = events.first_rows
-        if not rows:
+        if not events.first_rows:
             return {}
-        found = detect.field_proposals(rows)
-        named = [name for name in detect.CANONICAL if name in rows[0]]
-        renamed = [name for name in found if name not in named or found[name].has_unit]
-        missing = [n for n in detect.CANONICAL if n not in named and n not in found]
-        settings = detect.field_settings(found, renamed)
+        found, row = detect.field_settings(events.first_rows), events.first_rows[0]
+        renamed = [
+            n
+            for n in found
+            if n in detect.CANONICAL and (n not in row or isinstance(found[n], dict))
+        ]
+        settings = detect.only(found, renamed)
         texts = [
             f"{name} ← {_path(settings[name])}" if name in settings else name
             for name in detect.CANONICAL
-            if name not in missing
+            if name in row or name in found
         ]
+        missing = [name for name in detect.CANONICAL if name not in row and name not in found]
         parts = [", ".join(texts), f"not found: {', '.join(missing)}" if missing else ""]
         self.report.add(NOTE if missing else OK, "fields", "; ".join(filter(None, parts)))
         return settings
+
+
+def _asks_for_a_page(parameter: str) -> bool:
+    """Whether a parameter, as it is written in a query, is one of paging; a date is none."""
+    name, value = next(iter(parse_qsl(parameter)), ("", ""))
+    number = value.isdecimal() and not detect.is_time(value)
+    return name in PAGING and (number or (name in CURSORS and name not in SPANS))
+
+
+def _path_after(redirect: str, base_url: str, path: str) -> str:
+    """The path that a redirect leads to, so that no further request is sent twice; the old one
+    where another path would be another list."""
+    base, (plain, mark, query) = urlsplit(base_url).path, path.partition("?")
+    moved = "/" + urlsplit(redirect).path.removeprefix(base).lstrip("/")
+    same = urlsplit(redirect).path.startswith(base) and moved.strip("/") == plain.strip("/")
+    return moved + mark + query if same else path
 
 
 def _described(
@@ -171,52 +210,21 @@ def _described(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Endpoint and scan; a total stands where the paginator reads it, that of offsets, else in the
     scan's settings."""
-    paginator, params, headers, scan = way.paginator, way.params, {}, {}
+    endpoint: dict[str, Any] = {"path": events.path, "data_selector": events.selector}
+    paginator, params, scan = way.paginator, way.params, {}
     if total:
-        params, headers = params | total.params, total.headers
+        params = params | total.params
+        if total.headers:
+            endpoint["headers"] = total.headers
         if total.in_header:
             scan = {"total_header": total.place}
         elif paginator["type"] != "offset":
             scan = {"total_path": total.place}
         elif total.place != "total":  # where offset paging looks by itself
             paginator = paginator | {"total_path": total.place}
-    optional = {"headers": headers, "params": params}
-    endpoint = {
-        "path": events.path,
-        "data_selector": events.selector,
-        **{name: table for name, table in optional.items() if table},
-        "paginator": paginator,
-    }
-    return endpoint, scan
-
-
-def _refusal(answer: Answer, tried: list[KeyPlace]) -> str:
-    finding = f"the API answers {answer.status}{_quoted(answer)}"
-    where = "(API_KEY, or api_key in .dlt/secrets.toml)"
-    if not tried:
-        return f"{finding} and there is no key: set API_KEY, or api_key in .dlt/secrets.toml"
-    descriptions = "; ".join(place.description for place in tried).replace("; the key ", "; ")
-    if challenge(answer.headers) == "basic":
-        return (
-            f"{finding}, with {descriptions}. It asks for a user and a password: give "
-            f"--key-in basic:USER, and the password as the key {where}"
-        )
-    return (
-        f"{finding}, with {descriptions}. Check the key {where}, or say where it goes, like "
-        f"--key-in header:NAME"
-    )
-
-
-def _why_unusable(answer: Answer, base_url: str) -> str:
-    if 200 <= answer.status < 300:
-        kind = answer.headers.get("Content-Type", "").split(";")[0] or "something else"
-        return f"the answer is {kind}, not JSON; is {base_url} the API, or a page for people?"
-    hint = ": nothing is at this path; check base URL and path" if answer.status == 404 else ""
-    return f"the API answers {answer.status}{_quoted(answer)}{hint}"
-
-
-def _quoted(answer: Answer) -> str:
-    return f' ("{answer.said}")' if answer.said else ""
+    if params:
+        endpoint["params"] = params
+    return {**endpoint, "paginator": paginator}, scan
 
 
 def _path(setting: str | dict[str, str]) -> str:
