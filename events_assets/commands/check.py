@@ -6,7 +6,7 @@ The pages are those that a load would get: the same endpoints, sessions and ways
 import logging
 import re
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,10 +17,10 @@ from events_assets import configuration
 from events_assets.api import configured_api
 from events_assets.authentication import Authentication
 from events_assets.commands import detect, findings
-from events_assets.commands.findings import ENDPOINT, StopError
+from events_assets.commands.findings import ENDPOINT
 from events_assets.commands.init import Discovery
 from events_assets.commands.location import KeyPlace
-from events_assets.commands.report import FAILED, NOTE, OK, Report, counted
+from events_assets.commands.report import FAILED, NOTE, OK, Report, StopError, counted
 from events_assets.errors import ApiError, ConfigurationError, EndlessScanError, UnaddressableError
 from events_assets.http.redaction import MIN_SECRET_LENGTH, Redaction
 from events_assets.paging.base import Page
@@ -53,35 +53,32 @@ def try_api(report: Report) -> None:
     except ConfigurationError as error:
         report.add(FAILED, "configuration", str(error))
     except StopError as stop:
-        report.add(*stop.finding)
+        report.stop(stop)
 
 
+@dataclass
 class _Trial:
     """One endpoint of the API, asked for its first pages."""
 
-    def __init__(
-        self,
-        report: Report,
-        config: RESTAPIConfig,
-        authentication: Authentication,
-        scan: TableScan,
-        endpoint: Endpoint,
-    ) -> None:
-        self.report, self.authentication, self.scan = report, authentication, scan
-        self.documents: list[Any] = []
+    report: Report
+    config: RESTAPIConfig
+    authentication: Authentication
+    scan: TableScan
+    endpoint: Endpoint
+
+    def __post_init__(self) -> None:
+        endpoint, self.documents = self.endpoint, list[Any]()
 
         def rows_of(document: Any) -> list[Any]:
             self.documents.append(document)
             return endpoint.rows_of(document)
 
         self.endpoint = replace(endpoint, rows_of=rows_of)
-        self.client: Any = config["client"]
-        entries = {e["name"]: e for e in configuration.entries(config["resources"])}
-        defaults: Any = config.get("resource_defaults") or {}
-        self.settings = {
-            "path": endpoint.name,
-            **configuration.endpoint_of(entries[endpoint.name], defaults),
-        }
+        self.client: Any = self.config["client"]
+        entries = {e["name"]: e for e in configuration.entries(self.config["resources"])}
+        defaults: Any = self.config.get("resource_defaults") or {}
+        settings = configuration.endpoint_of(entries[endpoint.name], defaults)
+        self.settings = {"path": endpoint.name, **settings}
 
     def run(self) -> None:
         path, auth = str(self.settings["path"]), self.settings.get("auth", self.client.get("auth"))
@@ -189,10 +186,9 @@ class _Trial:
         if not self.authentication.has_key or session.traffic.requests > 1:
             return None
         base_url, path = self.client["base_url"], str(self.settings["path"])
+        known = self.authentication, self.report
         try:
-            return Discovery(
-                base_url, path, session.settings, self.authentication, self.report
-            ).accepted_place()
+            return Discovery(base_url, path, session.settings, *known).accepted_place()
         except ApiError:
             return None
 

@@ -16,8 +16,8 @@ from events_assets.commands import toml_file
 from events_assets.commands.check import try_api
 from events_assets.commands.init import Discovery
 from events_assets.commands.location import KeyPlace, key_place
-from events_assets.commands.report import FAILED, SHOWN, Report, Step, counted, shown
-from events_assets.errors import ConfigurationError, EventsError
+from events_assets.commands.report import SHOWN, Report, Step, StopError, counted, shown
+from events_assets.errors import EventsError
 from events_assets.http.log_masking import masked
 from events_assets.http.redaction import MIN_SECRET_LENGTH
 from events_assets.http.retry import hurried
@@ -59,11 +59,7 @@ def check(as_json: bool) -> None:
     report = Report() if as_json else Report(_print_step)
     if not as_json:
         click.echo("Trying the API that .dlt/config.toml describes ...\n")
-    try:
-        configuration.reload_providers()
-        try_api(report)
-    except ConfigurationError as error:
-        report.add(FAILED, "configuration", str(error))
+    try_api(report)
     if as_json:
         click.echo(report.json())
     else:
@@ -118,8 +114,10 @@ def init(base_url: str | None, path: str | None, place: KeyPlace | None, yes: bo
     with masked(redaction):
         click.echo(redaction.text(f"Finding out how {base_url} works ...\n"))
         settings, report = hurried(configuration.http_settings()), Report(_print_step, redaction)
-        api = Discovery(base_url, path, settings, authentication, report, place).run()
-        if api is None:
+        try:
+            api = Discovery(base_url, path, settings, authentication, report, place).run()
+        except StopError as stop:
+            report.stop(stop)
             click.echo(f"\n{shown_file} is left as it was.")
             sys.exit(1)
         toml_file.write(file, toml_file.describe(document, api))

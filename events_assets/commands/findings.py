@@ -12,8 +12,8 @@ from dlt.common.data_types import coerce_value, py_type_to_sc_type
 
 from events_assets.commands import detect
 from events_assets.commands.pages import SIZES
-from events_assets.commands.report import FAILED, NOTE, OK, counted
-from events_assets.errors import EventsError, UnreadableTimeError
+from events_assets.commands.report import FAILED, NOTE, OK, StopError, counted
+from events_assets.errors import UnreadableTimeError
 from events_assets.paging.base import Page
 from events_assets.paging.page_numbers import PageNumbers
 from events_assets.paging.touching_offsets import TouchingOffsets
@@ -30,14 +30,6 @@ TIMES = ("start_time", "end_time")
 
 Settings = Mapping[str, Any]
 Finding = tuple[str, str, str, Settings]
-
-
-class StopError(EventsError):
-    """A step failed after which the others cannot be tried."""
-
-    def __init__(self, step: str, finding: str, settings: Settings | None = None) -> None:
-        super().__init__(finding)
-        self.finding: Finding = (FAILED, step, finding, settings or {})
 
 
 def key_place(headers: Mapping[str, Any], auth: Any) -> str:

@@ -1,12 +1,16 @@
 """Finds out how an unknown API wants to be asked, for `events-assets init`."""
 
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, unquote_plus, urlsplit
 
+import requests
+from dlt.sources.helpers.rest_client.utils import join_url
+
 from events_assets.authentication import Authentication
 from events_assets.commands import detect
-from events_assets.commands.ask import Api
 from events_assets.commands.location import NO_KEY, PLACES, KeyPlace, challenge, in_query, likeliest
 from events_assets.commands.pages import (
     CURSORS,
@@ -18,10 +22,12 @@ from events_assets.commands.pages import (
     find_total,
     way_through,
 )
-from events_assets.commands.report import FAILED, NOTE, OK, Report, counted
+from events_assets.commands.report import NOTE, OK, Report, StopError, counted
 from events_assets.commands.toml_file import Description
 from events_assets.errors import ApiError
+from events_assets.http.answer import Answer
 from events_assets.http.explain import message_of
+from events_assets.http.session import ApiSession
 from events_assets.settings import HttpSettings
 
 
@@ -43,23 +49,26 @@ class Discovery:
         # A server error may be what the API thinks of a parameter; only these pass by waiting.
         self.settings = self.settings.model_copy(update={"retry_statuses": [429, 503]})
 
-    def run(self) -> Description | None:
-        """What was found out, None where it is too little to be written."""
+    def run(self) -> Description:
+        """What was found out.
+
+        Raises:
+            StopError: it is too little to be written.
+        """
         self._clean_address()
         try:
             place = self.accepted_place()
-            events = self._find_rows() if self._is_let_in(place) else None
-            if place is None or events is None:
-                return None
+            self._require_answer(place)
+            events = self._find_rows()
             way = way_through(events)
             self.report.add(OK if way.is_understood else NOTE, "paging", way.finding)
             total = find_total(events, way.params)
         except ApiError as error:
-            self.report.add(FAILED, "reachable", str(error))
-            return None
+            raise StopError("reachable", str(error)) from None
         self._report_total(total)
-        client = {"base_url": self.base_url, **place.client}
-        return Description(client, *_described(events, way, total), self._find_fields(events))
+        endpoint, scan = self._described(events, way, total)
+        client = {"base_url": self.base_url, **(place or NO_KEY).client}
+        return Description(client, endpoint, scan, self._find_fields(events.first_rows))
 
     def accepted_place(self) -> KeyPlace | None:
         """The first place of the key that is accepted, None if none is.
@@ -69,10 +78,8 @@ class Discovery:
         """
         places = [self.place or NO_KEY]
         for place in places:
-            sent = place.client if self.authentication.has_key else {}
-            client = {"base_url": self.base_url, **sent}
-            self.api = Api(client, self.authentication, self.settings, self.report)
-            self.first = self.api.get(self.path)
+            self._open(place)
+            self.first = self.ask()
             if self.first.redirected:
                 self.path = _path_after(self.first.url, self.base_url, self.path)
             if self.first.status not in (401, 403):
@@ -80,6 +87,39 @@ class Discovery:
             if place is NO_KEY and self.authentication.has_key and not self.place:
                 places += likeliest(self.first.headers)
         return None
+
+    def ask(
+        self, params: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """The answer, whatever its status; what is worth a retry is asked again.
+
+        Raises:
+            ApiError: there is none, or it leads to another origin.
+        """
+        is_url = self.path.startswith(("http://", "https://"))
+        url = self.path if is_url else join_url(self.base_url, self.path)
+        sent = {**self.headers, **(headers or {})}
+        request = requests.Request("GET", url, params=dict(params or {}), headers=sent)
+        traffic = self.session.traffic
+        before = traffic.requests
+        try:
+            return self.session.ask(request, lambda answer: answer, any_status=True)
+        finally:
+            self.report.requests += traffic.requests - before
+
+    def _open(self, place: KeyPlace) -> None:
+        """Opens a session that sends the key to a place."""
+
+        def new_session(base_url: str, auth: Any = None) -> ApiSession:
+            log, redaction = logging.getLogger("events_assets"), self.authentication.redaction
+            return ApiSession(base_url, self.settings, redaction, log, auth=auth)
+
+        sent = place.client if self.authentication.has_key else {}
+        config: Any = {"client": {"base_url": self.base_url, **sent}, "resources": []}
+        client: Any = self.authentication.fill(config)["client"]
+        self.headers = client.get("headers", {})
+        auth = self.authentication.of(client.get("auth"), new_session)
+        self.session = new_session(self.base_url, auth)
 
     def _clean_address(self) -> None:
         """Takes out what asks for one page of the list, which would go along with every request, so
@@ -99,30 +139,25 @@ class Discovery:
             finding = f"{', '.join(paging)} left out: init finds out how pages are asked for"
             self.report.add(NOTE, "path", finding)
 
-    def _is_let_in(self, place: KeyPlace | None) -> bool:
-        add, status = self.report.add, self.first.status
-        words = message_of(self.first.body)
+    def _require_answer(self, place: KeyPlace | None) -> None:
+        status, words = self.first.status, message_of(self.first.body)
         refused = f"the API answers {status}" + (f' ("{words}")' if words else "")
         if place is None:
-            add(FAILED, "key", refused + self._remedy())
-            return False
-        add(OK, "reachable", f"answered in {self.first.seconds:.1f} s")
+            raise StopError("key", refused + self._remedy())
+        self.report.add(OK, "reachable", f"answered in {self.first.seconds:.1f} s")
         if not 200 <= status < 300:
             hint = ": nothing is at this path; check base URL and path" if status == 404 else ""
-            add(FAILED, "answer", refused + hint)
-            return False
+            raise StopError("answer", refused + hint)
         if not self.first.is_json:
             kind = self.first.headers.get("Content-Type", "").split(";")[0] or "something else"
             which = f"is {self.base_url} the API, or a page for people?"
-            add(FAILED, "answer", f"the answer is {kind}, not JSON; {which}")
-            return False
+            raise StopError("answer", f"the answer is {kind}, not JSON; {which}")
         finding = "the API answers without a key"
         if place.client:
             finding = f"accepted: {place.description}"
         elif self.authentication.has_key and not self.place:
             finding += ", so none is sent; --key-in says where to send it all the same"
-        add(OK, "key", finding)
-        return True
+        self.report.add(OK, "key", finding)
 
     def _remedy(self) -> str:
         """What to do where the key is accepted nowhere."""
@@ -136,26 +171,22 @@ class Discovery:
             return f"{check} --key-in basic:USER: it asks for a user and a password"
         return f"{check} --key-in header:NAME"
 
-    def _find_rows(self) -> EventList | None:
+    def _find_rows(self) -> EventList:
         lists = detect.lists_of_rows(self.first.document)
         tables = [path for path, rows in detect.lists_of(list, self.first.document).items() if rows]
         selector, rows = next(iter(lists.items()), ("", []))
         key = detect.field_settings(rows).get("id")
-        if not lists or (tables and not key):
-            finding = "there is no list of objects in the answer; check the path"
-            if tables:
-                finding = (
-                    f'the rows at "{tables[0]}" are lists of values, not objects; ask for objects '
-                    f"by a parameter of the API, in the path"
-                )
-            self.report.add(FAILED, "rows", finding)
-            return None
+        if tables and not key:
+            finding = f'the rows at "{tables[0]}" are lists of values, not objects; ask for objects'
+            raise StopError("rows", f"{finding} by a parameter of the API, in the path")
+        if not lists:
+            raise StopError("rows", "there is no list of objects in the answer; check the path")
         where = "the answer is the list" if selector == "$" else f'the list at "{selector}"'
         others = [path for path in lists if path != selector and lists[path]]
         finding = f"{counted(len(rows), 'row')}: {where}"
         finding += f"; other lists are at: {', '.join(others[:5])}" if others else ""
         self.report.add(OK if rows else NOTE, "rows", finding)
-        return EventList(self.api, self.path, selector, (key or "id").strip("'"), self.first)
+        return EventList(self.ask, selector, (key or "id").strip("'"), self.first)
 
     def _report_total(self, total: Total | None) -> None:
         if total is None:
@@ -168,25 +199,44 @@ class Discovery:
             finding += f", asked for by {name}={value}"
         self.report.add(OK, "total", finding)
 
-    def _find_fields(self, events: EventList) -> dict[str, Any]:
-        if not events.first_rows:
+    def _find_fields(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        if not rows:
             return {}
-        found, row = detect.field_settings(events.first_rows), events.first_rows[0]
-        renamed = [
-            n
-            for n in found
-            if n in detect.CANONICAL and (n not in row or isinstance(found[n], dict))
-        ]
-        settings = detect.only(found, renamed)
-        texts = [
-            f"{name} ← {_path(settings[name])}" if name in settings else name
-            for name in detect.CANONICAL
-            if name in row or name in found
-        ]
-        missing = [name for name in detect.CANONICAL if name not in row and name not in found]
-        parts = [", ".join(texts), f"not found: {', '.join(missing)}" if missing else ""]
-        self.report.add(NOTE if missing else OK, "fields", "; ".join(filter(None, parts)))
-        return settings
+        found, named = detect.field_settings(rows), [n for n in detect.CANONICAL if n in rows[0]]
+        texts = {name: name for name in named}
+        for name in [*found.keys() & {*detect.CANONICAL}]:
+            setting = found[name]
+            if isinstance(setting, dict):
+                texts[name] = f"{name} ← {setting['path']} (Unix {setting['unit']})"
+            elif name not in named:
+                texts[name] = f"{name} ← {setting}"
+        finding = ", ".join(texts[name] for name in detect.CANONICAL if name in texts)
+        missing = [name for name in detect.CANONICAL if name not in texts]
+        if missing:
+            finding += f"{'; ' if texts else ''}not found: {', '.join(missing)}"
+        self.report.add(NOTE if missing else OK, "fields", finding)
+        return detect.only(found, [name for name, text in texts.items() if text != name])
+
+    def _described(
+        self, events: EventList, way: Way, total: Total | None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Endpoint and scan; a total stands where the paginator reads it, that of offsets, else in
+        the scan's settings."""
+        endpoint: dict[str, Any] = {"path": self.path, "data_selector": events.selector}
+        paginator, params, scan = way.paginator, way.params, {}
+        if total:
+            params = params | total.params
+            if total.headers:
+                endpoint["headers"] = total.headers
+            if total.in_header:
+                scan = {"total_header": total.place}
+            elif paginator["type"] != "offset":
+                scan = {"total_path": total.place}
+            elif total.place != "total":  # where offset paging looks by itself
+                paginator = paginator | {"total_path": total.place}
+        if params:
+            endpoint["params"] = params
+        return {**endpoint, "paginator": paginator}, scan
 
 
 def _asks_for_a_page(parameter: str) -> bool:
@@ -203,29 +253,3 @@ def _path_after(redirect: str, base_url: str, path: str) -> str:
     moved = "/" + urlsplit(redirect).path.removeprefix(base).lstrip("/")
     same = urlsplit(redirect).path.startswith(base) and moved.strip("/") == plain.strip("/")
     return moved + mark + query if same else path
-
-
-def _described(
-    events: EventList, way: Way, total: Total | None
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Endpoint and scan; a total stands where the paginator reads it, that of offsets, else in the
-    scan's settings."""
-    endpoint: dict[str, Any] = {"path": events.path, "data_selector": events.selector}
-    paginator, params, scan = way.paginator, way.params, {}
-    if total:
-        params = params | total.params
-        if total.headers:
-            endpoint["headers"] = total.headers
-        if total.in_header:
-            scan = {"total_header": total.place}
-        elif paginator["type"] != "offset":
-            scan = {"total_path": total.place}
-        elif total.place != "total":  # where offset paging looks by itself
-            paginator = paginator | {"total_path": total.place}
-    if params:
-        endpoint["params"] = params
-    return {**endpoint, "paginator": paginator}, scan
-
-
-def _path(setting: str | dict[str, str]) -> str:
-    return setting if isinstance(setting, str) else f"{setting['path']} (Unix {setting['unit']})"

@@ -4,13 +4,12 @@ Tries common parameters; one counts as understood when it changes the answer as 
 raise `ApiError` where the API cannot be reached.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any
+from typing import Any, Protocol
 
 from events_assets.commands import detect
-from events_assets.commands.ask import Api
 from events_assets.http.answer import Answer
 
 PAGE = 100
@@ -71,16 +70,21 @@ Trial = tuple[Params | None, Params, str]
 this way of paging, and the way in words."""
 
 
+class Ask(Protocol):
+    """Asks for the list."""
+
+    def __call__(self, params: Params | None = None, headers: Params | None = None) -> Answer: ...
+
+
 @dataclass
 class EventList:
     """The list at `selector` of the answers, whose rows are known by `id`.
 
-    `first` is the answer without parameters. `size` is the parameter of the page size, and `small`
+    `get` asks for it, with parameters and headers. `first` is the answer without parameters. `size` is the parameter of the page size, and `small`
     a page with few rows; without one, `size` is empty, and `small` the first answer.
     """
 
-    api: Api
-    path: str
+    get: Ask
     selector: str
     id: str
     first: Answer
@@ -108,9 +112,6 @@ class EventList:
             if len(rows) == wanted:
                 self.size, self.small, self.few = name, answer, rows
                 return
-
-    def get(self, params: Params, headers: Mapping[str, str] | None = None) -> Answer:
-        return self.api.get(self.path, params, headers)
 
     def rows(self, answer: Answer) -> Rows:
         """The rows of an answer, none where it is no page."""

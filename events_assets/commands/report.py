@@ -10,6 +10,7 @@ import click
 import tomlkit
 from tabulate import tabulate
 
+from events_assets.errors import EventsError
 from events_assets.http.redaction import Redaction
 
 OK, NOTE, FAILED = "ok", "note", "FAILED"
@@ -54,6 +55,14 @@ class Step:
         return text
 
 
+class StopError(EventsError):
+    """A step failed after which the others cannot be tried."""
+
+    def __init__(self, name: str, finding: str, settings: Mapping[str, Any] | None = None) -> None:
+        super().__init__(finding)
+        self.name, self.settings = name, settings
+
+
 @dataclass
 class Report:
     """Steps in order, and an example event, with all secrets masked.
@@ -74,6 +83,9 @@ class Report:
         step = Step(state, name, " ".join(self.redaction.text(finding).split()), masked)
         self.steps.append(step)
         self.tell(step)
+
+    def stop(self, error: StopError) -> None:
+        self.add(FAILED, error.name, str(error), error.settings)
 
     def show(self, row: Mapping[str, Any]) -> None:
         """Takes a row as the example event."""
