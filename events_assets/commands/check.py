@@ -53,7 +53,7 @@ def try_api(report: Report) -> None:
     except ConfigurationError as error:
         report.add(FAILED, "configuration", str(error))
     except StopError as stop:
-        report.stop(stop)
+        report.add(FAILED, *stop.args)
 
 
 @dataclass

@@ -1,14 +1,15 @@
 """The command `events-assets`: describes an API in `.dlt/config.toml`, and tries it."""
 
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import click
 import dlt
+import tomlkit
 
 from events_assets import configuration
 from events_assets.authentication import Authentication
@@ -16,7 +17,7 @@ from events_assets.commands import toml_file
 from events_assets.commands.check import try_api
 from events_assets.commands.init import Discovery
 from events_assets.commands.location import KeyPlace, key_place
-from events_assets.commands.report import SHOWN, Report, Step, StopError, counted, shown
+from events_assets.commands.report import FAILED, SHOWN, Report, Step, StopError, counted, shown
 from events_assets.errors import EventsError
 from events_assets.http.log_masking import masked
 from events_assets.http.redaction import MIN_SECRET_LENGTH
@@ -102,14 +103,20 @@ def init(base_url: str | None, path: str | None, place: KeyPlace | None, yes: bo
     """
     configuration.reload_providers()
     file = Path(dlt.current.run_context().get_setting("config.toml"))
-    document = toml_file.read(file)
-    before, shown_file = toml_file.base_url(document), os.path.relpath(file)
+    document = tomlkit.parse(file.read_text(encoding="utf-8") if file.exists() else "")
+    name, before = os.path.relpath(file), toml_file.base_url(document)
     if before not in ("", configuration.SAMPLE) and not yes:
-        _confirm(f"{shown_file} describes the API at {before} already")
+        _confirm(f"{name} describes the API at {before} already")
     base_url = _asked(base_url, "Base URL of the API", "--base-url")
     path = _asked(path, "Path of its events", "--path")
-    _require_url(base_url)
-    authentication = Authentication(_maskable_key())
+    if not re.match(r"https?://[^/?#]", base_url):
+        wrong = f"{base_url!r} is no URL: write it with its scheme, like https://api.example.com"
+        raise click.BadParameter(wrong, param_hint="--base-url")
+    key = configuration.api_key()
+    if key and len(key) < MIN_SECRET_LENGTH:
+        short = f"the key is shorter than {MIN_SECRET_LENGTH} characters, too short to be masked"
+        raise click.ClickException(short)
+    authentication = Authentication(key)
     redaction = authentication.redaction
     with masked(redaction):
         click.echo(redaction.text(f"Finding out how {base_url} works ...\n"))
@@ -117,29 +124,17 @@ def init(base_url: str | None, path: str | None, place: KeyPlace | None, yes: bo
         try:
             api = Discovery(base_url, path, settings, authentication, report, place).run()
         except StopError as stop:
-            report.stop(stop)
-            click.echo(f"\n{shown_file} is left as it was.")
-            sys.exit(1)
+            report.add(FAILED, *stop.args)
+            raise click.ClickException(f"{name} is left as it was") from None
         toml_file.write(file, toml_file.describe(document, api))
-        instead = {"": "", configuration.SAMPLE: ", in place of the built-in sample API"}
-        replaced = instead.get(before, f", in place of {before}")
-        click.echo(
-            redaction.text(f"\n{_requests(report.requests)}. Written to {shown_file}{replaced}:\n")
-        )
-        click.echo(redaction.text(toml_file.section(api)))
-    _print_next(shown_file)
-
-
-def _print_next(file: str) -> None:
+        replaced = "the built-in sample API" if before == configuration.SAMPLE else before
+        written = f"Written to {name}{replaced and f', in place of {replaced}'}:"
+        click.echo(redaction.text(f"\n{_requests(report.requests)}. {written}\n"))
+        click.echo(redaction.text(toml_file.describe(tomlkit.document(), api)))
     names = [name for name in os.environ if name.startswith("SOURCES__EVENTS__")]
     if names:
         click.echo(f"These environment variables still win over the file: {', '.join(names)}\n")
-    click.echo(
-        "Go on with\n"
-        "  events-assets check   try the API as it is described now\n"
-        "  make load             load its events\n"
-        f"  {file:<20}  correct by hand what was not found"
-    )
+    click.echo("Go on with: events-assets check, which tries the API as it is described; make load")
 
 
 def _print_step(step: Step) -> None:
@@ -168,24 +163,6 @@ def _confirm(already: str) -> None:
     if not sys.stdin.isatty():
         raise click.ClickException(f"{already}; give --yes to replace it")
     click.confirm(f"{already}. Describe another one instead?", abort=True)
-
-
-def _maskable_key() -> str | None:
-    key = configuration.api_key()
-    if key and len(key) < MIN_SECRET_LENGTH:
-        raise click.ClickException(
-            f"the key is shorter than {MIN_SECRET_LENGTH} characters, too short to be masked"
-        )
-    return key
-
-
-def _require_url(base_url: str) -> None:
-    parts = urlsplit(base_url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise click.BadParameter(
-            f"{base_url!r} is no URL: write it with its scheme, like https://api.example.com",
-            param_hint="--base-url",
-        )
 
 
 if __name__ == "__main__":

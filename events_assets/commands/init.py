@@ -10,7 +10,7 @@ import requests
 from dlt.sources.helpers.rest_client.utils import join_url
 
 from events_assets.authentication import Authentication
-from events_assets.commands import detect
+from events_assets.commands import detect, findings
 from events_assets.commands.location import NO_KEY, PLACES, KeyPlace, challenge, in_query, likeliest
 from events_assets.commands.pages import (
     CURSORS,
@@ -65,8 +65,9 @@ class Discovery:
             total = find_total(events, way.params)
         except ApiError as error:
             raise StopError("reachable", str(error)) from None
-        self._report_total(total)
-        endpoint, scan = self._described(events, way, total)
+        self.report.add(*_total(total))
+        found, scan = _described(way, total)
+        endpoint = {"path": self.path, "data_selector": events.selector, **found}
         client = {"base_url": self.base_url, **(place or NO_KEY).client}
         return Description(client, endpoint, scan, self._find_fields(events.first_rows))
 
@@ -181,23 +182,8 @@ class Discovery:
             raise StopError("rows", f"{finding} by a parameter of the API, in the path")
         if not lists:
             raise StopError("rows", "there is no list of objects in the answer; check the path")
-        where = "the answer is the list" if selector == "$" else f'the list at "{selector}"'
-        others = [path for path in lists if path != selector and lists[path]]
-        finding = f"{counted(len(rows), 'row')}: {where}"
-        finding += f"; other lists are at: {', '.join(others[:5])}" if others else ""
-        self.report.add(OK if rows else NOTE, "rows", finding)
+        self.report.add(*findings.rows(self.first.document, len(rows), selector))
         return EventList(self.ask, selector, (key or "id").strip("'"), self.first)
-
-    def _report_total(self, total: Total | None) -> None:
-        if total is None:
-            none = "the API counts its rows nowhere; whether all came cannot be proven by a total"
-            self.report.add(NOTE, "total", none)
-            return
-        place = f"in the header {total.place}" if total.in_header else f'at "{total.place}"'
-        finding = f"the API counts {counted(total.rows, 'row')} {place}"
-        for name, value in [*(total.params or total.headers).items()][:1]:
-            finding += f", asked for by {name}={value}"
-        self.report.add(OK, "total", finding)
 
     def _find_fields(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
         if not rows:
@@ -217,27 +203,6 @@ class Discovery:
         self.report.add(NOTE if missing else OK, "fields", finding)
         return detect.only(found, [name for name, text in texts.items() if text != name])
 
-    def _described(
-        self, events: EventList, way: Way, total: Total | None
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Endpoint and scan; a total stands where the paginator reads it, that of offsets, else in
-        the scan's settings."""
-        endpoint: dict[str, Any] = {"path": self.path, "data_selector": events.selector}
-        paginator, params, scan = way.paginator, way.params, {}
-        if total:
-            params = params | total.params
-            if total.headers:
-                endpoint["headers"] = total.headers
-            if total.in_header:
-                scan = {"total_header": total.place}
-            elif paginator["type"] != "offset":
-                scan = {"total_path": total.place}
-            elif total.place != "total":  # where offset paging looks by itself
-                paginator = paginator | {"total_path": total.place}
-        if params:
-            endpoint["params"] = params
-        return {**endpoint, "paginator": paginator}, scan
-
 
 def _asks_for_a_page(parameter: str) -> bool:
     """Whether a parameter, as it is written in a query, is one of paging; a date is none."""
@@ -253,3 +218,29 @@ def _path_after(redirect: str, base_url: str, path: str) -> str:
     moved = "/" + urlsplit(redirect).path.removeprefix(base).lstrip("/")
     same = urlsplit(redirect).path.startswith(base) and moved.strip("/") == plain.strip("/")
     return moved + mark + query if same else path
+
+
+def _total(total: Total | None) -> tuple[str, str, str]:
+    if total is None:
+        none = "the API counts its rows nowhere; whether all came cannot be proven by a total"
+        return NOTE, "total", none
+    place = f"in the header {total.place}" if total.in_header else f'at "{total.place}"'
+    finding = f"the API counts {counted(total.rows, 'row')} {place}"
+    for name, value in [*(total.params or total.headers).items()][:1]:
+        finding += f", asked for by {name}={value}"
+    return OK, "total", finding
+
+
+def _described(way: Way, total: Total | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What pages and totals add to the endpoint, and to the scan. A total stands where the
+    paginator reads it, that of offsets, else in the scan's settings."""
+    if total is None:
+        return {**({"params": way.params} if way.params else {}), "paginator": way.paginator}, {}
+    tables = {"headers": total.headers, "params": way.params | total.params}
+    endpoint: dict[str, Any] = {name: table for name, table in tables.items() if table}
+    if total.in_header:
+        return {**endpoint, "paginator": way.paginator}, {"total_header": total.place}
+    if way.paginator["type"] != "offset":
+        return {**endpoint, "paginator": way.paginator}, {"total_path": total.place}
+    path = {} if total.place == "total" else {"total_path": total.place}  # the default of offsets
+    return {**endpoint, "paginator": way.paginator | path}, {}

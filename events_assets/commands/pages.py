@@ -80,8 +80,9 @@ class Ask(Protocol):
 class EventList:
     """The list at `selector` of the answers, whose rows are known by `id`.
 
-    `get` asks for it, with parameters and headers. `first` is the answer without parameters. `size` is the parameter of the page size, and `small`
-    a page with few rows; without one, `size` is empty, and `small` the first answer.
+    `get` asks for it, with parameters and headers. `first` is the answer without parameters. `size`
+    is the parameter of the page size, and `small` a page with few rows; without one, `size` is
+    empty, and `small` the first answer.
     """
 
     get: Ask

@@ -56,11 +56,7 @@ class Step:
 
 
 class StopError(EventsError):
-    """A step failed after which the others cannot be tried."""
-
-    def __init__(self, name: str, finding: str, settings: Mapping[str, Any] | None = None) -> None:
-        super().__init__(finding)
-        self.name, self.settings = name, settings
+    """A step failed after which the others cannot be tried: its name, its finding, and settings."""
 
 
 @dataclass
@@ -83,9 +79,6 @@ class Report:
         step = Step(state, name, " ".join(self.redaction.text(finding).split()), masked)
         self.steps.append(step)
         self.tell(step)
-
-    def stop(self, error: StopError) -> None:
-        self.add(FAILED, error.name, str(error), error.settings)
 
     def show(self, row: Mapping[str, Any]) -> None:
         """Takes a row as the example event."""
