@@ -6,6 +6,7 @@ The pages are those that a load would get: the same endpoints, sessions and ways
 import logging
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -182,15 +183,13 @@ class _Trial:
 
     def _accepted_place(self) -> KeyPlace | None:
         """Where the key is accepted, of the common places, for an API that refuses it."""
-        session = self.endpoint.session
-        if not self.authentication.has_key or session.traffic.requests > 1:
-            return None
-        base_url, path = self.client["base_url"], str(self.settings["path"])
-        known = self.authentication, self.report
-        try:
-            return Discovery(base_url, path, session.settings, *known).accepted_place()
-        except ApiError:
-            return None
+        session, authentication = self.endpoint.session, self.authentication
+        if authentication.has_key and session.traffic.requests == 1:
+            with suppress(ApiError):
+                url = self.client["base_url"], str(self.settings["path"])
+                found = Discovery(*url, session.settings, authentication, self.report)
+                return found.accepted_place()
+        return None
 
     def _try_second_page(self, one: ListPass, first: Page, pages: Iterator[Page]) -> bool:
         """Whether it brings further rows."""
@@ -234,11 +233,10 @@ class _Trial:
         except FAULTS as error:
             raise StopError("order", f"the same request once more fails: {error}") from None
         if findings.same(again, first):
-            finding = "two identical requests give the same rows in one order"
-            self.report.add(OK, "order", finding)
-        else:
-            finding = (
-                "two identical requests give other rows, or another order; ask for a fixed order "
-                "by a parameter of the API, often named like this"
-            )
-            self.report.add(NOTE, "order", finding, {f"{ENDPOINT}.params": {"sort": "id"}})
+            self.report.add(OK, "order", "two identical requests give the same rows in one order")
+            return
+        finding = (
+            "two identical requests give other rows, or another order; ask for a fixed order by a "
+            "parameter of the API, often named like this"
+        )
+        self.report.add(NOTE, "order", finding, {f"{ENDPOINT}.params": {"sort": "id"}})

@@ -58,12 +58,12 @@ def check(as_json: bool) -> None:
     Writes nothing. Exits with 1 where events_job would not work.
     """
     report = Report() if as_json else Report(_print_step)
-    if not as_json:
-        click.echo("Trying the API that .dlt/config.toml describes ...\n")
-    try_api(report)
     if as_json:
+        try_api(report)
         click.echo(report.json())
     else:
+        click.echo("Trying the API that .dlt/config.toml describes ...\n")
+        try_api(report)
         _print_outcome(report)
     sys.exit(1 if report.failed else 0)
 
@@ -71,15 +71,13 @@ def check(as_json: bool) -> None:
 def _print_outcome(report: Report) -> None:
     if report.example:
         click.echo("\nAn example event, as it will be loaded")
-        width = max(map(len, report.example))
-        room = min(SHOWN, max(20, (_columns() or 10_000) - width - 4))
-        for name, value in report.example.items():
-            click.echo(f"  {name:<{width}}  {shown(value, room)}")
+    width = max(map(len, report.example), default=0)
+    room = min(SHOWN, max(20, (_columns() or 10_000) - width - 4))
+    for name, value in report.example.items():
+        click.echo(f"  {name:<{width}}  {shown(value, room)}")
     click.echo(f"\n{_requests(report.requests)}; nothing was loaded or written.")
-    if report.failed is None:
-        click.echo("events_job is expected to work: make load")
-    else:
-        click.echo(f"events_job would not work: see {report.failed.name} above.")
+    failed = report.failed and f"events_job would not work: see {report.failed.name} above."
+    click.echo(failed or "events_job is expected to work: make load")
 
 
 @main.command()
@@ -106,9 +104,10 @@ def init(base_url: str | None, path: str | None, place: KeyPlace | None, yes: bo
     document = tomlkit.parse(file.read_text(encoding="utf-8") if file.exists() else "")
     name, before = os.path.relpath(file), toml_file.base_url(document)
     if before not in ("", configuration.SAMPLE) and not yes:
-        _confirm(f"{name} describes the API at {before} already")
-    base_url = _asked(base_url, "Base URL of the API", "--base-url")
-    path = _asked(path, "Path of its events", "--path")
+        already = f"{name} describes the API at {before} already; give --yes to replace it unasked"
+        click.confirm(f"{already}. Replace it now?", abort=True)
+    base_url = (base_url or str(click.prompt("Base URL of the API (--base-url)"))).strip()
+    path = (path or str(click.prompt("Path of its events (--path)"))).strip()
     if not re.match(r"https?://[^/?#]", base_url):
         wrong = f"{base_url!r} is no URL: write it with its scheme, like https://api.example.com"
         raise click.BadParameter(wrong, param_hint="--base-url")
@@ -148,21 +147,6 @@ def _columns() -> int | None:
 
 def _requests(count: int) -> str:
     return f"{counted(count, 'request')} {'was' if count == 1 else 'were'} made"
-
-
-def _asked(value: str | None, question: str, option: str) -> str:
-    """The value of an option, asked for where there is someone to answer."""
-    if value:
-        return value.strip()
-    if not sys.stdin.isatty():
-        raise click.UsageError(f"{question} is missing, and there is no terminal: give {option}")
-    return str(click.prompt(question)).strip()
-
-
-def _confirm(already: str) -> None:
-    if not sys.stdin.isatty():
-        raise click.ClickException(f"{already}; give --yes to replace it")
-    click.confirm(f"{already}. Describe another one instead?", abort=True)
 
 
 if __name__ == "__main__":

@@ -23,8 +23,8 @@ from events_assets.scan.list_pass import ListPass
 ENDPOINT = "resources.endpoint"
 """The table of the endpoint below `sources.events`, as it stands below its resource."""
 
-FIELDS_SHOWN = 4
-"""Of those beside the canonical ones."""
+COLUMNS_SHOWN = 8
+"""Of an example event."""
 
 TIMES = ("start_time", "end_time")
 
@@ -91,17 +91,11 @@ def fields(page: Page, raw: list[Any]) -> Finding:
 
 def example(row: Mapping[str, Any]) -> dict[str, Any]:
     """An event as its columns will hold it: the canonical fields, and a few others."""
-    shown: dict[str, Any] = {name: row.get(name) for name in detect.CANONICAL}
-    for name in TIMES:
-        if time := _time(shown[name]):
-            shown[name] = time.isoformat(sep=" ")
-    others = [
-        name
-        for name, value in row.items()
-        if name not in shown and value is not None and not isinstance(value, list | dict)
-    ]
-    others.sort(key=lambda name: name != "status")
-    return shown | {name: row[name] for name in others[:FIELDS_SHOWN]}
+    plain = [n for n, v in row.items() if v is not None and not isinstance(v, list | dict)]
+    plain.sort(key=lambda name: name != "status")
+    names = [*dict.fromkeys([*detect.CANONICAL, *plain])][:COLUMNS_SHOWN]
+    times = {name: time.isoformat(sep=" ") for name in TIMES if (time := _time(row.get(name)))}
+    return {name: row.get(name) for name in names} | times
 
 
 def total(page: Page, one: ListPass) -> Finding:

@@ -220,8 +220,8 @@ def _path_after(redirect: str, base_url: str, path: str) -> str:
     return moved + mark + query if same else path
 
 
-def _total(total: Total | None) -> tuple[str, str, str]:
-    if total is None:
+def _total(total: Total) -> tuple[str, str, str]:
+    if not total.place:
         none = "the API counts its rows nowhere; whether all came cannot be proven by a total"
         return NOTE, "total", none
     place = f"in the header {total.place}" if total.in_header else f'at "{total.place}"'
@@ -231,16 +231,16 @@ def _total(total: Total | None) -> tuple[str, str, str]:
     return OK, "total", finding
 
 
-def _described(way: Way, total: Total | None) -> tuple[dict[str, Any], dict[str, Any]]:
+def _described(way: Way, total: Total) -> tuple[dict[str, Any], dict[str, Any]]:
     """What pages and totals add to the endpoint, and to the scan. A total stands where the
     paginator reads it, that of offsets, else in the scan's settings."""
-    if total is None:
-        return {**({"params": way.params} if way.params else {}), "paginator": way.paginator}, {}
-    tables = {"headers": total.headers, "params": way.params | total.params}
-    endpoint: dict[str, Any] = {name: table for name, table in tables.items() if table}
+    paginator, scan = dict(way.paginator), {}
     if total.in_header:
-        return {**endpoint, "paginator": way.paginator}, {"total_header": total.place}
-    if way.paginator["type"] != "offset":
-        return {**endpoint, "paginator": way.paginator}, {"total_path": total.place}
-    path = {} if total.place == "total" else {"total_path": total.place}  # the default of offsets
-    return {**endpoint, "paginator": way.paginator | path}, {}
+        scan["total_header"] = total.place
+    elif total.place and paginator["type"] != "offset":
+        scan["total_path"] = total.place
+    elif total.place not in ("", "total"):  # where offset paging looks by itself
+        paginator["total_path"] = total.place
+    params = way.params | total.params
+    endpoint = {"headers": total.headers, "params": params, "paginator": paginator}
+    return {name: table for name, table in endpoint.items() if table}, scan

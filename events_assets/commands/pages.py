@@ -4,10 +4,10 @@ Tries common parameters; one counts as understood when it changes the answer as 
 raise `ApiError` where the API cannot be reached.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any, Protocol
+from typing import Any
 
 from events_assets.commands import detect
 from events_assets.http.answer import Answer
@@ -70,12 +70,6 @@ Trial = tuple[Params | None, Params, str]
 this way of paging, and the way in words."""
 
 
-class Ask(Protocol):
-    """Asks for the list."""
-
-    def __call__(self, params: Params | None = None, headers: Params | None = None) -> Answer: ...
-
-
 @dataclass
 class EventList:
     """The list at `selector` of the answers, whose rows are known by `id`.
@@ -85,7 +79,7 @@ class EventList:
     empty, and `small` the first answer.
     """
 
-    get: Ask
+    get: Callable[..., Answer]
     selector: str
     id: str
     first: Answer
@@ -174,8 +168,7 @@ def way_through(events: EventList) -> Way:
     if came < 2:
         finding = "too few rows to find out; run init once more when there are more"
         return Way(events.link[0] or {"type": "auto"}, finding, is_understood=False)
-    kinds = _offsets(events), _links(events), _cursors(events), _last_ids(events), _numbers(events)
-    for params, paginator, words in chain(*kinds):
+    for params, paginator, words in chain(_offsets(events), _named(events), _numbers(events)):
         if params is None or events.are_others(events.page(params), events.few):
             paginator = {k: v for k, v in paginator.items() if DEFAULTS.get(k) != v}
             large = events.large()
@@ -201,29 +194,23 @@ def _offsets(events: EventList) -> Iterator[Trial]:
             yield {name: len(events.few)}, paginator, f"offsets: {name}"
 
 
-def _links(events: EventList) -> Iterator[Trial]:
-    paginator, _ = events.link
+def _named(events: EventList) -> Iterator[Trial]:
+    """Next pages that the API names: by links, by cursors, or by the id of the last row."""
+    paginator: Params = events.link[0]
     if paginator:
         path, header = paginator.get("next_url_path"), paginator.get("links_next_key", "Link")
         place = f'at "{path}"' if path else f"in the header {header}"
         yield None, paginator, f"links to the next page, {place}"
-
-
-def _cursors(events: EventList) -> Iterator[Trial]:
     for path, cursor in detect.cursors(events.small.document).items():
         for name in dict.fromkeys([path.rpartition(".")[2], *CURSORS]):
             paginator = {"type": "cursor", "cursor_path": path, "cursor_param": name}
             yield {name: cursor}, paginator, f'cursors: {name} takes what is at "{path}"'
-
-
-def _last_ids(events: EventList) -> Iterator[Trial]:
     last = events.few[-1].get(events.id) if events.few else None
     for more in [*detect.has_more(events.small.document)][:1] if last is not None else ():
-        path = f"{events.selector}[-1].{events.id}"
-        paginator = {"type": "cursor", "cursor_path": path, "has_more_path": more}
+        paginator = {"type": "cursor", "cursor_path": f"{events.selector}[-1].{events.id}"}
         for name in LAST_IDS:
             words = f'{name} takes the id of the last row, "{more}" says whether to go on'
-            yield {name: last}, {**paginator, "cursor_param": name}, words
+            yield {name: last}, {**paginator, "cursor_param": name, "has_more_path": more}, words
 
 
 def _numbers(events: EventList) -> Iterator[Trial]:
@@ -249,25 +236,25 @@ def _positions(events: EventList) -> Sequence[str]:
 
 @dataclass(frozen=True)
 class Total:
-    """Where all rows are counted, a path or a header, and what asks for that."""
+    """Where all rows are counted, a path or a header, and what asks for that; nowhere, if empty."""
 
-    place: str
-    rows: int
-    in_header: bool
-    params: Params
-    headers: dict[str, str]
+    place: str = ""
+    rows: int = 0
+    in_header: bool = False
+    params: Params = field(default_factory=dict)
+    headers: Params = field(default_factory=dict)
 
 
-def find_total(events: EventList, sent: Params) -> Total | None:
-    """None where the rows are counted nowhere. `sent` are the parameters of each request."""
-    ways: list[tuple[Params, dict[str, str]]] = [({}, {}), (COUNTS, COUNT_HEADER)]
+def find_total(events: EventList, sent: Params) -> Total:
+    """The total of a list. `sent` are the parameters of each request."""
+    ways: list[tuple[Params, Params]] = [({}, {}), (COUNTS, COUNT_HEADER)]
     ways += [*(({name: value}, {}) for name, value in COUNTS.items()), ({}, COUNT_HEADER)]
     for params, headers in ways:
         answer = events.get({**sent, **events.sized(len(events.few)), **params}, headers)
         is_page = bool(events.rows(answer) or not events.first_rows)
         found = events.totals(answer) if is_page else {}
         if params is COUNTS and is_page and not found:
-            return None  # all ways at once bring nothing, so none does
+            break  # all ways at once bring nothing, so none does
         for place, rows in found.items() if params is not COUNTS else ():
             return Total(place, rows, place in answer.headers, params, headers)
-    return None
+    return Total()
