@@ -45,13 +45,13 @@ def test_the_list_of_events_is_told_from_other_lists(document, path):
     ],
 )
 def test_a_total_is_no_number_of_pages_and_no_count_of_one_page(document, found):
-    assert dict(list(detect.totals(document, received=25).items())[:1]) == found
+    assert dict(list(detect.totals(document, {}, received=25).items())[:1]) == found
 
 
 def test_a_total_is_found_in_headers():
     headers = {"content-range": "0-24/573", "X-Total-Count": "573", "X-Total": "many"}
-    assert detect.total_headers(headers, 25) == {"content-range": 573, "X-Total-Count": 573}
-    assert detect.total_headers({"Content-Range": "0-24/*"}, 25) == {}
+    assert detect.totals({}, headers, 25) == {"content-range": 573, "X-Total-Count": 573}
+    assert detect.totals({}, {"Content-Range": "0-24/*"}, 25) == {}
 
 
 URL = "https://api.example.com/events?page=2"
@@ -144,7 +144,7 @@ def test_what_is_found_is_at_the_path_that_is_told(document):
     """By dlt's own JSON paths, as a load will look for it."""
     found = {
         **detect.lists_of_rows(document),
-        **detect.totals(document, 1),
+        **detect.totals(document, {}, 1),
         **detect.cursors(document),
         **detect.has_more(document),
     }

@@ -102,7 +102,8 @@ def init(base_url: str | None, path: str | None, place: KeyPlace | None, yes: bo
     configuration.reload_providers()
     file = Path(dlt.current.run_context().get_setting("config.toml"))
     document = tomlkit.parse(file.read_text(encoding="utf-8") if file.exists() else "")
-    name, before = os.path.relpath(file), toml_file.base_url(document)
+    client = document.unwrap().get("sources", {}).get("events", {}).get("client", {})
+    name, before = os.path.relpath(file), client.get("base_url", "")
     if before not in ("", configuration.SAMPLE) and not yes:
         already = f"{name} describes the API at {before} already; give --yes to replace it unasked"
         click.confirm(f"{already}. Replace it now?", abort=True)

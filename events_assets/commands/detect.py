@@ -111,8 +111,9 @@ def lists_of(kind: type, document: Any) -> dict[str, list[Any]]:
     }
 
 
-def totals(document: Any, received: int) -> dict[str, int]:
-    """Numbers that count all rows, by their path, the most telling name first.
+def totals(document: Any, headers: Mapping[str, str], received: int) -> dict[str, int]:
+    """Numbers that count all rows, by their path or the name of their header; paths come first, the
+    most telling one before others. Of `Content-Range: 0-24/573` it is the 573.
 
     Args:
         received: rows in this answer; a total is not less.
@@ -120,21 +121,15 @@ def totals(document: Any, received: int) -> dict[str, int]:
     found = []
     for path, value in walk(document):
         name = _plain(path)
-        is_number = _is_text_or_number(value) and re.fullmatch(r"\d{1,15}", str(value))
-        if TOTAL_NAME.fullmatch(name) and is_number and int(value) >= received:
+        if TOTAL_NAME.fullmatch(name) and _is_text_or_number(value):
             order = "filter" not in name, "total" not in name, len(path)
-            found.append((*order, join(path), int(value)))
-    return {path: total for *_, path, total in sorted(found)}
-
-
-def total_headers(headers: Mapping[str, str], received: int) -> dict[str, int]:
-    """Headers that count all rows, by name; of `Content-Range: 0-24/573` it is the 573."""
-    found = {
-        name: value.strip().rpartition("/")[2]
-        for name, value in headers.items()
-        if name.lower() in TOTAL_HEADERS
-    }
-    return {n: int(v) for n, v in found.items() if v.isdecimal() and int(v) >= received}
+            found.append((*order, join(path), str(value)))
+    counts = {path: text for *_, path, text in sorted(found)}
+    for name, text in headers.items():
+        if name.lower() in TOTAL_HEADERS:
+            counts[name] = text.strip().rpartition("/")[2]
+    numbers = {at: int(text) for at, text in counts.items() if re.fullmatch(r"\d{1,15}", text)}
+    return {at: number for at, number in numbers.items() if number >= received}
 
 
 def link_to_next(document: Any, headers: Mapping[str, str]) -> tuple[dict[str, str], str]:

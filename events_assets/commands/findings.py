@@ -104,10 +104,10 @@ def total(page: Page, one: ListPass) -> Finding:
     if evidence.total_last is not None:
         return OK, "total", f"the API counts {counted(evidence.total_last, 'row')}", {}
     by_offset = isinstance(one.endpoint.paging, TouchingOffsets)
-    for place, (count, in_header) in _totals(page).items():
+    for place, count in detect.totals(page.document, page.headers, len(page.rows)).items():
         setting = f"{ENDPOINT}.paginator.total_path" if by_offset else "scan.total_path"
-        setting = "scan.total_header" if in_header else setting
-        where = f"in the header {place}" if in_header else f'at "{place}"'
+        setting = "scan.total_header" if place in page.headers else setting
+        where = f"in the header {place}" if place in page.headers else f'at "{place}"'
         finding = f"no total is read, but the API counts {count:,} rows {where}"
         return NOTE, "total", finding, {setting: place}
     finding = "the API counts its rows nowhere"
@@ -116,19 +116,11 @@ def total(page: Page, one: ListPass) -> Finding:
     return NOTE, "total", f"{finding}: that all came cannot be proven", {}
 
 
-def _totals(page: Page) -> dict[str, tuple[int, bool]]:
-    """What seems to count all rows, by its path or header, and whether that is a header."""
-    came = len(page.rows)
-    paths = {p: (n, False) for p, n in detect.totals(page.document, came).items()}
-    return paths | {h: (n, True) for h, n in detect.total_headers(page.headers, came).items()}
-
-
 def only_page(page: Page, one: ListPass, way: Settings) -> Finding:
     """That there is no second page, if that can be. `way` is what the answer suggests."""
     came, name = len(page.rows), "second page"
-    count = page.total
-    if count is None:
-        count = next(iter(_totals(page).values()), (0, False))[0]
+    counts = detect.totals(page.document, page.headers, came)
+    count = next(iter(counts.values()), 0) if page.total is None else page.total
     if count > came:
         finding = f"the API counts {count:,} rows and gave {came}, as the only page"
         remedy = "" if way else "; events-assets init tries the common ways to the next one"

@@ -130,7 +130,7 @@ class EventList:
         """Where all rows seem to be counted: no less than came in the first answer, however few
         are in this one; if just as many, there must be no more."""
         came = max(len(self.first_rows), len(self.rows(answer)))
-        found = detect.totals(answer.document, came) | detect.total_headers(answer.headers, came)
+        found = detect.totals(answer.document, answer.headers, came)
         more = detect.continues(answer.document, answer.headers)
         return {place: total for place, total in found.items() if total > came or not more}
 

@@ -34,14 +34,6 @@ class Description:
     fields: Mapping[str, Any]
 
 
-def base_url(document: Mapping[str, Any]) -> str:
-    """The `base_url` that a config.toml names, empty if it names none."""
-    table: Any = document
-    for name in ("sources", "events", "client"):
-        table = table.get(name) or {}
-    return str(table.get("base_url") or "")
-
-
 def describe(document: tomlkit.TOMLDocument, api: Description) -> str:
     """Puts an API into a config.toml; its other sections and comments stay. Returns the text."""
     events = _table(_table(document, "sources"), "events")
