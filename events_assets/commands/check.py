@@ -91,7 +91,7 @@ class _Trial:
         self.report.add(OK, "configuration", f"{name}{url}, {key}")
         with self.endpoint as endpoint:
             try:
-                self.request = self._request(self.scan, endpoint)
+                self.request = _request(self.scan, endpoint, self.report)
                 self._try(self._pass())
             finally:
                 self.report.requests += endpoint.session.traffic.requests
@@ -121,40 +121,16 @@ class _Trial:
         add(*findings.total(first, one))
         more, params = self._try_second_page(one, first, pages), self.settings.get("params") or {}
         add(*findings.page_size(first, more, self.endpoint.page_size, params))
-        self._try_order(first)
+        if len(first.rows) > 1:
+            try:
+                again = next(self._pass().pages(), None)
+            except FAULTS as error:
+                raise StopError("order", f"the same request once more fails: {error}") from None
+            add(*findings.order(first, again))
         limits = [
             f"{name}: {text}" for name, text in first.headers.items() if RATE_LIMITS.match(name)
         ]
         add(OK, "rate limit", ", ".join(limits) or "no header tells one")
-
-    def _request(self, scan: TableScan, endpoint: Endpoint) -> ListRequest:
-        """The request for a list; if it depends on parents, for the first that can be asked for."""
-        parents = scan.parents.get(endpoint.name)
-        if parents is None:
-            return endpoint.request_for(None)
-        with parents.endpoints[0] as outer:
-            request = self._request(parents, outer)
-            try:
-                page = next(ListPass(outer, request, outer.window).pages(), None)
-            except FAULTS as error:
-                raise StopError("parent", f"{outer.name}: {error}") from None
-            finally:
-                self.report.requests += outer.session.traffic.requests
-        usable, unusable = [], []
-        rows = page.rows if page else []
-        for number, row in enumerate(rows, start=1):
-            try:
-                usable.append(endpoint.request_for(row))
-            except UnaddressableError as error:
-                unusable.append(f"{parents.name_of(row, number)}: {error}")
-        finding = f"{counted(len(rows), 'row')} of {outer.name}"
-        if not usable:
-            why = unusable[0] if unusable else "so there is none to ask for"
-            raise StopError("parent", f"{finding}, {why}")
-        if unusable:
-            finding += f", of which {len(unusable)} cannot be asked for ({unusable[0]})"
-        self.report.add(NOTE if unusable else OK, "parent", f"{finding}; the first is tried")
-        return usable[0]
 
     def _refused(self, error: Exception) -> StopError:
         """There is no first page: says at which step that shows."""
@@ -170,10 +146,8 @@ class _Trial:
             return StopError("reachable" if status is None else "answer", finding)
         if not isinstance(error, ApiError):
             return StopError("paging", f"the paginator does not fit the answer: {finding}"[:300])
-        selector, lists = (
-            self.settings.get("data_selector"),
-            detect.lists_of_rows(self.documents[-1]),
-        )
+        selector = self.settings.get("data_selector")
+        lists = detect.lists_of_rows(self.documents[-1])
         lists.pop(str(selector), None)
         if not selector or not lists:
             return StopError("rows", finding)
@@ -207,36 +181,45 @@ class _Trial:
             raise StopError("second page", f"the second page fails: {error}", way) from None
         self.report.add(*findings.second_page(first, second, again, one, way))
         if isinstance(self.endpoint.paging, PageNumbers):
-            self._try_numbering(self.endpoint.paging, first)
+            paging = self.endpoint.paging
+            before = self._page_at(paging.first - 1, paging) if paging.first else None
+            self.report.add(*findings.numbering(paging, before, first))
         return second is not None and not {*second.identities} <= {*first.identities}
 
-    def _try_numbering(self, paging: PageNumbers, first: Page) -> None:
-        """Whether numbers start where they are asked for."""
-        name, before = paging.number_at.name, paging.first - 1
-        ask, request = paging.ask(before), self.request.within(self.endpoint.window)
+    def _page_at(self, number: int, paging: PageNumbers) -> Page | None:
+        """The page of a number, None if there is none."""
+        request = self.request.within(self.endpoint.window)
         try:
-            page = self.endpoint.page(request, ask, (), set()) if before >= 0 else None
+            return self.endpoint.page(request, paging.ask(number), (), set())
         except (ApiError, IgnoreResponseException):
-            page = None
-        if page and page.identities and not {*page.identities} & {*first.identities}:
-            finding = f"there are rows at {name}={before}, before the first page asked for"
-            settings = {f"{ENDPOINT}.paginator.base_page": before}
-            self.report.add(FAILED, "numbering", finding, settings)
-        else:
-            self.report.add(OK, "numbering", f"{name} starts at {paging.first}")
+            return None
 
-    def _try_order(self, first: Page) -> None:
-        if len(first.rows) < 2:
-            return
+
+def _request(scan: TableScan, endpoint: Endpoint, report: Report) -> ListRequest:
+    """The request for a list; if it depends on parents, for the first that can be asked for."""
+    parents = scan.parents.get(endpoint.name)
+    if parents is None:
+        return endpoint.request_for(None)
+    with parents.endpoints[0] as outer:
+        request = _request(parents, outer, report)
         try:
-            again = next(self._pass().pages(), None)
+            page = next(ListPass(outer, request, outer.window).pages(), None)
         except FAULTS as error:
-            raise StopError("order", f"the same request once more fails: {error}") from None
-        if findings.same(again, first):
-            self.report.add(OK, "order", "two identical requests give the same rows in one order")
-            return
-        finding = (
-            "two identical requests give other rows, or another order; ask for a fixed order by a "
-            "parameter of the API, often named like this"
-        )
-        self.report.add(NOTE, "order", finding, {f"{ENDPOINT}.params": {"sort": "id"}})
+            raise StopError("parent", f"{outer.name}: {error}") from None
+        finally:
+            report.requests += outer.session.traffic.requests
+    usable, unusable = [], []
+    rows = page.rows if page else []
+    for number, row in enumerate(rows, start=1):
+        try:
+            usable.append(endpoint.request_for(row))
+        except UnaddressableError as error:
+            unusable.append(f"{parents.name_of(row, number)}: {error}")
+    finding = f"{counted(len(rows), 'row')} of {outer.name}"
+    if not usable:
+        why = unusable[0] if unusable else "so there is none to ask for"
+        raise StopError("parent", f"{finding}, {why}")
+    if unusable:
+        finding += f", of which {len(unusable)} cannot be asked for ({unusable[0]})"
+    report.add(NOTE if unusable else OK, "parent", f"{finding}; the first is tried")
+    return usable[0]

@@ -167,6 +167,26 @@ def second_page(
     return NOTE, name, finding, {"scan.overlap": 0}
 
 
+def numbering(paging: PageNumbers, before: Page | None, first: Page) -> Finding:
+    """Whether numbers start where they are asked for; `before` is the page before the first."""
+    name, number = paging.number_at.name, paging.first - 1
+    if before and before.identities and not {*before.identities} & {*first.identities}:
+        finding = f"there are rows at {name}={number}, before the first page asked for"
+        return FAILED, "numbering", finding, {f"{ENDPOINT}.paginator.base_page": number}
+    return OK, "numbering", f"{name} starts at {paging.first}", {}
+
+
+def order(first: Page, again: Page | None) -> Finding:
+    """Whether the rows come in a fixed order; `again` is the first page asked for once more."""
+    if same(again, first):
+        return OK, "order", "two identical requests give the same rows in one order", {}
+    finding = (
+        "two identical requests give other rows, or another order; ask for a fixed order by a "
+        "parameter of the API, often named like this"
+    )
+    return NOTE, "order", finding, {f"{ENDPOINT}.params": {"sort": "id"}}
+
+
 def page_size(page: Page, more: bool, limit: int | None, params: Mapping[str, Any]) -> Finding:
     """How many rows came of those asked for.
 

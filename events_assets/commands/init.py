@@ -69,7 +69,11 @@ class Discovery:
         found, scan = _described(way, total)
         endpoint = {"path": self.path, "data_selector": events.selector, **found}
         client = {"base_url": self.base_url, **(place or NO_KEY).client}
-        return Description(client, endpoint, scan, self._find_fields(events.first_rows))
+        fields: dict[str, Any] = {}
+        if events.first_rows:
+            finding, fields = _fields(events.first_rows)
+            self.report.add(*finding)
+        return Description(client, endpoint, scan, fields)
 
     def accepted_place(self) -> KeyPlace | None:
         """The first place of the key that is accepted, None if none is.
@@ -144,7 +148,9 @@ class Discovery:
         status, words = self.first.status, message_of(self.first.body)
         refused = f"the API answers {status}" + (f' ("{words}")' if words else "")
         if place is None:
-            raise StopError("key", refused + self._remedy())
+            raise StopError(
+                "key", refused + _remedy(self.first, self.place, self.authentication.has_key)
+            )
         self.report.add(OK, "reachable", f"answered in {self.first.seconds:.1f} s")
         if not 200 <= status < 300:
             hint = ": nothing is at this path; check base URL and path" if status == 404 else ""
@@ -160,18 +166,6 @@ class Discovery:
             finding += ", so none is sent; --key-in says where to send it all the same"
         self.report.add(OK, "key", finding)
 
-    def _remedy(self) -> str:
-        """What to do where the key is accepted nowhere."""
-        where = "API_KEY, or api_key in .dlt/secrets.toml"
-        if not self.authentication.has_key:
-            return f" and there is no key: set {where}"
-        tried = [self.place] if self.place else PLACES
-        places = "; ".join(place.description for place in tried).replace("; the key ", "; ")
-        check = f", with {places}. Check the key ({where}), or say where it goes, like"
-        if challenge(self.first.headers) == "basic":
-            return f"{check} --key-in basic:USER: it asks for a user and a password"
-        return f"{check} --key-in header:NAME"
-
     def _find_rows(self) -> EventList:
         lists = detect.lists_of_rows(self.first.document)
         tables = [path for path, rows in detect.lists_of(list, self.first.document).items() if rows]
@@ -184,24 +178,6 @@ class Discovery:
             raise StopError("rows", "there is no list of objects in the answer; check the path")
         self.report.add(*findings.rows(self.first.document, len(rows), selector))
         return EventList(self.ask, selector, (key or "id").strip("'"), self.first)
-
-    def _find_fields(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
-        if not rows:
-            return {}
-        found, named = detect.field_settings(rows), [n for n in detect.CANONICAL if n in rows[0]]
-        texts = {name: name for name in named}
-        for name in [*found.keys() & {*detect.CANONICAL}]:
-            setting = found[name]
-            if isinstance(setting, dict):
-                texts[name] = f"{name} ← {setting['path']} (Unix {setting['unit']})"
-            elif name not in named:
-                texts[name] = f"{name} ← {setting}"
-        finding = ", ".join(texts[name] for name in detect.CANONICAL if name in texts)
-        missing = [name for name in detect.CANONICAL if name not in texts]
-        if missing:
-            finding += f"{'; ' if texts else ''}not found: {', '.join(missing)}"
-        self.report.add(NOTE if missing else OK, "fields", finding)
-        return detect.only(found, [name for name, text in texts.items() if text != name])
 
 
 def _asks_for_a_page(parameter: str) -> bool:
@@ -218,6 +194,35 @@ def _path_after(redirect: str, base_url: str, path: str) -> str:
     moved = "/" + urlsplit(redirect).path.removeprefix(base).lstrip("/")
     same = urlsplit(redirect).path.startswith(base) and moved.strip("/") == plain.strip("/")
     return moved + mark + query if same else path
+
+
+def _remedy(refused: Answer, place: KeyPlace | None, has_key: bool) -> str:
+    """What to do where the key is accepted nowhere."""
+    where = "API_KEY, or api_key in .dlt/secrets.toml"
+    if not has_key:
+        return f" and there is no key: set {where}"
+    tried = "; ".join(one.description for one in ([place] if place else PLACES))
+    check = f", with {tried}. Check the key ({where}), or say where it goes, like --key-in"
+    if challenge(refused.headers) == "basic":
+        return f"{check} basic:USER: it asks for a user and a password"
+    return f"{check} header:NAME"
+
+
+def _fields(rows: list[dict[str, Any]]) -> tuple[tuple[str, str, str], dict[str, Any]]:
+    """Where the canonical fields are, in words and as settings."""
+    found, named = detect.field_settings(rows), [n for n in detect.CANONICAL if n in rows[0]]
+    texts = {name: name for name in named}
+    for name in found.keys() & {*detect.CANONICAL}:
+        setting = found[name]
+        if isinstance(setting, dict):
+            texts[name] = f"{name} ← {setting['path']} (Unix {setting['unit']})"
+        elif name not in named:
+            texts[name] = f"{name} ← {setting}"
+    missing = [name for name in detect.CANONICAL if name not in texts]
+    parts = [texts[name] for name in detect.CANONICAL if name in texts]
+    finding = ", ".join(parts + [f"not found: {', '.join(missing)}"] * bool(missing))
+    settings = detect.only(found, [name for name, text in texts.items() if text != name])
+    return (NOTE if missing else OK, "fields", finding), settings
 
 
 def _total(total: Total) -> tuple[str, str, str]:
