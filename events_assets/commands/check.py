@@ -49,12 +49,13 @@ def try_api(report: Report) -> None:
         with configured_api() as (config, authentication):
             report.redaction = authentication.redaction
             scan = events_scan(config, authentication, logging.getLogger("events_assets"))
-            for endpoint in scan.endpoints:
-                _Trial(report, config, authentication, scan, endpoint).run()
+            try:
+                for endpoint in scan.endpoints:
+                    _Trial(report, config, authentication, scan, endpoint).run()
+            except StopError as stop:  # here, as an error that leaves the context is masked as text
+                report.add(FAILED, *stop.args)
     except ConfigurationError as error:
         report.add(FAILED, "configuration", str(error))
-    except StopError as stop:
-        report.add(FAILED, *stop.args)
 
 
 @dataclass

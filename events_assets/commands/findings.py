@@ -143,15 +143,14 @@ def second_page(
     if second is None or not second.rows:
         return OK, name, f"{kind}: empty, all rows are on the first page", {}
     shared = len({*first.identities} & {*second.identities})
-    by_number = isinstance(paging, PageNumbers)
-    from_one = again and isinstance(paging, PageNumbers) and not paging.first
-    if (same(second, first) and len(second.rows) > 1) or (again and by_number and not from_one):
+    first_twice = paging.first if again and isinstance(paging, PageNumbers) else None
+    if first_twice or (same(second, first) and len(second.rows) > 1):
         finding = (
             f"{kind}: the same as the first, the API ignores the paging parameter; "
             f"events-assets init tries the common ones"
         )
         raise StopError(name, finding, way)
-    if from_one:
+    if first_twice == 0:
         finding = f"{kind}: the pages 0 and 1 are the same, so numbers start at 1"
         return NOTE, name, finding, {f"{ENDPOINT}.paginator.base_page": 1}
     finding = f"{kind}: {len(second.rows)} rows"
@@ -195,16 +194,15 @@ def page_size(page: Page, more: bool, limit: int | None, params: Mapping[str, An
         limit: of the paginator, if it has one.
         params: of the endpoint, which may ask for a size.
     """
-    asked = {f"{ENDPOINT}.paginator.limit": limit} if limit else {}
-    for param in SIZES:
-        if str(params.get(param, "")).isdecimal():
-            asked.setdefault(f"{ENDPOINT}.params.{param}", int(params[param]))
+    sizes = [param for param in SIZES if str(params.get(param, "")).isdecimal()]
+    asked = {f"{ENDPOINT}.params.{param}": int(params[param]) for param in sizes}
+    asked = {f"{ENDPOINT}.paginator.limit": limit} if limit else asked
     came, name = len(page.rows), "page size"
     for setting, size in asked.items():
         finding = f"{size} rows asked for, {came} came"
-        if size and came > size:
+        if came > size:
             return NOTE, name, f"{finding}: the API ignores it", {}
-        if size and came < size and more:
+        if came < size and more:
             return NOTE, name, f"{finding}: the API grants less", {setting: came} if came else {}
         return OK, name, finding, {}
     return OK, name, f"none is asked for; {counted(came, 'row')} came", {}
