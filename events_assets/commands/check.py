@@ -181,8 +181,8 @@ class _Trial:
         except FAULTS as error:
             raise StopError("second page", f"the second page fails: {error}", way) from None
         self.report.add(*findings.second_page(first, second, again, one, way))
-        if isinstance(self.endpoint.paging, PageNumbers):
-            paging = self.endpoint.paging
+        paging = self.endpoint.paging
+        if isinstance(paging, PageNumbers) and not again:
             before = self._page_at(paging.first - 1, paging) if paging.first else None
             self.report.add(*findings.numbering(paging, before, first))
         return second is not None and not {*second.identities} <= {*first.identities}

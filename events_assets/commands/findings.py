@@ -145,11 +145,9 @@ def second_page(
     shared = len({*first.identities} & {*second.identities})
     first_twice = paging.first if again and isinstance(paging, PageNumbers) else None
     if first_twice or (same(second, first) and len(second.rows) > 1):
-        finding = (
-            f"{kind}: the same as the first, the API ignores the paging parameter; "
-            f"events-assets init tries the common ones"
-        )
-        raise StopError(name, finding, way)
+        what = paging.number_at.name if isinstance(paging, PageNumbers) else "the paging parameter"
+        finding = f"{kind}: the same as the first, the API ignores {what}"
+        raise StopError(name, f"{finding}; events-assets init tries the common ones", way)
     if first_twice == 0:
         finding = f"{kind}: the pages 0 and 1 are the same, so numbers start at 1"
         return NOTE, name, finding, {f"{ENDPOINT}.paginator.base_page": 1}

@@ -201,7 +201,8 @@ def _remedy(refused: Answer, place: KeyPlace | None, has_key: bool) -> str:
     where = "API_KEY, or api_key in .dlt/secrets.toml"
     if not has_key:
         return f" and there is no key: set {where}"
-    tried = "; ".join(one.description for one in ([place] if place else PLACES))
+    places = "; ".join(one.description for one in ([place] if place else PLACES))
+    tried = places.replace("; the key ", "; ")
     check = f", with {tried}. Check the key ({where}), or say where it goes, like --key-in"
     if challenge(refused.headers) == "basic":
         return f"{check} basic:USER: it asks for a user and a password"
@@ -219,8 +220,8 @@ def _fields(rows: list[dict[str, Any]]) -> tuple[tuple[str, str, str], dict[str,
         elif name not in named:
             texts[name] = f"{name} ← {setting}"
     missing = [name for name in detect.CANONICAL if name not in texts]
-    parts = [texts[name] for name in detect.CANONICAL if name in texts]
-    finding = ", ".join(parts + [f"not found: {', '.join(missing)}"] * bool(missing))
+    places = ", ".join(texts[name] for name in detect.CANONICAL if name in texts)
+    finding = f"{places or 'none'}; not found: {', '.join(missing)}" if missing else places
     settings = detect.only(found, [name for name, text in texts.items() if text != name])
     return (NOTE if missing else OK, "fields", finding), settings
 
