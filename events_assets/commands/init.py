@@ -22,7 +22,7 @@ from events_assets.commands.pages import (
     find_total,
     way_through,
 )
-from events_assets.commands.report import NOTE, OK, Report, StopError, counted
+from events_assets.commands.report import NOTE, OK, Report, StopError, counted, inline
 from events_assets.commands.toml_file import Description
 from events_assets.errors import ApiError
 from events_assets.http.answer import Answer
@@ -211,18 +211,13 @@ def _remedy(refused: Answer, place: KeyPlace | None, has_key: bool) -> str:
 
 def _fields(rows: list[dict[str, Any]]) -> tuple[tuple[str, str, str], dict[str, Any]]:
     """Where the canonical fields are, in words and as settings."""
-    found, named = detect.field_settings(rows), [n for n in detect.CANONICAL if n in rows[0]]
-    texts = {name: name for name in named}
-    for name in found.keys() & {*detect.CANONICAL}:
-        setting = found[name]
-        if isinstance(setting, dict):
-            texts[name] = f"{name} ← {setting['path']} (Unix {setting['unit']})"
-        elif name not in named:
-            texts[name] = f"{name} ← {setting}"
-    missing = [name for name in detect.CANONICAL if name not in texts]
-    places = ", ".join(texts[name] for name in detect.CANONICAL if name in texts)
-    finding = f"{places or 'none'}; not found: {', '.join(missing)}" if missing else places
-    settings = detect.only(found, [name for name, text in texts.items() if text != name])
+    found, row = detect.field_settings(rows), rows[0]
+    known = [name for name in detect.CANONICAL if name in row or name in found]
+    elsewhere = [n for n in known if n not in row or isinstance(found.get(n), dict)]
+    settings = detect.only(found, elsewhere)
+    places = ", ".join(f"{n} ← {inline(settings[n])}" if n in elsewhere else n for n in known)
+    missing = ", ".join(name for name in detect.CANONICAL if name not in known)
+    finding = f"{places or 'none'}; not found: {missing}" if missing else places
     return (NOTE if missing else OK, "fields", finding), settings
 
 
