@@ -20,11 +20,9 @@ from urllib.parse import urlencode
 import pytest
 from click.testing import CliRunner
 
-from events_assets.commands import toml_file
 from events_assets.commands.cli import main
 from events_assets.commands.location import likeliest
 from events_assets.commands.report import OK, Report, Step, shown
-from events_assets.errors import ConfigurationError
 from events_assets.http.redaction import Redaction
 from events_assets.sample_api import Answer
 from events_assets_tests.conftest import ROOT
@@ -409,21 +407,6 @@ def test_a_syntax_error_is_told_in_one_sentence(command, words):
     assert result.exit_code == 1
     (sentence,) = [line for line in result.output.splitlines() if "line 2" in line]
     assert "config.toml" in sentence and re.search(r"col(umn)? 1[12]\b", sentence)
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        (b"[a]\nb = = 3\n", "is no TOML at line 2, column 5: Unexpected character: '='"),
-        (b"[a]\nb = 1\nb = 2\n", 'is no TOML: Key "b" already exists'),
-        (b"a = '\xff'", "is no TOML: 'utf-8'"),
-    ],
-)
-def test_a_file_that_is_no_toml_is_named_with_the_place(text, words):
-    CONFIG.write_bytes(text)
-    with pytest.raises(ConfigurationError, match=re.escape(words)) as error:
-        toml_file.read(CONFIG)
-    assert str(error.value).startswith(".dlt/config.toml")
 
 
 @pytest.mark.parametrize("columns", [60, 80, 120])

@@ -1,14 +1,15 @@
 """The command `events-assets`: describes an API in `.dlt/config.toml`, and tries it."""
 
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import click
 import dlt
+import tomlkit
 
 from events_assets import configuration
 from events_assets.authentication import Authentication
@@ -16,8 +17,8 @@ from events_assets.commands import toml_file
 from events_assets.commands.check import try_api
 from events_assets.commands.init import Discovery
 from events_assets.commands.location import KeyPlace, key_place
-from events_assets.commands.report import FAILED, SHOWN, Report, Step, counted, shown
-from events_assets.errors import ConfigurationError, EventsError
+from events_assets.commands.report import FAILED, SHOWN, Report, Step, StopError, counted, shown
+from events_assets.errors import EventsError
 from events_assets.http.log_masking import masked
 from events_assets.http.redaction import MIN_SECRET_LENGTH
 from events_assets.http.retry import hurried
@@ -57,16 +58,12 @@ def check(as_json: bool) -> None:
     Writes nothing. Exits with 1 where events_job would not work.
     """
     report = Report() if as_json else Report(_print_step)
-    if not as_json:
-        click.echo("Trying the API that .dlt/config.toml describes ...\n")
-    try:
-        configuration.reload_providers()
-        try_api(report)
-    except ConfigurationError as error:
-        report.add(FAILED, "configuration", str(error))
     if as_json:
+        try_api(report)
         click.echo(report.json())
     else:
+        click.echo("Trying the API that .dlt/config.toml describes ...\n")
+        try_api(report)
         _print_outcome(report)
     sys.exit(1 if report.failed else 0)
 
@@ -74,15 +71,13 @@ def check(as_json: bool) -> None:
 def _print_outcome(report: Report) -> None:
     if report.example:
         click.echo("\nAn example event, as it will be loaded")
-        width = max(map(len, report.example))
-        room = min(SHOWN, max(20, (_columns() or 10_000) - width - 4))
-        for name, value in report.example.items():
-            click.echo(f"  {name:<{width}}  {shown(value, room)}")
+    width = max(map(len, report.example), default=0)
+    room = min(SHOWN, max(20, (_columns() or 10_000) - width - 4))
+    for name, value in report.example.items():
+        click.echo(f"  {name:<{width}}  {shown(value, room)}")
     click.echo(f"\n{_requests(report.requests)}; nothing was loaded or written.")
-    if report.failed is None:
-        click.echo("events_job is expected to work: make load")
-    else:
-        click.echo(f"events_job would not work: see {report.failed.name} above.")
+    failed = report.failed and f"events_job would not work: see {report.failed.name} above."
+    click.echo(failed or "events_job is expected to work: make load")
 
 
 @main.command()
@@ -106,42 +101,40 @@ def init(base_url: str | None, path: str | None, place: KeyPlace | None, yes: bo
     """
     configuration.reload_providers()
     file = Path(dlt.current.run_context().get_setting("config.toml"))
-    document = toml_file.read(file)
-    before, shown_file = toml_file.base_url(document), os.path.relpath(file)
+    document = tomlkit.parse(file.read_text(encoding="utf-8") if file.exists() else "")
+    client = document.unwrap().get("sources", {}).get("events", {}).get("client", {})
+    name, before = os.path.relpath(file), client.get("base_url", "")
     if before not in ("", configuration.SAMPLE) and not yes:
-        _confirm(f"{shown_file} describes the API at {before} already")
-    base_url = _asked(base_url, "Base URL of the API", "--base-url")
-    path = _asked(path, "Path of its events", "--path")
-    _require_url(base_url)
-    authentication = Authentication(_maskable_key())
+        already = f"{name} describes the API at {before} already; give --yes to replace it unasked"
+        click.confirm(f"{already}. Replace it now?", abort=True)
+    base_url = (base_url or str(click.prompt("Base URL of the API (--base-url)"))).strip()
+    path = (path or str(click.prompt("Path of its events (--path)"))).strip()
+    if not re.match(r"https?://[^/?#]", base_url):
+        wrong = f"{base_url!r} is no URL: write it with its scheme, like https://api.example.com"
+        raise click.BadParameter(wrong, param_hint="--base-url")
+    key = configuration.api_key()
+    if key and len(key) < MIN_SECRET_LENGTH:
+        short = f"the key is shorter than {MIN_SECRET_LENGTH} characters, too short to be masked"
+        raise click.ClickException(short)
+    authentication = Authentication(key)
     redaction = authentication.redaction
     with masked(redaction):
         click.echo(redaction.text(f"Finding out how {base_url} works ...\n"))
         settings, report = hurried(configuration.http_settings()), Report(_print_step, redaction)
-        api = Discovery(base_url, path, settings, authentication, report, place).run()
-        if api is None:
-            click.echo(f"\n{shown_file} is left as it was.")
-            sys.exit(1)
+        try:
+            api = Discovery(base_url, path, settings, authentication, report, place).run()
+        except StopError as stop:
+            report.add(FAILED, *stop.args)
+            raise click.ClickException(f"{name} is left as it was") from None
         toml_file.write(file, toml_file.describe(document, api))
-        instead = {"": "", configuration.SAMPLE: ", in place of the built-in sample API"}
-        replaced = instead.get(before, f", in place of {before}")
-        click.echo(
-            redaction.text(f"\n{_requests(report.requests)}. Written to {shown_file}{replaced}:\n")
-        )
-        click.echo(redaction.text(toml_file.section(api)))
-    _print_next(shown_file)
-
-
-def _print_next(file: str) -> None:
+        replaced = "the built-in sample API" if before == configuration.SAMPLE else before
+        written = f"Written to {name}{replaced and f', in place of {replaced}'}:"
+        click.echo(redaction.text(f"\n{_requests(report.requests)}. {written}\n"))
+        click.echo(redaction.text(toml_file.describe(tomlkit.document(), api)))
     names = [name for name in os.environ if name.startswith("SOURCES__EVENTS__")]
     if names:
         click.echo(f"These environment variables still win over the file: {', '.join(names)}\n")
-    click.echo(
-        "Go on with\n"
-        "  events-assets check   try the API as it is described now\n"
-        "  make load             load its events\n"
-        f"  {file:<20}  correct by hand what was not found"
-    )
+    click.echo("Go on with: events-assets check, which tries the API as it is described; make load")
 
 
 def _print_step(step: Step) -> None:
@@ -155,39 +148,6 @@ def _columns() -> int | None:
 
 def _requests(count: int) -> str:
     return f"{counted(count, 'request')} {'was' if count == 1 else 'were'} made"
-
-
-def _asked(value: str | None, question: str, option: str) -> str:
-    """The value of an option, asked for where there is someone to answer."""
-    if value:
-        return value.strip()
-    if not sys.stdin.isatty():
-        raise click.UsageError(f"{question} is missing, and there is no terminal: give {option}")
-    return str(click.prompt(question)).strip()
-
-
-def _confirm(already: str) -> None:
-    if not sys.stdin.isatty():
-        raise click.ClickException(f"{already}; give --yes to replace it")
-    click.confirm(f"{already}. Describe another one instead?", abort=True)
-
-
-def _maskable_key() -> str | None:
-    key = configuration.api_key()
-    if key and len(key) < MIN_SECRET_LENGTH:
-        raise click.ClickException(
-            f"the key is shorter than {MIN_SECRET_LENGTH} characters, too short to be masked"
-        )
-    return key
-
-
-def _require_url(base_url: str) -> None:
-    parts = urlsplit(base_url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise click.BadParameter(
-            f"{base_url!r} is no URL: write it with its scheme, like https://api.example.com",
-            param_hint="--base-url",
-        )
 
 
 if __name__ == "__main__":

@@ -5,10 +5,8 @@ them, `$` for the document itself.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC
-from functools import partial
 from itertools import chain
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -17,7 +15,7 @@ from requests.structures import CaseInsensitiveDict
 from requests.utils import parse_header_links
 
 from events_assets.errors import UnreadableTimeError
-from events_assets.rows.times import from_text
+from events_assets.rows.times import from_text, unix_unit
 
 DEPTH = 4
 """Levels of a document that are looked at."""
@@ -41,44 +39,36 @@ CURSOR_NAMES = (
 HAS_MORE_NAMES = ("hasmore", "hasmoreitems", "hasnext", "hasnextpage", "more", "moreitems")
 NEXT, URL = re.compile("next", re.IGNORECASE), re.compile(r"https?://|/|\?")
 
-ID_NAMES = ("slug", "code", "key", "identifier", "uuid", "guid", "uid", "event id", "id")
-EVENT_NAMES = (
-    *("label", "subject", "headline", "summary", "name text", "title rendered", "name", "title"),
-    *("event title", "event name"),
-)
-"""Both with the likeliest last."""
+NAMES = {
+    "id": ("slug", "code", "key", "identifier", "uuid", "guid", "uid", "event id", "id"),
+    "event_name": (
+        *("label", "subject", "headline", "summary", "name text", "title rendered", "name"),
+        *("title", "event title", "event name"),
+    ),
+}
+"""The likeliest last."""
 WRAPPERS = ("attributes", "fields", "properties", "event", "node", "data", "content", "submission")
 """Objects within a row that may hold all of its fields."""
-START_NAMES = (
-    *("start time", "starts at", "start at", "start", "date from", "begin", "utc start date"),
-)
-START_WORDS = ("start", "starts", "begin", "begins", "from", "started", "starting")
-END_NAMES = ("end time", "ends at", "end at", "end", "date to", "finish", "utc end date")
-END_WORDS = ("end", "ends", "finish", "finishes", "to", "until", "till", "ended", "ending")
-OTHER_TIMES = (
+TIME_NAMES = {
+    "start_time": (
+        {"start time", "starts at", "start at", "start", "date from", "begin", "utc start date"},
+        {"start", "starts", "begin", "begins", "from", "started", "starting"},
+        "date",
+    ),
+    "end_time": (
+        {"end time", "ends at", "end at", "end", "date to", "finish", "utc end date"},
+        {"end", "ends", "finish", "finishes", "to", "until", "till", "ended", "ending"},
+        "",
+    ),
+}
+"""Whole names, words within a name, and a last word that says little alone."""
+OTHER_TIMES = {
     *("presale", "sale", "sales", "registration", "booking", "created", "updated", "modified"),
     *("published", "admission", "publish", "deadline", "available"),
-)
+}
 """Words for times of something else than the event."""
 
-FIRST_TIME, LAST_TIME = 4e8, 5e9
-LAST_YEAR = 2128
-"""Unix times between 1982 and 2128 count as times."""
-
 Path = tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class FieldProposal:
-    """Where a canonical field is found: the value for `[sources.events.fields]`."""
-
-    setting: str | dict[str, str]
-    language: str = ""
-
-    @property
-    def has_unit(self) -> bool:
-        """Whether it is a time in a number."""
-        return isinstance(self.setting, dict)
 
 
 def join(path: Sequence[str]) -> str:
@@ -104,17 +94,16 @@ def walk(value: Any) -> Iterator[tuple[Path, Any]]:
 def lists_of_rows(document: Any) -> dict[str, list[Any]]:
     """The lists of objects by their path, those first whose rows look most like events; then the
     longest; empty lists come last."""
-    found = _lists(document, dict)
-    order = {p: (len(field_proposals(r)) if r else -1, len(r)) for p, r in found.items()}
+    found = lists_of(dict, document)
+    order = {
+        path: (len({*CANONICAL} & {*field_settings(rows)}) if rows else -1, len(rows))
+        for path, rows in found.items()
+    }
     return {path: found[path] for path in sorted(found, key=order.__getitem__, reverse=True)}
 
 
-def lists_of_lists(document: Any) -> list[str]:
-    """The paths of tables whose rows are lists of values."""
-    return [path for path, rows in _lists(document, list).items() if rows]
-
-
-def _lists(document: Any, kind: type) -> dict[str, list[Any]]:
+def lists_of(kind: type, document: Any) -> dict[str, list[Any]]:
+    """The lists that hold nothing but values of a type, by their path."""
     return {
         join(path): value
         for path, value in walk(document)
@@ -122,8 +111,9 @@ def _lists(document: Any, kind: type) -> dict[str, list[Any]]:
     }
 
 
-def totals(document: Any, received: int) -> dict[str, int]:
-    """Numbers that count all rows, by their path, the most telling name first.
+def totals(document: Any, headers: Mapping[str, str], received: int) -> dict[str, int]:
+    """Numbers that count all rows, by their path or the name of their header; paths come first, the
+    most telling one before others. Of `Content-Range: 0-24/573` it is the 573.
 
     Args:
         received: rows in this answer; a total is not less.
@@ -131,21 +121,15 @@ def totals(document: Any, received: int) -> dict[str, int]:
     found = []
     for path, value in walk(document):
         name = _plain(path)
-        is_number = _is_text_or_number(value) and re.fullmatch(r"\d{1,15}", str(value))
-        if TOTAL_NAME.fullmatch(name) and is_number and int(value) >= received:
+        if TOTAL_NAME.fullmatch(name) and _is_text_or_number(value):
             order = "filter" not in name, "total" not in name, len(path)
-            found.append((*order, join(path), int(value)))
-    return {path: total for *_, path, total in sorted(found)}
-
-
-def total_headers(headers: Mapping[str, str], received: int) -> dict[str, int]:
-    """Headers that count all rows, by name; of `Content-Range: 0-24/573` it is the 573."""
-    found = {
-        name: value.strip().rpartition("/")[2]
-        for name, value in headers.items()
-        if name.lower() in TOTAL_HEADERS
-    }
-    return {n: int(v) for n, v in found.items() if v.isdecimal() and int(v) >= received}
+            found.append((*order, join(path), str(value)))
+    counts = {path: text for *_, path, text in sorted(found)}
+    for name, text in headers.items():
+        if name.lower() in TOTAL_HEADERS:
+            counts[name] = text.strip().rpartition("/")[2]
+    numbers = {at: int(text) for at, text in counts.items() if re.fullmatch(r"\d{1,15}", text)}
+    return {at: number for at, number in numbers.items() if number >= received}
 
 
 def link_to_next(document: Any, headers: Mapping[str, str]) -> tuple[dict[str, str], str]:
@@ -202,85 +186,61 @@ def _is_text_or_number(value: Any) -> bool:
     return isinstance(value, str | int) and not isinstance(value, bool)
 
 
-def rate_limits(headers: Mapping[str, str]) -> dict[str, str]:
-    """The headers that tell how many requests are allowed, and when to come again."""
-    wanted = re.compile(r"(x-)?rate-?limit|retry-after", re.IGNORECASE)
-    return {name: value for name, value in headers.items() if wanted.match(name)}
-
-
-def field_proposals(rows: Sequence[Any]) -> dict[str, FieldProposal]:
-    """Where the canonical fields seem to be, by their name; those not found are left out."""
+def field_settings(rows: Sequence[Any]) -> dict[str, Any]:
+    """`[sources.events.fields]`: where the canonical fields seem to be, as far as they are found;
+    those that are times in numbers as tables with their unit."""
     objects = [row for row in rows if isinstance(row, dict)][:50]
     values: dict[Path, list[Any]] = {}
     for path, value in chain.from_iterable(map(walk, objects)):
         if path:
             values.setdefault(path, []).append(value)
-    found = {}
-    for name, score in SCORES.items():
-        scored = [(score(path, values[path]), -len(path), path) for path in values]
+    found: dict[str, Any] = {}
+    for name in CANONICAL:
+        scored = [(_score(name, path, values[path]), -len(path), path) for path in values]
         best, _, path = max(scored, default=(0, 0, ()), key=lambda item: item[:2])
         repeated = name == "id" and len({str(v) for v in values.get(path, [])}) < len(objects)
         if best > 0 and not repeated:
-            found[name] = _proposal(name, path, values[path])
+            sample = next(iter(_known(values[path])), None)
+            unit = unix_unit(sample) if name in TIME_NAMES else None
+            found[name] = {"path": join(path), "unit": unit} if unit else join(path)
+            for language in _languages(sample)[:1]:
+                found["language"] = language
     return found
 
 
-def field_settings(
-    proposed: Mapping[str, FieldProposal], names: Sequence[str]
-) -> dict[str, str | dict[str, str]]:
-    """`[sources.events.fields]` for the named fields, as far as they are proposed."""
-    settings: dict[str, str | dict[str, str]] = {}
-    for name in names:
-        if name in proposed:
-            settings[name] = proposed[name].setting
-            if proposed[name].language:
-                settings["language"] = proposed[name].language
-    return settings
+def only(settings: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """Those settings of fields that are named; the language goes with the name of the event."""
+    wanted = [*names, "language"] if "event_name" in names else names
+    return {name: value for name, value in settings.items() if name in wanted}
 
 
-def _proposal(name: str, path: Path, values: list[Any]) -> FieldProposal:
-    sample = next(iter(_known(values)), None)
-    if name.endswith("_time") and (unit := time_unit(sample)):
-        return FieldProposal({"path": join(path), "unit": unit})
-    return FieldProposal(join(path), next(iter(_languages(sample)), ""))
-
-
-def _score_id(path: Path, values: list[Any]) -> int:
+def _score(name: str, path: Path, values: list[Any]) -> int:
+    """How much a path and its values look like a canonical field; 0: not at all."""
+    known = _known(values)
+    if name in TIME_NAMES:
+        score = _score_time(name, _words(path), known) if known and all(map(is_time, known)) else 0
+        return score - len(path)
+    if name == "id":
+        fits = len(path) == 1 and all(map(_is_text_or_number, values))
+    else:
+        fits = bool(known) and all(isinstance(v, str) or _languages(v) for v in known)
+        path = path[1:] if len(path) > 1 and path[0] in WRAPPERS else path
     words = " ".join(_words(path))
-    good = len(path) == 1 and words in ID_NAMES and all(map(_is_text_or_number, values))
-    return 1 + ID_NAMES.index(words) if good else 0
+    return 1 + NAMES[name].index(words) if fits and words in NAMES[name] else 0
 
 
-def _score_event_name(path: Path, values: list[Any]) -> int:
-    wrapped = len(path) > 1 and path[0] in WRAPPERS
-    words, known = " ".join(_words(path[1:] if wrapped else path)), _known(values)
-    texts = bool(known) and all(isinstance(v, str) or _languages(v) for v in known)
-    return 1 + EVENT_NAMES.index(words) if texts and words in EVENT_NAMES else 0
-
-
-def _score_time(
-    names: Sequence[str], words: Sequence[str], alone: str, path: Path, values: list[Any]
-) -> int:
+def _score_time(name: str, words: list[str], known: list[Any]) -> int:
     """By whole names, by words within one, and last by one word that says little alone."""
-    known, named = _known(values), _words(path)
-    if not known or not all(map(is_time, known)) or {*OTHER_TIMES} & {*named}:
+    names, within, alone = TIME_NAMES[name]
+    if OTHER_TIMES & {*words}:
         return 0
-    score = 40 if " ".join(named) in names else 20 if {*words} & {*named} else 0
+    score = 40 if " ".join(words) in names else 20 if within & {*words} else 0
     if not score:
-        return 10 if named[-1:] == [alone] else 0
-    score += 5 if {"utc", "gmt"} & {*named} else 0
-    score -= 2 if {"local", "date"} & {*named} else 0
-    precise = any(":" in str(value) or time_unit(value) for value in known)
-    return score - (0 if precise else 10) - len(path)
-
-
-SCORES: dict[str, Callable[[Path, list[Any]], int]] = {
-    "id": _score_id,
-    "event_name": _score_event_name,
-    "start_time": partial(_score_time, START_NAMES, START_WORDS, "date"),
-    "end_time": partial(_score_time, END_NAMES, END_WORDS, ""),
-}
-"""How much a path and its values look like a canonical field; 0: not at all."""
+        return 11 if words[-1:] == [alone] else 0
+    score += 5 if {"utc", "gmt"} & {*words} else 0
+    score -= 2 if {"local", "date"} & {*words} else 0
+    precise = any(":" in str(value) or unix_unit(value) for value in known)
+    return score if precise else score - 10
 
 
 def _known(values: list[Any]) -> list[Any]:
@@ -302,21 +262,9 @@ def _languages(value: Any) -> list[str]:
     return sorted(value, key=lambda key: (not key.startswith("en"), key)) if texts else []
 
 
-def time_unit(value: Any) -> str:
-    """`seconds` or `milliseconds` where a value looks like a Unix time, else empty."""
-    number = float(value) if re.fullmatch(r"\d{9,13}(\.\d+)?", str(value)) else 0.0
-    for unit, factor in (("seconds", 1), ("milliseconds", 1000)):
-        if FIRST_TIME * factor <= number <= LAST_TIME * factor:
-            return unit
-    return ""
-
-
 def is_time(value: Any) -> bool:
-    """Whether a value looks like a point in time: ISO 8601 or a Unix time."""
-    if isinstance(value, str) and re.match(r"\d{4}-?\d{2}-?\d{2}", value) and not time_unit(value):
-        try:
-            from_text(value, UTC)
-        except UnreadableTimeError:
-            return False
-        return True
-    return bool(time_unit(value))
+    """Whether a value looks like a point in time: a text in a known form, or a Unix time."""
+    try:
+        return bool(unix_unit(value) or (isinstance(value, str) and from_text(value, UTC)))
+    except UnreadableTimeError:
+        return False

@@ -1,70 +1,79 @@
 """Finds out how an unknown API wants to be asked, for `events-assets init`."""
 
-import copy
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qsl, unquote_plus, urlsplit
+
+import requests
+from dlt.sources.helpers.rest_client.utils import join_url
 
 from events_assets.authentication import Authentication
-from events_assets.commands import address, detect
-from events_assets.commands.ask import Answer, Api
+from events_assets.commands import detect, findings
 from events_assets.commands.location import NO_KEY, PLACES, KeyPlace, challenge, in_query, likeliest
-from events_assets.commands.pages import EventList, Total, Way, find_total, way_through
-from events_assets.commands.parameters import SIZES as SIZES
-from events_assets.commands.report import FAILED, NOTE, OK, Report, counted
+from events_assets.commands.pages import (
+    CURSORS,
+    PAGING,
+    SPANS,
+    EventList,
+    Total,
+    Way,
+    find_total,
+    way_through,
+)
+from events_assets.commands.report import NOTE, OK, Report, StopError, counted, inline
 from events_assets.commands.toml_file import Description
 from events_assets.errors import ApiError
+from events_assets.http.answer import Answer
+from events_assets.http.explain import message_of
+from events_assets.http.session import ApiSession
 from events_assets.settings import HttpSettings
 
 
+@dataclass
 class Discovery:
     """The dialogue with an API; `report` hears each step of it.
 
-    Args:
-        place: where the key goes; None: the common places are tried.
+    `place` is where the key goes; None: the common places are tried.
     """
 
-    def __init__(
-        self,
-        base_url: str,
-        path: str,
-        settings: HttpSettings,
-        authentication: Authentication,
-        report: Report,
-        place: KeyPlace | None = None,
-    ) -> None:
-        self.base_url, self.path, self.place = base_url, path, place
-        self.authentication, self.report = authentication, report
+    base_url: str
+    path: str
+    settings: HttpSettings
+    authentication: Authentication
+    report: Report
+    place: KeyPlace | None = None
+
+    def __post_init__(self) -> None:
         # A server error may be what the API thinks of a parameter; only these pass by waiting.
-        self.settings = copy.copy(settings)
-        self.settings.retry_statuses = [429, 503]
-        self._apis: list[Api] = []
+        self.settings = self.settings.model_copy(update={"retry_statuses": [429, 503]})
 
-    @property
-    def asked(self) -> int:
-        """Requests sent so far."""
-        return sum(api.asked for api in self._apis)
+    def run(self) -> Description:
+        """What was found out.
 
-    def run(self) -> Description | None:
-        """What was found out, None where it is too little to be written."""
-        try:
-            return self._run()
-        except ApiError as error:
-            self.report.add(FAILED, "reachable", str(error))
-            return None
-        finally:
-            self.report.requests = self.asked
-
-    def _run(self) -> Description | None:
+        Raises:
+            StopError: it is too little to be written.
+        """
         self._clean_address()
-        place = self.accepted_place()
-        events = self._find_rows() if self._is_let_in(place) else None
-        if place is None or events is None:
-            return None
-        way = way_through(events)
-        self.report.add(OK if way.is_understood else NOTE, "paging", way.finding)
-        total = find_total(events, way.params)
-        self._report_total(total)
-        client = {"base_url": self.base_url, **place.client}
-        return Description(client, *_described(events, way, total), self._find_fields(events))
+        try:
+            place = self.accepted_place()
+            self._require_answer(place)
+            events = self._find_rows()
+            way = way_through(events)
+            self.report.add(OK if way.is_understood else NOTE, "paging", way.finding)
+            total = find_total(events, way.params)
+        except ApiError as error:
+            raise StopError("reachable", str(error)) from None
+        self.report.add(*_total(total))
+        found, scan = _described(way, total)
+        endpoint = {"path": self.path, "data_selector": events.selector, **found}
+        client = {"base_url": self.base_url, **(place or NO_KEY).client}
+        fields: dict[str, Any] = {}
+        if events.first_rows:
+            finding, fields = _fields(events.first_rows)
+            self.report.add(*finding)
+        return Description(client, endpoint, scan, fields)
 
     def accepted_place(self) -> KeyPlace | None:
         """The first place of the key that is accepted, None if none is.
@@ -74,150 +83,165 @@ class Discovery:
         """
         places = [self.place or NO_KEY]
         for place in places:
-            sent = place.client if self.authentication.has_key else {}
-            api = Api({"base_url": self.base_url, **sent}, self.authentication, self.settings)
-            self._apis.append(api)
-            self.first = api.get(self.path)
-            self.path = address.path_after(self.first.redirected_to, self.base_url, self.path)
+            self._open(place)
+            self.first = self.ask()
+            if self.first.redirected:
+                self.path = _path_after(self.first.url, self.base_url, self.path)
             if self.first.status not in (401, 403):
                 return place
             if place is NO_KEY and self.authentication.has_key and not self.place:
                 places += likeliest(self.first.headers)
         return None
 
+    def ask(
+        self, params: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """The answer, whatever its status; what is worth a retry is asked again.
+
+        Raises:
+            ApiError: there is none, or it leads to another origin.
+        """
+        is_url = self.path.startswith(("http://", "https://"))
+        url = self.path if is_url else join_url(self.base_url, self.path)
+        sent = {**self.headers, **(headers or {})}
+        request = requests.Request("GET", url, params=dict(params or {}), headers=sent)
+        traffic = self.session.traffic
+        before = traffic.requests
+        try:
+            return self.session.ask(request, lambda answer: answer, any_status=True)
+        finally:
+            self.report.requests += traffic.requests - before
+
+    def _open(self, place: KeyPlace) -> None:
+        """Opens a session that sends the key to a place."""
+
+        def new_session(base_url: str, auth: Any = None) -> ApiSession:
+            log, redaction = logging.getLogger("events_assets"), self.authentication.redaction
+            return ApiSession(base_url, self.settings, redaction, log, auth=auth)
+
+        sent = place.client if self.authentication.has_key else {}
+        config: Any = {"client": {"base_url": self.base_url, **sent}, "resources": []}
+        client: Any = self.authentication.fill(config)["client"]
+        self.headers = client.get("headers", {})
+        auth = self.authentication.of(client.get("auth"), new_session)
+        self.session = new_session(self.base_url, auth)
+
     def _clean_address(self) -> None:
-        clean = address.cleaned(self.base_url, self.path, self.authentication.redaction)
-        self.base_url, self.path = clean.base_url, clean.path
-        if clean.key_name:
-            self.place = self.place or in_query(clean.key_name)
-        if clean.paging:
-            dropped = ", ".join(clean.paging)
-            finding = f"{dropped} left out: init finds out how pages are asked for"
+        """Takes out what asks for one page of the list, which would go along with every request, so
+        that a load would begin there; and the key, which is to stand in no file. Other parameters
+        stay, those of the base URL in the path."""
+        self.base_url, _, base_query = self.base_url.partition("?")
+        self.path, _, query = self.path.partition("?")
+        kept: list[str] = []
+        paging: list[str] = []
+        for parameter in filter(None, f"{base_query}&{query}".split("&")):
+            if self.authentication.redaction.text(parameter) != parameter:
+                self.place = self.place or in_query(unquote_plus(parameter.partition("=")[0]))
+            else:
+                (paging if _asks_for_a_page(parameter) else kept).append(parameter)
+        self.path += f"?{'&'.join(kept)}" if kept else ""
+        if paging:
+            finding = f"{', '.join(paging)} left out: init finds out how pages are asked for"
             self.report.add(NOTE, "path", finding)
 
-    def _is_let_in(self, place: KeyPlace | None) -> bool:
+    def _require_answer(self, place: KeyPlace | None) -> None:
+        status, words = self.first.status, message_of(self.first.body)
+        refused = f"the API answers {status}" + (f' ("{words}")' if words else "")
         if place is None:
-            tried = [self.place] if self.place else [*PLACES]
-            finding = _refusal(self.first, tried if self.authentication.has_key else [])
-            self.report.add(FAILED, "key", finding)
-            return False
+            raise StopError(
+                "key", refused + _remedy(self.first, self.place, self.authentication.has_key)
+            )
         self.report.add(OK, "reachable", f"answered in {self.first.seconds:.1f} s")
-        if not self.first.succeeded:
-            self.report.add(FAILED, "answer", _why_unusable(self.first, self.base_url))
-            return False
+        if not 200 <= status < 300:
+            hint = ": nothing is at this path; check base URL and path" if status == 404 else ""
+            raise StopError("answer", refused + hint)
+        if not self.first.is_json:
+            kind = self.first.headers.get("Content-Type", "").split(";")[0] or "something else"
+            which = f"is {self.base_url} the API, or a page for people?"
+            raise StopError("answer", f"the answer is {kind}, not JSON; {which}")
         finding = "the API answers without a key"
         if place.client:
             finding = f"accepted: {place.description}"
         elif self.authentication.has_key and not self.place:
             finding += ", so none is sent; --key-in says where to send it all the same"
         self.report.add(OK, "key", finding)
-        return True
 
-    def _find_rows(self) -> EventList | None:
+    def _find_rows(self) -> EventList:
         lists = detect.lists_of_rows(self.first.document)
-        tables = detect.lists_of_lists(self.first.document)
+        tables = [path for path, rows in detect.lists_of(list, self.first.document).items() if rows]
         selector, rows = next(iter(lists.items()), ("", []))
-        fields = detect.field_proposals(rows)
-        if not lists or (tables and "id" not in fields):
-            finding = "there is no list of objects in the answer; check the path"
-            if tables:
-                finding = (
-                    f'the rows at "{tables[0]}" are lists of values, not objects; ask for objects '
-                    f"by a parameter of the API, in the path"
-                )
-            self.report.add(FAILED, "rows", finding)
-            return None
-        where = "the answer is the list" if selector == "$" else f'the list at "{selector}"'
-        others = [path for path in lists if path != selector and lists[path]]
-        finding = f"{counted(len(rows), 'row')}: {where}"
-        finding += f"; other lists are at: {', '.join(others[:5])}" if others else ""
-        self.report.add(OK if rows else NOTE, "rows", finding)
-        key = str(fields["id"].setting).strip("'") if "id" in fields else "id"
-        return EventList(self._apis[-1], self.path, selector, key, self.first)
-
-    def _report_total(self, total: Total | None) -> None:
-        if total is None:
-            finding = (
-                "the API counts its rows nowhere; whether all came cannot be proven by a total"
-            )
-            return self.report.add(NOTE, "total", finding)
-        place = f"in the header {total.place}" if total.in_header else f'at "{total.place}"'
-        finding = f"the API counts {counted(total.rows, 'row')} {place}"
-        for name, value in [*(total.params or total.headers).items()][:1]:
-            finding += f", asked for by {name}={value}"
-        return self.report.add(OK, "total", finding)
-
-    def _find_fields(self, events: EventList) -> dict[str, Any]:
-        rows = events.first_rows
-        if not rows:
-            return {}
-        found = detect.field_proposals(rows)
-        named = [name for name in detect.CANONICAL if name in rows[0]]
-        renamed = [name for name in found if name not in named or found[name].has_unit]
-        missing = [n for n in detect.CANONICAL if n not in named and n not in found]
-        settings = detect.field_settings(found, renamed)
-        texts = [
-            f"{name} ← {_path(settings[name])}" if name in settings else name
-            for name in detect.CANONICAL
-            if name not in missing
-        ]
-        parts = [", ".join(texts), f"not found: {', '.join(missing)}" if missing else ""]
-        self.report.add(NOTE if missing else OK, "fields", "; ".join(filter(None, parts)))
-        return settings
+        key = detect.field_settings(rows).get("id")
+        if tables and not key:
+            finding = f'the rows at "{tables[0]}" are lists of values, not objects; ask for objects'
+            raise StopError("rows", f"{finding} by a parameter of the API, in the path")
+        if not lists:
+            raise StopError("rows", "there is no list of objects in the answer; check the path")
+        self.report.add(*findings.rows(self.first.document, len(rows), selector))
+        return EventList(self.ask, selector, (key or "id").strip("'"), self.first)
 
 
-def _described(
-    events: EventList, way: Way, total: Total | None
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Endpoint and scan; a total stands where the paginator reads it, that of offsets, else in the
-    scan's settings."""
-    paginator, params, headers, scan = way.paginator, way.params, {}, {}
-    if total:
-        params, headers = params | total.params, total.headers
-        if total.in_header:
-            scan = {"total_header": total.place}
-        elif paginator["type"] != "offset":
-            scan = {"total_path": total.place}
-        elif total.place != "total":  # where offset paging looks by itself
-            paginator = paginator | {"total_path": total.place}
-    optional = {"headers": headers, "params": params}
-    endpoint = {
-        "path": events.path,
-        "data_selector": events.selector,
-        **{name: table for name, table in optional.items() if table},
-        "paginator": paginator,
-    }
-    return endpoint, scan
+def _asks_for_a_page(parameter: str) -> bool:
+    """Whether a parameter, as it is written in a query, is one of paging; a date is none."""
+    name, value = next(iter(parse_qsl(parameter)), ("", ""))
+    number = value.isdecimal() and not detect.is_time(value)
+    return name in PAGING and (number or (name in CURSORS and name not in SPANS))
 
 
-def _refusal(answer: Answer, tried: list[KeyPlace]) -> str:
-    finding = f"the API answers {answer.status}{_quoted(answer)}"
-    where = "(API_KEY, or api_key in .dlt/secrets.toml)"
-    if not tried:
-        return f"{finding} and there is no key: set API_KEY, or api_key in .dlt/secrets.toml"
-    descriptions = "; ".join(place.description for place in tried).replace("; the key ", "; ")
-    if challenge(answer.headers) == "basic":
-        return (
-            f"{finding}, with {descriptions}. It asks for a user and a password: give "
-            f"--key-in basic:USER, and the password as the key {where}"
-        )
-    return (
-        f"{finding}, with {descriptions}. Check the key {where}, or say where it goes, like "
-        f"--key-in header:NAME"
-    )
+def _path_after(redirect: str, base_url: str, path: str) -> str:
+    """The path that a redirect leads to, so that no further request is sent twice; the old one
+    where another path would be another list."""
+    base, (plain, mark, query) = urlsplit(base_url).path, path.partition("?")
+    moved = "/" + urlsplit(redirect).path.removeprefix(base).lstrip("/")
+    same = urlsplit(redirect).path.startswith(base) and moved.strip("/") == plain.strip("/")
+    return moved + mark + query if same else path
 
 
-def _why_unusable(answer: Answer, base_url: str) -> str:
-    if 200 <= answer.status < 300:
-        kind = answer.headers.get("Content-Type", "").split(";")[0] or "something else"
-        return f"the answer is {kind}, not JSON; is {base_url} the API, or a page for people?"
-    hint = ": nothing is at this path; check base URL and path" if answer.status == 404 else ""
-    return f"the API answers {answer.status}{_quoted(answer)}{hint}"
+def _remedy(refused: Answer, place: KeyPlace | None, has_key: bool) -> str:
+    """What to do where the key is accepted nowhere."""
+    where = "API_KEY, or api_key in .dlt/secrets.toml"
+    if not has_key:
+        return f" and there is no key: set {where}"
+    places = "; ".join(one.description for one in ([place] if place else PLACES))
+    tried = places.replace("; the key ", "; ")
+    check = f", with {tried}. Check the key ({where}), or say where it goes, like --key-in"
+    if challenge(refused.headers) == "basic":
+        return f"{check} basic:USER: it asks for a user and a password"
+    return f"{check} header:NAME"
 
 
-def _quoted(answer: Answer) -> str:
-    return f' ("{answer.said}")' if answer.said else ""
+def _fields(rows: list[dict[str, Any]]) -> tuple[tuple[str, str, str], dict[str, Any]]:
+    """Where the canonical fields are, in words and as settings."""
+    found, row = detect.field_settings(rows), rows[0]
+    known = [name for name in detect.CANONICAL if name in row or name in found]
+    elsewhere = [n for n in known if n not in row or isinstance(found.get(n), dict)]
+    settings = detect.only(found, elsewhere)
+    places = ", ".join(f"{n} ← {inline(settings[n])}" if n in elsewhere else n for n in known)
+    missing = ", ".join(name for name in detect.CANONICAL if name not in known)
+    finding = f"{places or 'none'}; not found: {missing}" if missing else places
+    return (NOTE if missing else OK, "fields", finding), settings
 
 
-def _path(setting: str | dict[str, str]) -> str:
-    return setting if isinstance(setting, str) else f"{setting['path']} (Unix {setting['unit']})"
+def _total(total: Total) -> tuple[str, str, str]:
+    if not total.place:
+        none = "the API counts its rows nowhere; whether all came cannot be proven by a total"
+        return NOTE, "total", none
+    place = f"in the header {total.place}" if total.in_header else f'at "{total.place}"'
+    finding = f"the API counts {counted(total.rows, 'row')} {place}"
+    for name, value in [*(total.params or total.headers).items()][:1]:
+        finding += f", asked for by {name}={value}"
+    return OK, "total", finding
+
+
+def _described(way: Way, total: Total) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What pages and totals add to the endpoint, and to the scan. A total stands where the
+    paginator reads it, that of offsets, else in the scan's settings."""
+    paginator, scan = dict(way.paginator), {}
+    if total.in_header:
+        scan["total_header"] = total.place
+    elif total.place and paginator["type"] != "offset":
+        scan["total_path"] = total.place
+    elif total.place not in ("", "total"):  # where offset paging looks by itself
+        paginator["total_path"] = total.place
+    params = way.params | total.params
+    endpoint = {"headers": total.headers, "params": params, "paginator": paginator}
+    return {name: table for name, table in endpoint.items() if table}, scan

@@ -68,12 +68,13 @@ def key_place(text: str) -> KeyPlace:
     Raises:
         ValueError: it names none.
     """
-    kind, named, name = text.partition(":")
-    if kind in ("query", "header", "basic"):
-        place = {"query": in_query, "header": in_header, "basic": basic}[kind]
-        return place(name) if name else place()
-    if not named and kind in ("bearer", "token", "none"):
-        return {"bearer": BEARER, "token": authorization("Token"), "none": NO_KEY}[kind]
+    kind, _, name = text.partition(":")
+    fixed = {"bearer": BEARER, "token": authorization("Token"), "none": NO_KEY}
+    kinds = {"query": in_query, "header": in_header, "basic": basic}
+    if text in fixed:
+        return fixed[text]
+    if kind in kinds:
+        return kinds[kind](name) if name else kinds[kind]()
     raise ValueError(
         "write query, query:NAME, header, header:NAME, bearer, token, basic, basic:USER or none"
     )

@@ -4,19 +4,64 @@ Tries common parameters; one counts as understood when it changes the answer as 
 raise `ApiError` where the API cannot be reached.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
-from events_assets.commands import detect, parameters
-from events_assets.commands.ask import Answer, Api
+from events_assets.commands import detect
+from events_assets.http.answer import Answer
 
 PAGE = 100
 """Rows a page that are asked for; written as granted where it is less."""
 
 DEFAULTS = {"offset_param": "offset", "limit_param": "limit", "page_param": "page"}
 """What dlt's paginators take by themselves."""
+
+SIZES = {
+    "limit": ("offset", "page", "skip", "start"),
+    "_limit": ("_start", "_page"),
+    "per_page": ("page", "offset"),
+    "page_size": ("page", "offset"),
+    "pagination[limit]": ("pagination[start]",),
+    "pagination[pageSize]": ("pagination[page]",),
+    "size": ("page", "offset", "from"),
+    "pageSize": ("page", "pageNumber"),
+    "perPage": ("page",),
+    "page[size]": ("page[number]",),
+    "page[limit]": ("page[offset]",),
+    "count": ("offset", "start", "page"),
+    "take": ("skip",),
+    "top": ("skip",),
+    "$top": ("$skip",),
+    "rows": ("start", "page"),
+    "max_results": ("page", "start"),
+    "pagelen": ("page",),
+}
+"""Names of the page size, and the names of positions that go with them, the likeliest first."""
+
+OFFSETS = (
+    *("offset", "skip", "start", "from", "_start", "$skip", "pagination[start]"),
+    *("page[offset]", "startAt", "startIndex"),
+)
+NUMBERS = ("page", "_page", "pageNumber", "page_number", "page[number]", "p")
+CURSORS = (
+    *("cursor", "after", "page_token", "pageToken", "next_token", "starting_after"),
+    *("continuation", "continuation_token", "next_cursor", "page[after]", "since", "from"),
+)
+LAST_IDS = ("starting_after", "after", "after_id", "since_id", "last_id")
+"""Names of cursors that are the id of the last row."""
+SPANS = ("after", "since", "from")
+"""Names of cursors that may as well ask for a span of time."""
+
+PAGING = {*SIZES, *chain(*SIZES.values()), *OFFSETS, *NUMBERS, *CURSORS}
+
+COUNTS = {
+    "meta": "*",
+    **dict.fromkeys(("include_totals", "with_count", "count", "$count"), "true"),
+}
+COUNT_HEADER = {"Prefer": "count=exact"}
+"""Parameters and a header by which some APIs are asked to count."""
 
 Rows = list[dict[str, Any]]
 Params = dict[str, Any]
@@ -29,12 +74,12 @@ this way of paging, and the way in words."""
 class EventList:
     """The list at `selector` of the answers, whose rows are known by `id`.
 
-    `first` is the answer without parameters. `size` is the parameter of the page size, and `small`
-    a page with few rows; without one, `size` is empty, and `small` the first answer.
+    `get` asks for it, with parameters and headers. `first` is the answer without parameters. `size`
+    is the parameter of the page size, and `small` a page with few rows; without one, `size` is
+    empty, and `small` the first answer.
     """
 
-    api: Api
-    path: str
+    get: Callable[..., Answer]
     selector: str
     id: str
     first: Answer
@@ -51,8 +96,8 @@ class EventList:
         return found[0] if found[0][0] else found[1]
 
     def find_size(self) -> None:
-        linked = [n for n in detect.link_parameters(self.link[1]) if n in parameters.SIZES]
-        names, came = dict.fromkeys([*linked, *parameters.SIZES]), len(self.first_rows)
+        linked = [n for n in detect.link_parameters(self.link[1]) if n in SIZES]
+        names, came = dict.fromkeys([*linked, *SIZES]), len(self.first_rows)
         wanted = 2 if came > 4 else 1
         if came < 2 or len(self.page(dict.fromkeys(names, wanted))) == came:
             return  # all names at once change nothing, so none does
@@ -63,12 +108,9 @@ class EventList:
                 self.size, self.small, self.few = name, answer, rows
                 return
 
-    def get(self, params: Params, headers: Mapping[str, str] | None = None) -> Answer:
-        return self.api.get(self.path, params, headers)
-
     def rows(self, answer: Answer) -> Rows:
         """The rows of an answer, none where it is no page."""
-        found = detect.lists_of_rows(answer.document) if answer.succeeded else {}
+        found = detect.lists_of_rows(answer.document) if 200 <= answer.status < 300 else {}
         return found.get(self.selector, [])
 
     def sized(self, rows: int) -> dict[str, int]:
@@ -88,7 +130,7 @@ class EventList:
         """Where all rows seem to be counted: no less than came in the first answer, however few
         are in this one; if just as many, there must be no more."""
         came = max(len(self.first_rows), len(self.rows(answer)))
-        found = detect.totals(answer.document, came) | detect.total_headers(answer.headers, came)
+        found = detect.totals(answer.document, answer.headers, came)
         more = detect.continues(answer.document, answer.headers)
         return {place: total for place, total in found.items() if total > came or not more}
 
@@ -126,8 +168,7 @@ def way_through(events: EventList) -> Way:
     if came < 2:
         finding = "too few rows to find out; run init once more when there are more"
         return Way(events.link[0] or {"type": "auto"}, finding, is_understood=False)
-    kinds = _offsets(events), _links(events), _cursors(events), _last_ids(events), _numbers(events)
-    for params, paginator, words in chain(*kinds):
+    for params, paginator, words in chain(_offsets(events), _named(events), _numbers(events)):
         if params is None or events.are_others(events.page(params), events.few):
             paginator = {k: v for k, v in paginator.items() if DEFAULTS.get(k) != v}
             large = events.large()
@@ -148,82 +189,72 @@ def way_through(events: EventList) -> Way:
 def _offsets(events: EventList) -> Iterator[Trial]:
     size = events.size
     for name in _positions(events) if size else ():  # an offset cannot do without a size
-        if name in parameters.OFFSETS:
+        if name in OFFSETS:
             paginator = {"type": "offset", "limit": PAGE, "offset_param": name, "limit_param": size}
             yield {name: len(events.few)}, paginator, f"offsets: {name}"
 
 
-def _links(events: EventList) -> Iterator[Trial]:
-    paginator, _ = events.link
+def _named(events: EventList) -> Iterator[Trial]:
+    """Next pages that the API names: by links, by cursors, or by the id of the last row."""
+    paginator: Params = events.link[0]
     if paginator:
         path, header = paginator.get("next_url_path"), paginator.get("links_next_key", "Link")
         place = f'at "{path}"' if path else f"in the header {header}"
         yield None, paginator, f"links to the next page, {place}"
-
-
-def _cursors(events: EventList) -> Iterator[Trial]:
     for path, cursor in detect.cursors(events.small.document).items():
-        for name in dict.fromkeys([path.rpartition(".")[2], *parameters.CURSORS]):
+        for name in dict.fromkeys([path.rpartition(".")[2], *CURSORS]):
             paginator = {"type": "cursor", "cursor_path": path, "cursor_param": name}
             yield {name: cursor}, paginator, f'cursors: {name} takes what is at "{path}"'
-
-
-def _last_ids(events: EventList) -> Iterator[Trial]:
     last = events.few[-1].get(events.id) if events.few else None
     for more in [*detect.has_more(events.small.document)][:1] if last is not None else ():
-        for name in parameters.LAST_IDS:
-            path = f"{events.selector}[-1].{events.id}"
-            paginator = {"type": "cursor", "cursor_path": path, "cursor_param": name}
+        paginator = {"type": "cursor", "cursor_path": f"{events.selector}[-1].{events.id}"}
+        for name in LAST_IDS:
             words = f'{name} takes the id of the last row, "{more}" says whether to go on'
-            yield {name: last}, {**paginator, "has_more_path": more}, words
+            yield {name: last}, {**paginator, "cursor_param": name, "has_more_path": more}, words
 
 
 def _numbers(events: EventList) -> Iterator[Trial]:
     for name in _positions(events):
-        one = events.page({name: 1}) if name not in parameters.OFFSETS else []
+        one = events.page({name: 1}) if name not in OFFSETS else []
         if one and events.are_others(events.page({name: 2}), one):
             base = 0 if events.are_others(events.page({name: 0}), one) else 1
             paginator = {"type": "page_number", "base_page": base, "page_param": name}
             yield None, paginator, f"page numbers from {base}: {name}"
 
 
-def _positions(events: EventList) -> list[str]:
+def _positions(events: EventList) -> Sequence[str]:
     """Names of positions worth trying, those that the API's own links use first."""
     if events.size:
         linked = [n for n in detect.link_parameters(events.link[1]) if not n.endswith("id")]
-        names = dict.fromkeys([*linked, *parameters.SIZES.get(events.size, ()), "offset", "page"])
+        names = dict.fromkeys([*linked, *SIZES.get(events.size, ()), "offset", "page"])
         return [name for name in names if name != events.size]
-    second = events.page(dict.fromkeys(parameters.NUMBERS, 2))
-    if second and not events.are_others(second, events.first_rows):
-        return []
-    return list(
-        parameters.NUMBERS if second else parameters.NUMBERS[:2]
-    )  # none: all at once was too much
+    second = events.page(dict.fromkeys(NUMBERS, 2))
+    if not second:  # all at once was too much
+        return NUMBERS[:2]
+    return NUMBERS if events.are_others(second, events.first_rows) else ()
 
 
 @dataclass(frozen=True)
 class Total:
-    """Where all rows are counted, a path or a header, and what asks for that."""
+    """Where all rows are counted, a path or a header, and what asks for that; nowhere, if empty."""
 
-    place: str
-    rows: int
-    in_header: bool
-    params: dict[str, str]
-    headers: dict[str, str]
+    place: str = ""
+    rows: int = 0
+    in_header: bool = False
+    params: Params = field(default_factory=dict)
+    headers: Params = field(default_factory=dict)
 
 
-def find_total(events: EventList, sent: Params) -> Total | None:
-    """None where the rows are counted nowhere. `sent` are the parameters of each request."""
-    every = {name: value for way in parameters.COUNTS for name, value in way.items()}
-    ways: list[tuple[dict[str, str], dict[str, str]]] = [({}, {}), (every, parameters.COUNT_HEADER)]
-    ways += [*((params, {}) for params in parameters.COUNTS), ({}, parameters.COUNT_HEADER)]
+def find_total(events: EventList, sent: Params) -> Total:
+    """The total of a list. `sent` are the parameters of each request."""
+    ways: list[tuple[Params, Params]] = [({}, {}), (COUNTS, COUNT_HEADER)]
+    ways += [*(({name: value}, {}) for name, value in COUNTS.items()), ({}, COUNT_HEADER)]
     for params, headers in ways:
         answer = events.get({**sent, **events.sized(len(events.few)), **params}, headers)
         is_page = bool(events.rows(answer) or not events.first_rows)
         found = events.totals(answer) if is_page else {}
-        if params is every and is_page and not found:
-            return None  # all ways at once bring nothing, so none does
-        if params is not every and found:
-            place, rows = next(iter(found.items()))
+        if params is COUNTS and is_page and not found:
+            break  # all ways at once bring nothing, so none does
+        for place, rows in found.items() if params is not COUNTS else ():
             return Total(place, rows, place in answer.headers, params, headers)
-    return None
+    return Total()

@@ -10,6 +10,7 @@ import click
 import tomlkit
 from tabulate import tabulate
 
+from events_assets.errors import EventsError
 from events_assets.http.redaction import Redaction
 
 OK, NOTE, FAILED = "ok", "note", "FAILED"
@@ -52,6 +53,10 @@ class Step:
         if self.settings:
             text += f"\n{'':8}set in .dlt/config.toml:\n" + textwrap.indent(self.toml(), " " * 10)
         return text
+
+
+class StopError(EventsError):
+    """A step failed after which the others cannot be tried: its name, its finding, and settings."""
 
 
 @dataclass

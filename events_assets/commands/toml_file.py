@@ -1,17 +1,15 @@
 """Writes what was found out about an API into `.dlt/config.toml`, leaving all else as it is."""
 
-import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import tomlkit
-from tomlkit.exceptions import ParseError, TOMLKitError
-from tomlkit.items import AoT, Comment, Null, Table, Whitespace
+from tomlkit.items import AoT, Table, Trivia
 
 from events_assets.commands.report import inline
-from events_assets.errors import ConfigurationError
 
 REMARKS = {
     "auth": "the key itself goes to the environment (API_KEY) or to .dlt/secrets.toml",
@@ -36,56 +34,23 @@ class Description:
     fields: Mapping[str, Any]
 
 
-def read(path: Path) -> tomlkit.TOMLDocument:
-    """The file, empty if there is none.
-
-    Raises:
-        ConfigurationError: it is no TOML; names the line and column.
-    """
-    try:
-        return tomlkit.parse(path.read_text(encoding="utf-8") if path.exists() else "")
-    except (TOMLKitError, UnicodeDecodeError) as error:
-        place = f"{os.path.relpath(path)} is no TOML"
-        if isinstance(error, ParseError):  # which counts columns from 0
-            place += f" at line {error.line}, column {error.col + 1}"
-        reason = str(error).rpartition(" at line ")[0] or str(error)
-        raise ConfigurationError(f"{place}: {reason}") from error
-
-
-def base_url(document: Mapping[str, Any]) -> str:
-    """The `base_url` that a config.toml names, empty if it names none."""
-    table: Any = document
-    for name in ("sources", "events", "client"):
-        table = table.get(name) or {}
-    return str(table.get("base_url") or "")
-
-
-def describe(
-    document: tomlkit.TOMLDocument, api: Description, remarks: Mapping[str, str] = REMARKS
-) -> str:
+def describe(document: tomlkit.TOMLDocument, api: Description) -> str:
     """Puts an API into a config.toml; its other sections and comments stay. Returns the text."""
     events = _table(_table(document, "sources"), "events")
-    _put(events, "client", api.client, remarks)
+    _put(events, "client", api.client)
     if "resource_defaults" not in events:
         defaults = {"primary_key": "id", "write_disposition": "merge"}
-        _put(events, "resource_defaults", defaults, remarks)
-    _put(_resource(events), "endpoint", api.endpoint, remarks)
+        _put(events, "resource_defaults", defaults)
+    _put(_resource(events), "endpoint", api.endpoint)
     if api.scan or "scan" in events:
-        scan = _table(events, "scan")
-        after = _trailing(scan)
         for name in ("total_path", "total_header"):
-            scan.pop(name, None)
-        _fill(scan, api.scan, after, remarks)
+            _table(events, "scan").pop(name, None)
+        _put(events, "scan", api.scan, keep=True)
     if api.fields:
-        _put(events, "fields", api.fields, remarks)
+        _put(events, "fields", api.fields)
     elif "fields" in events:
         del events["fields"]
     return tomlkit.dumps(document).rstrip() + "\n"
-
-
-def section(api: Description) -> str:
-    """What `describe` puts into a file, without remarks."""
-    return describe(tomlkit.document(), api, remarks={})
 
 
 def write(path: Path, text: str) -> None:
@@ -117,41 +82,30 @@ def _resource(events: Any) -> Any:
     return events["resources"][-1]
 
 
-def _put(parent: Any, name: str, values: Mapping[str, Any], remarks: Mapping[str, str]) -> None:
-    """Sets a table anew; what stands between the old one and the next stays there."""
-    after = _trailing(parent[name]) if name in parent else []
-    table = tomlkit.table()
-    _fill(table, values, after, remarks)
-    parent[name] = _remarked(table, remarks.get(name, ""))
+def _put(parent: Any, name: str, values: Mapping[str, Any], keep: bool = False) -> None:
+    """Sets a table anew, its tables inline, each value with its remark.
+
+    Blank lines and comments at the end of the old one stay there: they belong to what comes next.
+    `keep`: so do its values.
+    """
+    old = parent.get(name, {})
+    is_table = isinstance(old, Table)
+    text, trivia = (old.as_string(), old.trivia) if is_table else (_lines(old), Trivia())
+    body = re.sub(r"(?m)(^[ \t]*(#.*)?\n)+\Z", "", text)
+    after = text.removeprefix(body) or "\n"
+    lines = (body if keep else "") + _lines(values)
+    table = Table(tomlkit.parse(lines + after), trivia, False)
+    table.add(tomlkit.ws(""))  # else tomlkit adds a blank line of its own
+    if name in REMARKS:
+        table.comment(REMARKS[name])
+        table.trivia.comment_ws = "   "
+    parent[name] = table
 
 
-def _trailing(table: Any) -> list[Any]:
-    """Takes out blank lines and comments at the end of a table: they belong to the next one."""
-    if isinstance(table, AoT):
-        return _trailing(table[-1]) if len(table) else []
-    body = table.value.body if isinstance(table, Table) else []
-    taken: list[Any] = []
-    while body and isinstance(body[-1][1], Whitespace | Comment | Null):
-        taken.insert(0, body.pop()[1])
-    if not taken and body:
-        return _trailing(body[-1][1])
-    return [item for item in taken if not isinstance(item, Null)]
-
-
-def _fill(
-    table: Any, values: Mapping[str, Any], after: list[Any], remarks: Mapping[str, str]
-) -> None:
-    """Sets values, tables inline, each with its remark; then what comes after them."""
+def _lines(values: Mapping[str, Any]) -> str:
+    lines = ""
     for name, value in values.items():
-        text = inline(value)
-        plain = name == "headers" and "{secrets." not in text
-        table.add(name, _remarked(tomlkit.value(text), "" if plain else remarks.get(name, "")))
-    for item in after or [tomlkit.nl()]:
-        table.add(item)
-
-
-def _remarked(item: Any, remark: str) -> Any:
-    if remark:
-        item.comment(remark)
-        item.trivia.comment_ws = "   "
-    return item
+        plain = name == "headers" and "{secrets." not in inline(value)
+        remark = "" if plain or name not in REMARKS else f"   # {REMARKS[name]}"
+        lines += f"{tomlkit.key(name).as_string()} = {inline(value)}{remark}\n"
+    return lines

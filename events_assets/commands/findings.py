@@ -1,0 +1,250 @@
+"""What the first pages of a list show of its API: findings for the report of `check`.
+
+Each function gives what `Report.add` takes: a state, the name of the step, the finding in words,
+and settings to make, by their path below `sources.events`; or it raises `StopError`.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from dlt.common.data_types import coerce_value, py_type_to_sc_type
+
+from events_assets.commands import detect
+from events_assets.commands.pages import SIZES
+from events_assets.commands.report import FAILED, NOTE, OK, StopError, counted
+from events_assets.errors import UnreadableTimeError
+from events_assets.paging.base import Page
+from events_assets.paging.page_numbers import PageNumbers
+from events_assets.paging.touching_offsets import TouchingOffsets
+from events_assets.rows.times import LIKELY_YEARS, has_offset
+from events_assets.scan.list_pass import ListPass
+
+ENDPOINT = "resources.endpoint"
+"""The table of the endpoint below `sources.events`, as it stands below its resource."""
+
+COLUMNS_SHOWN = 8
+"""Of an example event."""
+
+TIMES = ("start_time", "end_time")
+
+Settings = Mapping[str, Any]
+Finding = tuple[str, str, str, Settings]
+
+
+def key_place(headers: Mapping[str, Any], auth: Any) -> str:
+    """Where the key goes, in words."""
+    if not auth:
+        named = [name for name in headers if "auth" in name.lower() or "key" in name.lower()]
+        return f"the key in the header {named[0]}" if named else "without authentication"
+    table = {"type": auth} if isinstance(auth, str) else auth
+    kind = table.get("type", "bearer")
+    if kind != "api_key":
+        return f"authenticated by {kind.replace('_', ' ')}"
+    location = table.get("location") or "header"
+    place = "query parameter" if location in ("query", "param") else location
+    return f"the key as {place} {table.get('name', 'Authorization')}"
+
+
+def rows(document: Any, count: int, selector: str | None) -> Finding:
+    finding = counted(count, "row")
+    if not selector:
+        best = [*detect.lists_of_rows(document)][:1]
+        settings = {f"{ENDPOINT}.data_selector": path for path in best}
+        return NOTE, "rows", f"{finding}, found by guessing: no data_selector is set", settings
+    finding += " as the whole answer" if selector == "$" else f' at "{selector}"'
+    if count:
+        return OK, "rows", finding, {}
+    return NOTE, "rows", f"{finding}; without one, fields cannot be looked at", {}
+
+
+def fields(page: Page, raw: list[Any]) -> Finding:
+    """How the canonical fields come out, from the rows as they would be loaded, and from the same
+    as the API gave them."""
+    found = [row for row in page.rows if isinstance(row, dict)]
+    if not found:
+        raise StopError("fields", "the rows are no objects; check data_selector")
+    proposed = detect.field_settings(raw)
+    present = [n for n in detect.CANONICAL if any(row.get(n) is not None for row in found)]
+    missing = [name for name in detect.CANONICAL if name not in present]
+    unread = [name for name in TIMES if any(_is_unread(row.get(name)) for row in found)]
+    naive = [name for name in TIMES if any(_is_naive(row.get(name)) for row in found)]
+    with_unit = [name for name in unread if isinstance(proposed.get(name), dict)]
+    set_anew = detect.only(proposed, [*missing, *with_unit])
+    finding = ", ".join(present)
+    if missing:
+        finding = f"found {finding or 'none'}; missing, or null in all rows: {', '.join(missing)}"
+        unknown = [name for name in missing if name not in proposed]
+        finding += f"; nothing looks like {', '.join(unknown)}" if unknown else ""
+    if unread:
+        finding += f"; cannot be read as a time: {', '.join(unread)}"
+    if naive:
+        finding += f"; without a time zone, so taken for UTC: {', '.join(naive)}"
+        set_anew |= {**{name: name for name in naive}, "timezone": "UTC"}
+    keyless = any(row.get("id") is None for row in found)
+    if keyless and "id" in present:
+        finding += "; some rows have no id, and will be set aside"
+    state = NOTE if missing or unread or naive or keyless else OK
+    settings = {f"fields.{name}": setting for name, setting in set_anew.items()}
+    return FAILED if "id" in missing else state, "fields", finding, settings
+
+
+def example(row: Mapping[str, Any]) -> dict[str, Any]:
+    """An event as its columns will hold it: the canonical fields, and a few others."""
+    plain = [n for n, v in row.items() if v is not None and not isinstance(v, list | dict)]
+    plain.sort(key=lambda name: name != "status")
+    names = [*dict.fromkeys([*detect.CANONICAL, *plain])][:COLUMNS_SHOWN]
+    times = {name: time.isoformat(sep=" ") for name in TIMES if (time := _time(row.get(name)))}
+    return {name: row.get(name) for name in names} | times
+
+
+def total(page: Page, one: ListPass) -> Finding:
+    """Whether the API counts its rows, and where."""
+    evidence = one.evidence
+    if evidence.total_last is not None:
+        return OK, "total", f"the API counts {counted(evidence.total_last, 'row')}", {}
+    by_offset = isinstance(one.endpoint.paging, TouchingOffsets)
+    for place, count in detect.totals(page.document, page.headers, len(page.rows)).items():
+        setting = f"{ENDPOINT}.paginator.total_path" if by_offset else "scan.total_path"
+        setting = "scan.total_header" if place in page.headers else setting
+        where = f"in the header {place}" if place in page.headers else f'at "{place}"'
+        finding = f"no total is read, but the API counts {count:,} rows {where}"
+        return NOTE, "total", finding, {setting: place}
+    finding = "the API counts its rows nowhere"
+    if evidence.paging in ("cursor", "links"):
+        return OK, "total", f"{finding}; the end of its pages has to prove that all came", {}
+    return NOTE, "total", f"{finding}: that all came cannot be proven", {}
+
+
+def only_page(page: Page, one: ListPass, way: Settings) -> Finding:
+    """That there is no second page, if that can be. `way` is what the answer suggests."""
+    came, name = len(page.rows), "second page"
+    counts = detect.totals(page.document, page.headers, came)
+    count = next(iter(counts.values()), 0) if page.total is None else page.total
+    if count > came:
+        finding = f"the API counts {count:,} rows and gave {came}, as the only page"
+        remedy = "" if way else "; events-assets init tries the common ways to the next one"
+        raise StopError(name, finding + remedy, way)
+    if way and page.rows:
+        raise StopError(name, "the API has a next page, but the paginator ends here", way)
+    return OK, name, f"{_kind(one)}: all rows are on one page", {}
+
+
+def second_page(
+    first: Page, second: Page | None, again: bool, one: ListPass, way: Settings
+) -> Finding:
+    """How the second page goes on from the first.
+
+    Args:
+        again: whether the second page was the first once more; then `second` is the third one.
+        way: the paginator that the answer suggests.
+    """
+    kind, name, paging = _kind(one), "second page", one.endpoint.paging
+    if second is None or not second.rows:
+        return OK, name, f"{kind}: empty, all rows are on the first page", {}
+    shared = len({*first.identities} & {*second.identities})
+    first_twice = paging.first if again and isinstance(paging, PageNumbers) else None
+    if first_twice or (same(second, first) and len(second.rows) > 1):
+        what = paging.number_at.name if isinstance(paging, PageNumbers) else "the paging parameter"
+        finding = f"{kind}: the same as the first, the API ignores {what}"
+        raise StopError(name, f"{finding}; events-assets init tries the common ones", way)
+    if first_twice == 0:
+        finding = f"{kind}: the pages 0 and 1 are the same, so numbers start at 1"
+        return NOTE, name, finding, {f"{ENDPOINT}.paginator.base_page": 1}
+    finding = f"{kind}: {len(second.rows)} rows"
+    if not isinstance(paging, TouchingOffsets):
+        finding += f", {shared or 'none'} of them on the first page too"
+        return NOTE if shared else OK, name, finding, {}
+    if one.evidence.touching and shared and not again:
+        return OK, name, f"{finding}, {shared} shared with the first page, so the two touch", {}
+    finding = (
+        f"{kind}: the API takes only multiples of the limit, so that pages cannot touch; its total "
+        f"has to prove that all came"
+    )
+    return NOTE, name, finding, {"scan.overlap": 0}
+
+
+def numbering(paging: PageNumbers, before: Page | None, first: Page) -> Finding:
+    """Whether numbers start where they are asked for; `before` is the page before the first."""
+    name, number = paging.number_at.name, paging.first - 1
+    if before and before.identities and not {*before.identities} & {*first.identities}:
+        finding = f"there are rows at {name}={number}, before the first page asked for"
+        return FAILED, "numbering", finding, {f"{ENDPOINT}.paginator.base_page": number}
+    return OK, "numbering", f"{name} starts at {paging.first}", {}
+
+
+def order(first: Page, again: Page | None) -> Finding:
+    """Whether the rows come in a fixed order; `again` is the first page asked for once more."""
+    if same(again, first):
+        return OK, "order", "two identical requests give the same rows in one order", {}
+    finding = (
+        "two identical requests give other rows, or another order; ask for a fixed order by a "
+        "parameter of the API, often named like this"
+    )
+    return NOTE, "order", finding, {f"{ENDPOINT}.params": {"sort": "id"}}
+
+
+def page_size(page: Page, more: bool, limit: int | None, params: Mapping[str, Any]) -> Finding:
+    """How many rows came of those asked for.
+
+    Args:
+        more: whether a further page brought further rows.
+        limit: of the paginator, if it has one.
+        params: of the endpoint, which may ask for a size.
+    """
+    sizes = [param for param in SIZES if str(params.get(param, "")).isdecimal()]
+    asked = {f"{ENDPOINT}.params.{param}": int(params[param]) for param in sizes}
+    asked = {f"{ENDPOINT}.paginator.limit": limit} if limit else asked
+    came, name = len(page.rows), "page size"
+    for setting, size in asked.items():
+        finding = f"{size} rows asked for, {came} came"
+        if came > size:
+            return NOTE, name, f"{finding}: the API ignores it", {}
+        if came < size and more:
+            return NOTE, name, f"{finding}: the API grants less", {setting: came} if came else {}
+        return OK, name, finding, {}
+    return OK, name, f"none is asked for; {counted(came, 'row')} came", {}
+
+
+def other_way(page: Page, configured: Any) -> Settings:
+    """The paginator that the answer itself suggests, other than the configured one, as settings."""
+    paginator, _ = detect.link_to_next(page.document, page.headers)
+    if not paginator and (cursors := detect.cursors(page.document)):
+        path = next(iter(cursors))
+        paginator = {"type": "cursor", "cursor_path": path, "cursor_param": "cursor"}
+    kind = configured.get("type", "auto") if isinstance(configured, Mapping) else configured
+    if not paginator or paginator["type"] == (kind or "auto"):
+        return {}
+    return {f"{ENDPOINT}.paginator": paginator}
+
+
+def same(page: Page | None, other: Page) -> bool:
+    return page is not None and [*page.identities] == [*other.identities]
+
+
+def _kind(one: ListPass) -> str:
+    """The way of paging, in a word that people use."""
+    return one.evidence.paging.replace("touching", "offsets").replace("plain", "offsets")
+
+
+def _time(value: Any) -> datetime | None:
+    """The instant that dlt makes of a value, None if it makes none."""
+    try:
+        time = coerce_value("timestamp", py_type_to_sc_type(type(value)), value)
+        return datetime.fromisoformat(str(time)).astimezone(UTC)
+    except (ValueError, TypeError, OverflowError, OSError):
+        return None
+
+
+def _is_unread(value: Any) -> bool:
+    """Whether a time is none, or one that only a number in the wrong unit can mean."""
+    time = _time(value)
+    late = isinstance(value, int | float) and time and time.year >= LIKELY_YEARS.stop
+    return value is not None and (time is None or bool(late))
+
+
+def _is_naive(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and not has_offset(value)
+    except UnreadableTimeError:
+        return False
