@@ -11,7 +11,7 @@ import click
 import dlt
 import tomlkit
 
-from events_assets import configuration
+from events_assets import __version__, configuration
 from events_assets.authentication import Authentication
 from events_assets.commands import toml_file
 from events_assets.commands.check import try_api
@@ -38,9 +38,7 @@ class Commands(click.Group):
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(
-    package_name="events-assets", prog_name="events-assets", message="%(prog)s %(version)s"
-)
+@click.version_option(__version__, prog_name="events-assets", message="%(prog)s %(version)s")
 @click.pass_context
 def main(context: click.Context) -> None:
     """Reads events from an event-management API into your warehouse.
@@ -87,7 +85,7 @@ def _print_outcome(report: Report) -> None:
     "--key-in",
     "place",
     metavar="PLACE",
-    type=key_place,
+    callback=lambda _context, _option, value: _place(value),
     help="Where the key goes: query[:NAME], header[:NAME], bearer, token, basic (as the user "
     "name), basic:USER (as the password of USER), or none. "
     "Without it, the common places are tried.",
@@ -105,10 +103,12 @@ def init(base_url: str | None, path: str | None, place: KeyPlace | None, yes: bo
     client = document.unwrap().get("sources", {}).get("events", {}).get("client", {})
     name, before = os.path.relpath(file), client.get("base_url", "")
     if before not in ("", configuration.SAMPLE) and not yes:
-        already = f"{name} describes the API at {before} already; give --yes to replace it unasked"
-        click.confirm(f"{already}. Replace it now?", abort=True)
-    base_url = (base_url or str(click.prompt("Base URL of the API (--base-url)"))).strip()
-    path = (path or str(click.prompt("Path of its events (--path)"))).strip()
+        already = f"{name} describes the API at {before} already"
+        if not sys.stdin.isatty():
+            raise click.ClickException(f"{already}; give --yes to replace it")
+        click.confirm(f"{already}. Describe another one instead?", abort=True)
+    base_url = _asked(base_url, "Base URL of the API", "--base-url")
+    path = _asked(path, "Path of its events", "--path")
     if not re.match(r"https?://[^/?#]", base_url):
         wrong = f"{base_url!r} is no URL: write it with its scheme, like https://api.example.com"
         raise click.BadParameter(wrong, param_hint="--base-url")
@@ -134,7 +134,26 @@ def init(base_url: str | None, path: str | None, place: KeyPlace | None, yes: bo
     names = [name for name in os.environ if name.startswith("SOURCES__EVENTS__")]
     if names:
         click.echo(f"These environment variables still win over the file: {', '.join(names)}\n")
-    click.echo("Go on with: events-assets check, which tries the API as it is described; make load")
+    click.echo(
+        "Go on with\n"
+        "  events-assets check   try the API as it is described now\n"
+        "  make load             load its events\n"
+        f"  {name:<20}  correct by hand what was not found"
+    )
+
+
+def _place(value: str | None) -> KeyPlace | None:
+    try:
+        return key_place(value) if value else None
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def _asked(value: str | None, question: str, option: str) -> str:
+    """The value of an option, asked for where there is someone to answer."""
+    if not value and not sys.stdin.isatty():
+        raise click.UsageError(f"{question} is missing, and there is no terminal: give {option}")
+    return (value or str(click.prompt(question))).strip()
 
 
 def _print_step(step: Step) -> None:
