@@ -351,6 +351,18 @@ def test_init_keeps_all_else_of_the_file(init):
         assert new["sources"]["events"][name] == old["sources"]["events"][name]
 
 
+@pytest.mark.parametrize(
+    ("words", "missing"),
+    [
+        ((), "Base URL of the API is missing, and there is no terminal: give --base-url"),
+        (("--base-url", "http://127.0.0.1"), "is missing, and there is no terminal: give --path"),
+    ],
+)
+def test_init_asks_nobody_where_there_is_no_terminal(command, words, missing):
+    result = command("init", *words)
+    assert result.exit_code == 2 and missing in result.output
+
+
 def test_init_overwrites_no_configured_api_unasked(init, command):
     init(Shape())
     before = CONFIG.read_text()
