@@ -7,7 +7,7 @@ plain form of their column, dlt coerces each of the others. Rows of which dlt ma
 else go on as rows, too.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from itertools import chain
 from typing import Any
@@ -15,10 +15,10 @@ from typing import Any
 import dlt
 import pyarrow as pa  # type: ignore[import-untyped]
 from dlt.common.data_types import TDataType
-from dlt.common.schema import Schema
+from dlt.common.schema import DEFAULT_SCHEMA_CONTRACT_MODE, Schema
 from dlt.common.schema.exceptions import CannotCoerceColumnException
 
-from events_assets.arrow.shred import Levels, Row, Shape, tables
+from events_assets.arrow.shred import Row, Shred
 from events_assets.dlt_private import Normalizer, for_nested_table, is_shared
 from events_assets.errors import UnloadableError
 from events_assets.rows.identity import Loadable
@@ -39,28 +39,23 @@ class Conversion:
     """
 
     def __init__(self, schema: Schema, table: str, load_id: str, loadable: Loadable) -> None:
-        self._schema, self._load_id = schema, load_id
-        self._name = table
-        self._loadable = loadable
+        self._schema, self._load_id, self._loadable = schema, load_id, loadable
+        self._normalizer = Normalizer(schema, load_id)
+        self.table = self._normalizer.table_part(table)
+        """The name of the table of the rows, as dlt writes it."""
         self._size = 1
         self.tables: dict[str, list[pa.Table]] = {}
         self.rows: list[Row] = []
-        self._decide_anew()
-
-    @property
-    def table(self) -> str:
-        """The name of the table of the rows, as dlt writes it."""
-        return self._shape.table
 
     @property
     def usable(self) -> bool:
-        """Whether rows of this table can be converted at all."""
-        return self._shape.plain
-
-    def _decide_anew(self) -> None:
-        """Lets dlt decide from here on."""
-        self._normalizer = Normalizer(self._schema, self._load_id)
-        self._shape = Shape(self._normalizer, self._name, self._loadable.rules)
+        """Whether the tables have the keys and the freedom to change that they have by default."""
+        contract = self._schema.resolve_contract_settings_for_table(self.table)
+        return (
+            contract == DEFAULT_SCHEMA_CONTRACT_MODE
+            and self._normalizer.has_random_ids(self.table)
+            and self._normalizer.inherited(self.table).keys() <= {self._normalizer.id}
+        )
 
     def take(self, rows: list[Row]) -> dict[int, str]:
         """As `Columnar.take`."""
@@ -84,13 +79,13 @@ class Conversion:
 
         Returns the position of that one, and of all rows up to it that are left to dlt.
         """
-        levels = Levels(self._shape, rows)
-        new = levels.new
-        if new < len(rows):
-            levels = Levels(self._shape, rows[:new])
-        for name, table in tables(levels, self._load_id):
-            self.tables.setdefault(name, []).append(table)
-        return new, sorted({*levels.unfit, *range(len(rows))[new : new + 1]})
+        shred = Shred(self._normalizer, self.table, self._loadable.rules, rows)
+        if shred.new == len(rows):
+            for name, table in shred.tables(self._load_id):
+                self.tables.setdefault(name, []).append(table)
+            return shred.new, sorted(shred.unfit)
+        left = self._convert(rows[: shred.new])[1] if shred.new else []
+        return shred.new, [*left, shred.new]
 
     def _leave(self, row: Row) -> None:
         """Leaves a row to dlt, and adds the columns and tables that it makes for it.
@@ -99,10 +94,10 @@ class Conversion:
             UnloadableError: a value fits neither its column nor the variant column beside it.
         """
         try:
-            update = self._normalizer.decide(self._shape.table, row)
+            update = self._normalizer.decide(self.table, row)
         except CannotCoerceColumnException as error:
             # dlt 1.31 ends the load here. It may have added columns of the row already.
-            self._decide_anew()
+            self._normalizer = Normalizer(self._schema, self._load_id)
             raise UnloadableError(
                 f"no column of {error.table_name} for the value of {error.column_name}"
             ) from None
@@ -112,20 +107,31 @@ class Conversion:
 
 
 class ByRow:
-    """Gives rows on as they are: for a scan whose rows are not loaded."""
+    """Gives rows on as rows.
 
-    def __init__(self) -> None:
+    Args:
+        loadable: as for `Conversion`; none: the rows are not loaded.
+    """
+
+    def __init__(self, loadable: Callable[[Row], Row] | None = None) -> None:
+        self._loadable = loadable
         self._rows: list[Row] = []
 
     def take(self, rows: list[Row]) -> dict[int, str]:
-        """As `Columnar.take`; refuses none."""
-        self._rows += rows
-        return {}
+        """As `Columnar.take`."""
+        refused: dict[int, str] = {}
+        for place, row in enumerate(rows):
+            try:
+                self._rows.append(self._loadable(row) if self._loadable else row)
+            except UnloadableError as unloadable:
+                refused[place] = str(unloadable)
+        return refused
 
     def items(self) -> Iterator[Any]:
         """As `Columnar.items`."""
-        yield self._rows
-        self._rows = []
+        rows, self._rows = self._rows, []
+        if rows:
+            yield rows
 
 
 class Columnar:
@@ -139,11 +145,9 @@ class Columnar:
     """
 
     def __init__(self, key_types: Mapping[str, TDataType], loadable: Loadable) -> None:
-        self._loadable = loadable
         self._resource = resource = dlt.current.resource()
         self._schema = schema = dlt.current.source_schema()
-        self._rows: list[Row] = []
-        self._conversion: Conversion | None = None
+        self._taking: Conversion | ByRow = ByRow(loadable)
         if key_types:
             columns: Any = {name: {"data_type": kind} for name, kind in key_types.items()}
             resource.apply_hints(columns=columns)
@@ -158,31 +162,26 @@ class Columnar:
             schema.update_table(table, normalize_identifiers=False, merge_compound_props=False)
         load_id = dlt.current.load_package_state()["load_id"]
         conversion = Conversion(schema, str(resource.table_name), load_id, loadable)
-        self._conversion = conversion if conversion.usable else None
+        if conversion.usable:
+            self._taking = conversion
 
     def take(self, rows: list[Row]) -> dict[int, str]:
         """Converts rows, the more of them together the faster.
 
         Returns positions in `rows` of those that cannot be loaded, each with the reason.
         """
-        if self._conversion:
-            return self._conversion.take(rows)
-        refused = {}
-        for place, row in enumerate(rows):
-            try:
-                self._rows.append(self._loadable(row))
-            except UnloadableError as unloadable:
-                refused[place] = str(unloadable)
-        return refused
+        return self._taking.take(rows)
 
     def items(self) -> Iterator[Any]:
         """What has been taken, as items to be yielded to dlt: Arrow tables, and a list of rows."""
-        rows, self._rows = self._rows, []
-        if done := self._conversion:
-            for name, parts in done.tables.items():
-                table = pa.concat_tables(parts, promote_options="default")
-                own = name == done.table
-                yield table if own else for_nested_table(self._resource, self._schema, name, table)
-            rows, done.tables, done.rows = done.rows, {}, []
+        done = self._taking
+        if isinstance(done, ByRow):
+            yield from done.items()
+            return
+        for name, parts in done.tables.items():
+            table = pa.concat_tables(parts, promote_options="default")
+            own = name == done.table
+            yield table if own else for_nested_table(self._resource, self._schema, name, table)
+        rows, done.tables, done.rows = done.rows, {}, []
         if rows:
             yield rows

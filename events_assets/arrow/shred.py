@@ -1,320 +1,251 @@
-"""Rows taken apart into the columns of the tables that dlt makes of them."""
+"""Rows taken apart into Arrow tables, those that dlt makes of them."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
-from functools import lru_cache
 from itertools import chain
 from types import NoneType
 from typing import Any
 
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
-from dlt.common.schema import DEFAULT_SCHEMA_CONTRACT_MODE
 from dlt.common.schema.typing import TTableSchemaColumns
 
-from events_assets.arrow.arrays import coerced_array, column_array, dlt_ids, plain_kinds
+from events_assets.arrow.arrays import (
+    PLAIN,
+    column_array,
+    converted,
+    dlt_ids,
+    missing,
+    plain_kinds,
+)
 from events_assets.dlt_private import Normalizer
-from events_assets.rows.identity import RESERVED, VARIANTS
+from events_assets.rows.identity import RESERVED, is_variant
 from events_assets.rows.rules import NESTED, Key, Path, Rule, objection, offenders
 
 Row = dict[str, Any]
 
-NOTHING: Row = {}
-OBJECT = frozenset({dict})
-WRAPPERS: dict[Any, str] = {dict: "", list: "list"}
-"""The keys under which dlt puts items of lists that are no objects; `value` for all others."""
-
-
-class Shape:
-    """Names, tables and columns that dlt gives to what rows hold, as far as it has decided them.
-
-    Args:
-        normalizer: decides them.
-        resource_table: the table of the rows themselves.
-        rules: what cannot be loaded.
-    """
-
-    def __init__(self, normalizer: Normalizer, resource_table: str, rules: Sequence[Rule]) -> None:
-        self.normalizer, self.schema, self.rules = normalizer, normalizer.schema, rules
-        self.table = normalizer.table_part(resource_table)
-        self.levels = normalizer.levels(self.table)
-        self.inherited = normalizer.inherited(self.table)
-        self.part = lru_cache(maxsize=100_000)(self._part)
-        self.column = lru_cache(maxsize=100_000)(self._column)
-
-    @property
-    def plain(self) -> bool:
-        """Whether tables have the keys and the freedom to change that they have by default."""
-        contract = self.schema.resolve_contract_settings_for_table(self.table)
-        return (
-            contract == DEFAULT_SCHEMA_CONTRACT_MODE
-            and self.normalizer.has_random_ids(self.table)
-            and set(self.inherited) <= {self.normalizer.id}
-        )
-
-    def columns(self, table: str) -> TTableSchemaColumns:
-        return self.schema.tables[table]["columns"] if table in self.schema.tables else {}
-
-    def list_table(self, parts: Path) -> str | None:
-        """The table of lists; none if dlt may give them another one."""
-        table = self.normalizer.joined(*parts)
-        stable = self.schema.naming.normalize_tables_path(table) == table
-        return table if stable and self.normalizer.is_below_another(table) else None
-
-    def _part(self, key: str, above: Path) -> str | None:
-        """The part of a key of objects at a path in names; none if it, or the column, is dlt's to
-        decide."""
-        if objection(self.rules, key, above, Key) or not key.strip():
-            return None
-        part = self.normalizer.column_part(key)
-        is_variant = any(part.endswith(f"__{variant}") for variant in VARIANTS)
-        return None if part in RESERVED or is_variant else part
-
-    def _column(self, parts: Path) -> str | None:
-        """The column of a value; none if dlt may give it another one."""
-        column = self.normalizer.joined(*parts)
-        return column if self.schema.naming.normalize_path(column) == column else None
-
-    def coerced(self, table: str, column: str, value: Any, path: Path) -> tuple[str, Any] | None:
-        """What becomes of a value: the column that it goes to, and the value in there.
-
-        None if it cannot be loaded, or if only dlt can tell, from the row as a whole.
-        """
-        if objection(self.rules, value, path):
-            return None
-        return self.normalizer.coerced(table, column, value)
-
-
-@dataclass
-class Column:
-    """A value for each object of a level, the types of these values, and their path."""
-
-    values: list[Any]
-    kinds: set[type]
-    path: Path
-
 
 @dataclass
 class Level:
-    """Objects that become the rows of one table.
+    """Objects, or other items of lists, that become the rows of one table.
 
-    `parts` make the name of the table. `left` are the levels of nesting below that become tables
-    and columns. `roots` are the positions of the rows that the objects belong to, one for each.
-    `path` is theirs; `wrappers` are keys that only stand for items that are no objects. `parents`
-    are the positions of the objects `above` in whose lists they stand, at `indexes`.
+    `parts` make the name of the table, `path` is that of the items, and `left` are the levels of
+    nesting below that become tables and columns. For each item, `roots` has the position of its
+    row, `parents` that of the item `above` in whose list it stands, and `indexes` that in the list.
     """
 
     table: str
     parts: Path
+    path: Path
     left: int
     roots: list[int]
-    path: Path = ()
-    wrappers: frozenset[str] = frozenset()
     above: "Level | None" = None
     parents: list[int] = field(default_factory=list)
     indexes: list[int] = field(default_factory=list)
-    columns: dict[str, Column] = field(default_factory=dict)
+    seen: set[str] = field(default_factory=set)
+    """Columns that some key stands for."""
     arrays: dict[str, pa.Array] = field(default_factory=dict)
-    ids: Any = None
 
 
-class Levels:
+class Shred:
     """Some rows, taken apart.
 
-    `new` is the position of the first row that brings a table or column which is not decided
-    yet. `unfit` are the positions of rows that cannot be loaded, or of which dlt may make something
-    else.
+    `new` is the position of the first row that brings a table or column which dlt has not decided
+    yet; the tables are good only if there is none. `unfit` are the positions of rows that cannot be
+    loaded, or of which dlt may make something else.
+
+    Args:
+        normalizer: knows what dlt has decided.
+        table: that of the rows.
+        rules: what cannot be loaded.
+        rows: one at least.
     """
 
-    def __init__(self, shape: Shape, rows: list[Row]) -> None:
-        self.shape = shape
+    def __init__(
+        self, normalizer: Normalizer, table: str, rules: Sequence[Rule], rows: list[Row]
+    ) -> None:
+        self._dlt, self._rules = normalizer, rules
         self.new = len(rows)
         self.unfit: set[int] = set()
-        self.all: dict[str, Level] = {}
-        if rows:
-            level = Level(shape.table, (shape.table,), shape.levels, list(range(len(rows))))
-            self._inspect(level, rows, OBJECT, ())
-            if self._begin(level):
-                self._read_objects(level, rows, (), (), level.left)
+        self._levels: dict[str, Level] = {}
+        self._root = Level(table, (table,), (), normalizer.levels(table), [*range(len(rows))])
+        self._read(self._root, rows)
 
-    def _begin(self, level: Level) -> bool:
-        """Adds a level; whether its table is decided."""
-        self.all[level.table] = level
-        if self.shape.normalizer.id in self.shape.columns(level.table):
-            return True
-        self.new = min(self.new, level.roots[0])
-        return False
+    def tables(self, load_id: str) -> Iterator[tuple[str, pa.Table]]:
+        """Names and rows of tables, those of the rows that are fit; parents come first."""
+        ids: dict[str, pa.Array] = {}
+        for name, level in self._levels.items():
+            ids[name] = dlt_ids(len(level.roots))
+            arrays = level.arrays | {self._dlt.id: ids[name]}
+            if level.above is None:
+                arrays[self._dlt.load_id] = pa.repeat(load_id, len(level.roots))
+            else:
+                arrays[self._dlt.parent_id] = ids[level.above.table].take(pa.array(level.parents))
+                arrays[self._dlt.list_index] = pa.array(level.indexes, pa.int64())
+                root_ids = ids[self._root.table].take(pa.array(level.roots))
+                inherited = self._dlt.inherited(self._root.table).values()
+                arrays |= dict.fromkeys(inherited, root_ids)
+            fields = [
+                pa.field(column, arrays[column].type, schema.get("nullable", True))
+                for column, schema in self._columns(name).items()
+                if column in arrays
+            ]
+            table = pa.table([arrays[one.name] for one in fields], schema=pa.schema(fields))
+            if self.unfit:
+                table = table.filter(pa.array([root not in self.unfit for root in level.roots]))
+            if table.num_rows:
+                yield name, table
 
-    def refuse(self, level: Level, places: Iterable[int]) -> None:
+    def _columns(self, table: str) -> TTableSchemaColumns:
+        tables = self._dlt.schema.tables
+        return tables[table]["columns"] if table in tables else {}
+
+    def _refuse(self, level: Level, places: Iterable[int]) -> None:
         self.unfit.update(level.roots[place] for place in places)
 
-    def _inspect(
-        self, level: Level, values: Sequence[Any], kinds: frozenset[type], path: Path
-    ) -> set[int]:
-        """Places of values that cannot be loaded; refuses their rows."""
-        places = offenders(self.shape.rules, values, kinds, path)
-        self.refuse(level, places)
-        return places
+    def _read(self, level: Level, items: Sequence[Any]) -> None:
+        """Reads what becomes the rows of a table: objects, or values of other types."""
+        self._levels[level.table] = level
+        columns = self._columns(level.table)
+        if self._dlt.id not in columns:
+            self.new = min(self.new, level.roots[0])
+        elif type(items[0]) is dict:
+            self._refuse(level, offenders(self._rules, items, {dict}, level.path))
+            self._read_objects(level, items, (), (), level.left)
+        else:
+            self._read_values(level, "value", items, ("value",), (), level.left)
+        for name, column in columns.items():
+            if not column.get("nullable", True) and name not in level.arrays.keys() | RESERVED:
+                self._refuse(level, range(len(items)))
 
     def _read_objects(
-        self, level: Level, objects: list[Row], parts: Path, path: Path, left: int
+        self, level: Level, objects: Sequence[Row], parts: Path, path: Path, left: int
     ) -> None:
         """Reads objects at a place within those of a level: `parts` of names, `path` in there."""
+        named: dict[str, str] = {}
         deep: set[str] = set()
-        flat: dict[str, str] = {}
-        for key, values in _columns(objects):
-            part = self.shape.part(key, level.path + path)
-            column = part and self.shape.column((*parts, part))
-            if part is None or column is None or column in level.columns:
+        naming = self._dlt.schema.naming
+        for key, values in _by_key(objects):
+            part = self._part(key, level.path + path)
+            column = self._dlt.joined(*parts, part)
+            if not part or column in level.seen or naming.normalize_path(column) != column:
                 self._refuse_holders(level, objects, key)
                 continue
+            named[key] = part
+            level.seen.add(column)
             if self._read_values(level, column, values, (*parts, part), (*path, key), left):
                 deep.add(part)
-            if "__" in part:
-                flat[key] = part
-        for key, part in flat.items():
+        for key, part in named.items():
             # It may stand for something within another one.
-            if any(part.startswith(f"{other}__") for other in deep):
+            if "__" in part and any(part.startswith(f"{other}__") for other in deep):
                 self._refuse_holders(level, objects, key)
 
-    def _refuse_holders(self, level: Level, objects: list[Row], key: str) -> None:
-        self.refuse(level, (place for place, item in enumerate(objects) if key in item))
+    def _part(self, key: str, above: Path) -> str:
+        """The part of a key in names; empty if it, or the column, is dlt's to decide."""
+        if objection(self._rules, key, above, Key) or not key.strip():
+            return ""
+        part = self._dlt.column_part(key)
+        return "" if part in RESERVED or is_variant(part) else part
+
+    def _refuse_holders(self, level: Level, objects: Sequence[Row], key: str) -> None:
+        self._refuse(level, (place for place, item in enumerate(objects) if key in item))
 
     def _read_values(
-        self, level: Level, column: str, values: list[Any], parts: Path, path: Path, left: int
+        self,
+        level: Level,
+        column: str,
+        values: Sequence[Any],
+        parts: Path,
+        path: Path,
+        left: int,
     ) -> bool:
         """Reads the values of a key, one for each object; whether some are objects or lists."""
-        full_path = level.path if path[0] in level.wrappers else level.path + path
         kinds = {*map(type, values)}
-        offending = self._inspect(level, values, frozenset(kinds), full_path)
+        wrong = offenders(self._rules, values, kinds, level.path + path)
+        if wrong:  # perhaps as deep as they may be
+            self._refuse(level, wrong)
+            values = [None if at in wrong else value for at, value in enumerate(values)]
         is_deep = not kinds.isdisjoint(NESTED)
-        scalars = values
         if is_deep:
-            scalars = [None if type(value) in NESTED else value for value in values]
-            kinds = {NoneType if kind in NESTED else kind for kind in kinds}
-        level.columns[column] = Column(scalars, kinds, full_path)
-        if is_deep:
-            if self.shape.normalizer.is_whole(level.table, column, left):
-                self.refuse(level, (at for at, one in enumerate(values) if type(one) in NESTED))
-            else:
-                if offending:  # as deep as they may be
-                    values = [None if at in offending else one for at, one in enumerate(values)]
-                self._read_nested(level, values, parts, path, left)
-        decided = self.shape.columns(level.table).get(column, {})
-        if kinds - {NoneType} and "data_type" not in decided:
-            first = next(place for place, value in enumerate(scalars) if value is not None)
-            self.new = min(self.new, level.roots[first])
+            self._read_nested(level, column, values, parts, path, left)
+            values = [None if type(value) in NESTED else value for value in values]
+        if wrong or is_deep:
+            kinds = {*map(type, values)}
+        if kinds != {NoneType}:
+            self._add_column(level, column, values, kinds, level.path + path)
         return is_deep
 
     def _read_nested(
-        self, level: Level, values: list[Any], parts: Path, path: Path, left: int
+        self,
+        level: Level,
+        column: str,
+        values: Sequence[Any],
+        parts: Path,
+        path: Path,
+        left: int,
     ) -> None:
-        objects = [value if type(value) is dict else NOTHING for value in values]
+        if self._dlt.is_whole(level.table, column, left):
+            self._refuse(level, (at for at, value in enumerate(values) if type(value) in NESTED))
+            return
+        objects = [value if type(value) is dict else {} for value in values]
         if any(objects):
             self._read_objects(level, objects, parts, path, left - 1)
-        lists = [(at, value) for at, value in enumerate(values) if type(value) is list and value]
-        if lists:
-            part = self.shape.normalizer.table_part(path[-1])
-            self._read_lists(level, lists, (*level.parts, *parts[:-1], part), path)
+        lists = {at: value for at, value in enumerate(values) if type(value) is list and value}
+        alike = _alike(lists)
+        self._refuse(level, lists.keys() - alike.keys())
+        if not alike:
+            return
+        parts = (*level.parts, *parts[:-1], self._dlt.table_part(path[-1]))
+        table = self._dlt.joined(*parts)
+        stable = self._dlt.schema.naming.normalize_tables_path(table) == table
+        if table in self._levels or not stable or not self._dlt.is_below_another(table):
+            self._refuse(level, alike)
+            return
+        parents = [place for place, found in alike.items() for _ in found]
+        roots = [level.roots[parent] for parent in parents]
+        indexes = [*chain.from_iterable(range(len(found)) for found in alike.values())]
+        path = (*level.path, *path, "list")
+        below = Level(table, parts, path, level.left - 1, roots, level, parents, indexes)
+        self._read(below, [*chain.from_iterable(alike.values())])
 
-    def _read_lists(
-        self, level: Level, lists: list[tuple[int, list[Any]]], parts: Path, path: Path
+    def _add_column(
+        self, level: Level, name: str, values: Sequence[Any], kinds: Set[type], path: Path
     ) -> None:
-        items = [item for _, items in lists for item in items]
-        kinds = {*map(type, items)}
-        wrappers = {WRAPPERS.get(kind, "value") for kind in kinds} - {""}
-        table = self.shape.list_table(parts)
-        mixed = dict in kinds and any(type(i) is dict and wrappers & i.keys() for i in items)
-        if table is None or table in self.all or (wrappers and mixed):
-            self.refuse(level, (place for place, _ in lists))
+        """Makes Arrow arrays of values, some of which may belong to a variant of their column."""
+        columns = self._columns(level.table)
+        if "data_type" not in columns.get(name, {}):
+            first = next(place for place, value in enumerate(values) if value is not None)
+            self.new = min(self.new, level.roots[first])
             return
-        parents = [place for place, items in lists for _ in items]
-        plain = kinds.isdisjoint(NESTED)
-        objects = [] if plain else [_as_object(item) for item in items]
-        # dlt counts a list in a list as one level more.
-        deeper = 2 if any("list" in item for item in objects) else 1
-        below = Level(
-            table=table,
-            parts=parts,
-            left=level.left - deeper,
-            roots=[level.roots[parent] for parent in parents],
-            path=(*(level.path if path[0] in level.wrappers else level.path + path), "list"),
-            wrappers=frozenset(wrappers),
-            above=level,
-            parents=parents,
-            indexes=[index for _, items in lists for index in range(len(items))],
-        )
-        self._inspect(below, items, OBJECT, below.path)
-        if not self._begin(below):
+        plain = plain_kinds(columns[name], self._dlt.caps)
+        if not plain:
+            self._refuse(level, (at for at, value in enumerate(values) if value is not None))
             return
-        if plain:
-            self._read_values(below, "value", items, ("value",), ("value",), below.left)
-        else:
-            self._read_objects(below, objects, (), (), below.left)
-
-
-def tables(levels: Levels, load_id: str) -> Iterator[tuple[str, pa.Table]]:
-    """Names and rows of tables, those of the rows that are fit; parents come first."""
-    shape = levels.shape
-    for level in levels.all.values():
-        _convert(levels, level)
-    for level in levels.all.values():
-        columns = shape.columns(level.table)
-        arrays = level.arrays | _keys(levels, level, load_id)
-        nullable = {name: columns[name].get("nullable", True) for name in arrays}
-        fields = [pa.field(name, array.type, nullable[name]) for name, array in arrays.items()]
-        table = pa.Table.from_arrays(list(arrays.values()), schema=pa.schema(fields))
-        if levels.unfit:
-            table = table.filter(pa.array([root not in levels.unfit for root in level.roots]))
-        if table.num_rows:
-            yield level.table, table
-
-
-def _convert(levels: Levels, level: Level) -> None:
-    """Makes Arrow arrays of the columns of a level."""
-    caps = levels.shape.normalizer.caps
-    decided = levels.shape.columns(level.table)
-    nothing = Column([None] * len(level.roots), {NoneType}, ())
-    awkward: dict[str, dict[int, Any]] = {}
-    for name, schema in decided.items():
-        column = level.columns.get(name, nothing)
-        required = not schema.get("nullable", True) and name not in RESERVED
-        if "data_type" not in schema or not (required or column.kinds - {NoneType}):
-            continue
-        looked_at = column.kinds & plain_kinds(schema, caps)
-        screens = [rule.screen for rule in levels.shape.rules if rule.kinds & looked_at]
-        level.arrays[name], others = column_array(
-            column.values, column.kinds, schema, caps, filter(None, screens), column.path
-        )
-        for place in others:
-            made = levels.shape.coerced(level.table, name, column.values[place], column.path)
-            if made is None:
-                levels.refuse(level, [place])
+        screens = [
+            rule.screen for rule in self._rules if rule.screen and rule.kinds & kinds & plain
+        ]
+        array = column_array(values, kinds, columns[name]["data_type"], screens, path)
+        made: dict[str, dict[int, Any]] = {}
+        for place in missing(array, values):
+            value = values[place]
+            refused = objection(self._rules, value, path)
+            one = None if refused else self._dlt.coerced(level.table, name, value)
+            if one is None or not plain_kinds(columns[one[0]], self._dlt.caps):
+                self._refuse(level, [place])
             else:
-                awkward.setdefault(made[0], {})[place] = made[1]
-    for name, found in awkward.items():
-        values = [found.get(place) for place in range(len(level.roots))]
-        array, unfit = coerced_array(values, decided[name], caps)
-        level.arrays[name] = pc.coalesce(level.arrays.get(name, array), array)
-        levels.refuse(level, unfit)
+                made.setdefault(one[0], {})[place] = one[1]
+        level.arrays[name] = array
+        for other, found in made.items():
+            # dlt has coerced the values.
+            coerced = [found.get(place) for place in range(len(values))]
+            own = converted(coerced, PLAIN[columns[other]["data_type"]][1])
+            level.arrays[other] = pc.coalesce(level.arrays.get(other, own), own)
+            self._refuse(level, missing(own, coerced))
+        if not columns[name].get("nullable", True):
+            self._refuse(level, (at for at, value in enumerate(values) if value is None))
 
 
-def _keys(levels: Levels, level: Level, load_id: str) -> dict[str, pa.Array]:
-    """The columns that dlt adds."""
-    normalizer, count = levels.shape.normalizer, len(level.roots)
-    level.ids = dlt_ids(count)
-    keys: dict[str, pa.Array] = {normalizer.id: level.ids}
-    if level.above is None:
-        keys[normalizer.load_id] = pa.repeat(load_id, count)
-    else:
-        keys[normalizer.parent_id] = level.above.ids.take(pa.array(level.parents))
-        root_ids = levels.all[levels.shape.table].ids.take(pa.array(level.roots))
-        keys |= dict.fromkeys(levels.shape.inherited.values(), root_ids)
-        keys[normalizer.list_index] = pa.array(level.indexes, pa.int64())
-    return keys
-
-
-def _columns(objects: list[Row]) -> Iterator[tuple[str, list[Any]]]:
+def _by_key(objects: Sequence[Row]) -> Iterator[tuple[str, list[Any]]]:
     """The keys of objects, in the order in which they come, each with its value in each object."""
     if len({*map(tuple, objects)}) == 1:  # all have the same keys, as most APIs answer
         columns = zip(*map(dict.values, objects), strict=True)
@@ -324,7 +255,12 @@ def _columns(objects: list[Row]) -> Iterator[tuple[str, list[Any]]]:
         yield key, [item.get(key) for item in objects]
 
 
-def _as_object(item: Any) -> Row:
-    """An item of a list as the object that dlt makes of it."""
-    wrapper = WRAPPERS.get(type(item), "value")
-    return {wrapper: item} if wrapper else item
+def _alike(lists: dict[int, list[Any]]) -> dict[int, list[Any]]:
+    """The lists of objects, or those of plain values, whichever are more. dlt wraps what stands
+    beside objects, and lists in lists."""
+    kinds = {*map(type, chain.from_iterable(lists.values()))}
+    if kinds <= {dict} or kinds.isdisjoint(NESTED):
+        return lists
+    objects = {at: items for at, items in lists.items() if {*map(type, items)} == {dict}}
+    plain = {at: items for at, items in lists.items() if NESTED.isdisjoint(map(type, items))}
+    return max(objects, plain, key=len)

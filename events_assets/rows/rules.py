@@ -2,7 +2,7 @@
 columns of Arrow tables."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
@@ -54,32 +54,33 @@ def objection(
 ) -> str | None:
     """The first reason why a value cannot be loaded; `kind` is its own type, or `Key`."""
     kind = kind or type(value)
-    reasons = (rule.reason(value, path) for rule in rules if kind in rule.kinds)
-    return next(filter(None, reasons), None)
+    for rule in rules:
+        if kind in rule.kinds and (found := rule.reason(value, path)):
+            return found
+    return None
 
 
 def offenders(
-    rules: Sequence[Rule], values: Sequence[Any], kinds: frozenset[type], path: Path
+    rules: Sequence[Rule], values: Sequence[Any], kinds: Set[type], path: Path
 ) -> set[int]:
     """Places of values that cannot be loaded, as far as no screen of an Arrow array finds them.
 
     Args:
         rules: those that hold.
         values: of one column.
-        kinds: the types of values to look at.
+        kinds: the types of these values.
         path: of all these values.
     """
     found: set[int] = set()
     for rule in rules:
         mine = rule.kinds & kinds
-        if rule.screen and (mine.isdisjoint(NESTED) or rule.screen(values, path) is False):
+        if not mine or (rule.screen and not (mine & NESTED and rule.screen(values, path))):
             continue
-        if mine:
-            found.update(
-                place
-                for place, value in enumerate(values)
-                if type(value) in mine and rule.reason(value, path)
-            )
+        found.update(
+            place
+            for place, value in enumerate(values)
+            if type(value) in mine and rule.reason(value, path)
+        )
     return found
 
 
@@ -126,7 +127,7 @@ def _in_edge_years(texts: pa.Array, _: Path) -> Any:
     return pc.or_(first, last)
 
 
-def _beyond_64_bit(number: int, _: Path) -> str | None:
+def beyond_64_bit(number: int, _: Path = ()) -> str | None:
     return None if -(2**63) <= number < 2**63 else "integer beyond 64 bit"
 
 
@@ -154,7 +155,7 @@ RULES = (
     Rule(frozenset({str, Key}), _half_a_pair, _not_in_arrow),
     Rule(frozenset({str, Key}), _marked, _may_be_marked),
     Rule(frozenset({str}), _out_of_calendar, _in_edge_years),
-    Rule(frozenset({int}), _beyond_64_bit, _not_in_arrow),
+    Rule(frozenset({int}), beyond_64_bit, _not_in_arrow),
     Rule(frozenset({float}), _not_finite, lambda numbers, _: pc.invert(pc.is_finite(numbers))),
     Rule(frozenset({dict}), _too_deep, lambda _, path: bool(_too_deep(_, path))),
     Rule(frozenset({list}), _too_long, lambda _, path: bool(_too_long(_, path))),
