@@ -19,7 +19,7 @@ from events_assets.arrow.arrays import (
     plain_kinds,
 )
 from events_assets.dlt_private import Normalizer
-from events_assets.rows.identity import RESERVED, is_variant
+from events_assets.rows.identity import RESERVED, VARIANTS
 from events_assets.rows.rules import NESTED, Key, Path, Rule, objection, offenders
 
 Row = dict[str, Any]
@@ -111,29 +111,27 @@ class Shred:
             self.new = min(self.new, level.roots[0])
         elif type(items[0]) is dict:
             self._refuse(level, offenders(self._rules, items, {dict}, level.path))
-            self._read_objects(level, items, (), (), level.left)
+            self._read_objects(level, items, ())
         else:
-            self._read_values(level, "value", items, ("value",), (), level.left)
+            self._read_values(level, "value", items, ())
         for name, column in columns.items():
             if not column.get("nullable", True) and name not in level.arrays.keys() | RESERVED:
                 self._refuse(level, range(len(items)))
 
-    def _read_objects(
-        self, level: Level, objects: Sequence[Row], parts: Path, path: Path, left: int
-    ) -> None:
-        """Reads objects at a place within those of a level: `parts` of names, `path` in there."""
+    def _read_objects(self, level: Level, objects: Sequence[Row], path: Path) -> None:
+        """Reads the objects at a path within those of a level."""
         named: dict[str, str] = {}
         deep: set[str] = set()
-        naming = self._dlt.schema.naming
+        above = [self._dlt.column_part(key) for key in path]
         for key, values in _by_key(objects):
             part = self._part(key, level.path + path)
-            column = self._dlt.joined(*parts, part)
-            if not part or column in level.seen or naming.normalize_path(column) != column:
+            column = self._dlt.joined(*above, part)
+            if not part or column in level.seen or not self._dlt.is_stable(column):
                 self._refuse_holders(level, objects, key)
                 continue
             named[key] = part
             level.seen.add(column)
-            if self._read_values(level, column, values, (*parts, part), (*path, key), left):
+            if self._read_values(level, column, values, (*path, key)):
                 deep.add(part)
         for key, part in named.items():
             # It may stand for something within another one.
@@ -145,20 +143,12 @@ class Shred:
         if objection(self._rules, key, above, Key) or not key.strip():
             return ""
         part = self._dlt.column_part(key)
-        return "" if part in RESERVED or is_variant(part) else part
+        return "" if part in RESERVED or part.endswith(VARIANTS) else part
 
     def _refuse_holders(self, level: Level, objects: Sequence[Row], key: str) -> None:
         self._refuse(level, (place for place, item in enumerate(objects) if key in item))
 
-    def _read_values(
-        self,
-        level: Level,
-        column: str,
-        values: Sequence[Any],
-        parts: Path,
-        path: Path,
-        left: int,
-    ) -> bool:
+    def _read_values(self, level: Level, column: str, values: Sequence[Any], path: Path) -> bool:
         """Reads the values of a key, one for each object; whether some are objects or lists."""
         kinds = {*map(type, values)}
         wrong = offenders(self._rules, values, kinds, level.path + path)
@@ -167,45 +157,43 @@ class Shred:
             values = [None if at in wrong else value for at, value in enumerate(values)]
         is_deep = not kinds.isdisjoint(NESTED)
         if is_deep:
-            self._read_nested(level, column, values, parts, path, left)
-            values = [None if type(value) in NESTED else value for value in values]
+            nested = {at: value for at, value in enumerate(values) if type(value) in NESTED}
+            if self._dlt.is_whole(level.table, column, level.left - len(path) + 1):
+                self._refuse(level, nested)
+            else:
+                objects = [value if type(value) is dict else {} for value in values]
+                if any(objects):
+                    self._read_objects(level, objects, path)
+                lists = {at: value for at, value in nested.items() if value and type(value) is list}
+                self._read_lists(level, lists, path)
+            values = [None if at in nested else value for at, value in enumerate(values)]
         if wrong or is_deep:
             kinds = {*map(type, values)}
         if kinds != {NoneType}:
             self._add_column(level, column, values, kinds, level.path + path)
         return is_deep
 
-    def _read_nested(
-        self,
-        level: Level,
-        column: str,
-        values: Sequence[Any],
-        parts: Path,
-        path: Path,
-        left: int,
-    ) -> None:
-        if self._dlt.is_whole(level.table, column, left):
-            self._refuse(level, (at for at, value in enumerate(values) if type(value) in NESTED))
-            return
-        objects = [value if type(value) is dict else {} for value in values]
-        if any(objects):
-            self._read_objects(level, objects, parts, path, left - 1)
-        lists = {at: value for at, value in enumerate(values) if type(value) is list and value}
+    def _read_lists(self, level: Level, lists: dict[int, list[Any]], path: Path) -> None:
         alike = _alike(lists)
         self._refuse(level, lists.keys() - alike.keys())
         if not alike:
             return
-        parts = (*level.parts, *parts[:-1], self._dlt.table_part(path[-1]))
+        between = [self._dlt.column_part(key) for key in path[:-1]]
+        parts = (*level.parts, *between, self._dlt.table_part(path[-1]))
         table = self._dlt.joined(*parts)
-        stable = self._dlt.schema.naming.normalize_tables_path(table) == table
-        if table in self._levels or not stable or not self._dlt.is_below_another(table):
+        if table in self._levels or not self._dlt.is_table_of_lists(table):
             self._refuse(level, alike)
             return
-        parents = [place for place, found in alike.items() for _ in found]
-        roots = [level.roots[parent] for parent in parents]
-        indexes = [*chain.from_iterable(range(len(found)) for found in alike.values())]
-        path = (*level.path, *path, "list")
-        below = Level(table, parts, path, level.left - 1, roots, level, parents, indexes)
+        below = Level(
+            table,
+            parts,
+            (*level.path, *path, "list"),
+            level.left - 1,
+            [level.roots[parent] for parent, items in alike.items() for _ in items],
+            level,
+            [parent for parent, items in alike.items() for _ in items],
+            [*chain.from_iterable(range(len(items)) for items in alike.values())],
+        )
         self._read(below, [*chain.from_iterable(alike.values())])
 
     def _add_column(

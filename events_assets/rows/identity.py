@@ -178,13 +178,8 @@ class Loadable:
                 yield from (f"{name}__{rest}" for rest in self._within(item))
 
 
-def is_variant(name: str) -> bool:
-    """Whether dlt may take the name for that of a column for values of another type."""
-    return name.endswith(VARIANTS)
-
-
 def _is_free(name: str, taken: set[str]) -> bool:
-    return name not in taken and not is_variant(name)
+    return name not in taken and not name.endswith(VARIANTS)
 
 
 def _place(path: Path) -> str:

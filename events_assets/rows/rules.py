@@ -11,7 +11,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 from dlt.common.time import ensure_datetime
 
-from events_assets.dlt_private import FIRST_MARK, LAST_MARK, may_have_marks
+from events_assets.dlt_private import MARKS
 
 Path = tuple[str, ...]
 """The keys above a value and its own; `list` stands for the place in a list. Empty for a row."""
@@ -24,7 +24,6 @@ DEEPEST = 50
 
 NESTED = frozenset({dict, list})
 EDGE_YEARS = ("0001", "9999")
-MARKED = f"^[\\x{{{FIRST_MARK:x}}}-\\x{{{LAST_MARK:x}}}]"
 
 
 class Key:
@@ -94,17 +93,13 @@ def _half_a_pair(text: str, _: Path) -> str | None:
 
 def _marked(text: str, _: Path) -> str | None:
     """dlt would take it for a value of another type that it has written itself."""
-    if text and FIRST_MARK <= ord(text[0]) <= LAST_MARK:
+    if text.startswith(MARKS):
         return f"a text that begins with U+{ord(text[0]):04X}, a mark of dlt's,"
     return None
 
 
 def _may_be_marked(texts: pa.Array, _: Path) -> Any:
-    # The bytes of all texts are searched more quickly than each text is read.
-    _, _, characters = texts.buffers()
-    if characters is None or not may_have_marks(characters.to_pybytes()):
-        return False
-    return pc.match_substring_regex(texts, MARKED)
+    return pc.greater_equal(texts, MARKS[0])
 
 
 def _out_of_calendar(text: str, _: Path) -> str | None:
@@ -157,7 +152,7 @@ RULES = (
     Rule(frozenset({str}), _out_of_calendar, _in_edge_years),
     Rule(frozenset({int}), beyond_64_bit, _not_in_arrow),
     Rule(frozenset({float}), _not_finite, lambda numbers, _: pc.invert(pc.is_finite(numbers))),
-    Rule(frozenset({dict}), _too_deep, lambda _, path: bool(_too_deep(_, path))),
-    Rule(frozenset({list}), _too_long, lambda _, path: bool(_too_long(_, path))),
+    Rule(frozenset({dict}), _too_deep, _too_deep),
+    Rule(frozenset({list}), _too_long, _too_long),
 )
 """What neither dlt nor a warehouse can hold."""
