@@ -14,7 +14,7 @@ from dlt.common.data_types import TDataType, type_helpers
 from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.common.json import PUA_CHARACTER_MAX, PUA_START, json, may_have_pua
 from dlt.common.normalizers.json.relational import DataItemNormalizer
-from dlt.common.schema import Schema, TSchemaUpdate
+from dlt.common.schema import DEFAULT_SCHEMA_CONTRACT_MODE, Schema, TSchemaUpdate
 from dlt.common.schema.exceptions import CannotCoerceColumnException, CannotCoerceNullException
 from dlt.extract import DltResource
 from dlt.normalize.configuration import NormalizeConfiguration
@@ -83,8 +83,14 @@ class Normalizer:
         mapping = self._names._get_propagation_mapping
         return dict(mapping(table, True)) if mapping else {}
 
-    def has_random_ids(self, table: str) -> bool:
-        return self._names._get_root_row_id_type(table) == "random"
+    def is_usual(self, table: str) -> bool:
+        """Whether tables have the keys and the freedom to change that they have by default."""
+        contract = self.schema.resolve_contract_settings_for_table(table)
+        return (
+            contract == DEFAULT_SCHEMA_CONTRACT_MODE
+            and self._names._get_root_row_id_type(table) == "random"
+            and self.inherited(table).keys() <= {self.id}
+        )
 
     def coerced(self, table: str, column: str, value: Any) -> tuple[str, Any] | None:
         """What becomes of a value: the column that it goes to, and the value in there.

@@ -2,7 +2,7 @@
 
 import math
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Iterable, Sequence, Set
 from secrets import token_bytes
 from types import NoneType
 from typing import Any
@@ -15,7 +15,7 @@ from dlt.common.normalizers.utils import generate_dlt_id
 from dlt.common.schema.typing import TColumnSchema
 from dlt.common.time import get_context_timezone_name
 
-from events_assets.rows.rules import Path
+from events_assets.rows.rules import Path, Rule
 
 INSTANT = pa.timestamp("us", "UTC")
 PLAIN: dict[Any, tuple[frozenset[type], pa.DataType]] = {
@@ -44,36 +44,29 @@ def plain_kinds(column: TColumnSchema, caps: DestinationCapabilitiesContext) -> 
 def column_array(
     values: Sequence[Any],
     kinds: Set[type],
-    data_type: Any,
-    screens: Iterable[Callable[[pa.Array, Path], Any]],
+    column: TColumnSchema,
+    rules: Iterable[Rule],
     path: Path,
 ) -> pa.Array:
-    """Values as an array, with null for those that dlt may convert in another way.
-
-    Args:
-        values: texts, numbers, booleans or None.
-        kinds: the types of values that are among them.
-        data_type: dlt's, one of `PLAIN`.
-        screens: tell which texts or numbers at a path are not to be converted, as rules do.
-        path: of the values.
-    """
-    plain, arrow_type = PLAIN[data_type]
+    """Values at a path, of these types or None, for a column of `PLAIN`; null stands for those that
+    dlt may convert in another way, and for those that the screens of rules find."""
+    plain, arrow_type = PLAIN[column["data_type"]]
     if not kinds <= plain | {NoneType}:
         values = [value if type(value) in plain else None for value in values]
-    array = converted(values, pa.string() if arrow_type == INSTANT else arrow_type)
-    for screen in screens:
-        suspects = screen(array, path)
+    try:
+        array = pa.array(values, pa.string() if arrow_type == INSTANT else arrow_type)
+    except (ValueError, OverflowError):  # of one of them
+        return pa.nulls(len(values), arrow_type)
+    for rule in rules:
+        suspects = rule.screen(array, path) if rule.screen else False
         if suspects is not False:
             array = pc.if_else(suspects, None, array)
     return _times(array) if arrow_type == INSTANT else array
 
 
-def converted(values: Sequence[Any], arrow_type: pa.DataType) -> pa.Array:
-    """An array of values; all null if Arrow refuses one of them."""
-    try:
-        return pa.array(values, arrow_type)
-    except (ValueError, OverflowError):
-        return pa.nulls(len(values), arrow_type)
+def coerced_array(values: Sequence[Any], column: TColumnSchema) -> pa.Array:
+    """Values that dlt has coerced to the type of their column, one of `PLAIN`."""
+    return pa.array(values, PLAIN[column["data_type"]][1])
 
 
 def missing(array: pa.Array, values: Sequence[Any]) -> list[int]:

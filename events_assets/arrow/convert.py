@@ -15,10 +15,10 @@ from typing import Any
 import dlt
 import pyarrow as pa  # type: ignore[import-untyped]
 from dlt.common.data_types import TDataType
-from dlt.common.schema import DEFAULT_SCHEMA_CONTRACT_MODE, Schema
+from dlt.common.schema import Schema
 from dlt.common.schema.exceptions import CannotCoerceColumnException
 
-from events_assets.arrow.shred import Row, Shred
+from events_assets.arrow.shred import Row, Shred, tables
 from events_assets.dlt_private import Normalizer, for_nested_table, is_shared
 from events_assets.errors import UnloadableError
 from events_assets.rows.identity import Loadable
@@ -42,20 +42,11 @@ class Conversion:
         self._schema, self._load_id, self._loadable = schema, load_id, loadable
         self._normalizer = Normalizer(schema, load_id)
         self.table = self._normalizer.table_part(table)
-        """The name of the table of the rows, as dlt writes it."""
+        self.usable = self._normalizer.is_usual(self.table)
+        """Whether rows of the table can be converted at all."""
         self._size = 1
         self.tables: dict[str, list[pa.Table]] = {}
         self.rows: list[Row] = []
-
-    @property
-    def usable(self) -> bool:
-        """Whether the tables have the keys and the freedom to change that they have by default."""
-        contract = self._schema.resolve_contract_settings_for_table(self.table)
-        return (
-            contract == DEFAULT_SCHEMA_CONTRACT_MODE
-            and self._normalizer.has_random_ids(self.table)
-            and self._normalizer.inherited(self.table).keys() <= {self._normalizer.id}
-        )
 
     def take(self, rows: list[Row]) -> dict[int, str]:
         """As `Columnar.take`."""
@@ -81,7 +72,7 @@ class Conversion:
         """
         shred = Shred(self._normalizer, self.table, self._loadable.rules, rows)
         if shred.new == len(rows):
-            for name, table in shred.tables(self._load_id):
+            for name, table in tables(shred, self._normalizer, self._load_id):
                 self.tables.setdefault(name, []).append(table)
             return shred.new, sorted(shred.unfit)
         left = self._convert(rows[: shred.new])[1] if shred.new else []

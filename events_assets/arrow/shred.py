@@ -10,14 +10,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 from dlt.common.schema.typing import TTableSchemaColumns
 
-from events_assets.arrow.arrays import (
-    PLAIN,
-    column_array,
-    converted,
-    dlt_ids,
-    missing,
-    plain_kinds,
-)
+from events_assets.arrow.arrays import coerced_array, column_array, dlt_ids, missing, plain_kinds
 from events_assets.dlt_private import Normalizer
 from events_assets.rows.identity import RESERVED, VARIANTS
 from events_assets.rows.rules import NESTED, Key, Path, Rule, objection, offenders
@@ -39,7 +32,7 @@ class Level:
     path: Path
     left: int
     roots: list[int]
-    above: "Level | None" = None
+    above: str = ""
     parents: list[int] = field(default_factory=list)
     indexes: list[int] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
@@ -48,17 +41,11 @@ class Level:
 
 
 class Shred:
-    """Some rows, taken apart.
+    """Some rows, one at least, taken apart into `levels` by their tables.
 
     `new` is the position of the first row that brings a table or column which dlt has not decided
-    yet; the tables are good only if there is none. `unfit` are the positions of rows that cannot be
-    loaded, or of which dlt may make something else.
-
-    Args:
-        normalizer: knows what dlt has decided.
-        table: that of the rows.
-        rules: what cannot be loaded.
-        rows: one at least.
+    yet; only if there is none, the levels are good. `unfit` are the positions of rows that cannot
+    be loaded, or of which dlt may make something else.
     """
 
     def __init__(
@@ -67,36 +54,12 @@ class Shred:
         self._dlt, self._rules = normalizer, rules
         self.new = len(rows)
         self.unfit: set[int] = set()
-        self._levels: dict[str, Level] = {}
-        self._root = Level(table, (table,), (), normalizer.levels(table), [*range(len(rows))])
-        self._read(self._root, rows)
+        self.levels: dict[str, Level] = {}
+        self.inherited = {*normalizer.inherited(table).values()}
+        """Columns of the tables below that hold the id of the row."""
+        self._read(Level(table, (table,), (), normalizer.levels(table), [*range(len(rows))]), rows)
 
-    def tables(self, load_id: str) -> Iterator[tuple[str, pa.Table]]:
-        """Names and rows of tables, those of the rows that are fit; parents come first."""
-        ids: dict[str, pa.Array] = {}
-        for name, level in self._levels.items():
-            ids[name] = dlt_ids(len(level.roots))
-            arrays = level.arrays | {self._dlt.id: ids[name]}
-            if level.above is None:
-                arrays[self._dlt.load_id] = pa.repeat(load_id, len(level.roots))
-            else:
-                arrays[self._dlt.parent_id] = ids[level.above.table].take(pa.array(level.parents))
-                arrays[self._dlt.list_index] = pa.array(level.indexes, pa.int64())
-                root_ids = ids[self._root.table].take(pa.array(level.roots))
-                inherited = self._dlt.inherited(self._root.table).values()
-                arrays |= dict.fromkeys(inherited, root_ids)
-            fields = [
-                pa.field(column, arrays[column].type, schema.get("nullable", True))
-                for column, schema in self._columns(name).items()
-                if column in arrays
-            ]
-            table = pa.table([arrays[one.name] for one in fields], schema=pa.schema(fields))
-            if self.unfit:
-                table = table.filter(pa.array([root not in self.unfit for root in level.roots]))
-            if table.num_rows:
-                yield name, table
-
-    def _columns(self, table: str) -> TTableSchemaColumns:
+    def columns(self, table: str) -> TTableSchemaColumns:
         tables = self._dlt.schema.tables
         return tables[table]["columns"] if table in tables else {}
 
@@ -105,9 +68,9 @@ class Shred:
 
     def _read(self, level: Level, items: Sequence[Any]) -> None:
         """Reads what becomes the rows of a table: objects, or values of other types."""
-        self._levels[level.table] = level
-        columns = self._columns(level.table)
-        if self._dlt.id not in columns:
+        self.levels[level.table] = level
+        columns = self.columns(level.table)
+        if not columns.keys() >= {self._dlt.id, *(self.inherited if level.above else ())}:
             self.new = min(self.new, level.roots[0])
         elif type(items[0]) is dict:
             self._refuse(level, offenders(self._rules, items, {dict}, level.path))
@@ -115,7 +78,9 @@ class Shred:
         else:
             self._read_values(level, "value", items, ())
         for name, column in columns.items():
-            if not column.get("nullable", True) and name not in level.arrays.keys() | RESERVED:
+            array = level.arrays.get(name)
+            may_be_null = column.get("nullable", True) or name in RESERVED
+            if not may_be_null and (array is None or array.null_count):
                 self._refuse(level, range(len(items)))
 
     def _read_objects(self, level: Level, objects: Sequence[Row], path: Path) -> None:
@@ -181,18 +146,19 @@ class Shred:
         between = [self._dlt.column_part(key) for key in path[:-1]]
         parts = (*level.parts, *between, self._dlt.table_part(path[-1]))
         table = self._dlt.joined(*parts)
-        if table in self._levels or not self._dlt.is_table_of_lists(table):
+        if table in self.levels or not self._dlt.is_table_of_lists(table):
             self._refuse(level, alike)
             return
+        parents = [parent for parent, items in alike.items() for _ in items]
         below = Level(
             table,
             parts,
-            (*level.path, *path, "list"),
-            level.left - 1,
-            [level.roots[parent] for parent, items in alike.items() for _ in items],
-            level,
-            [parent for parent, items in alike.items() for _ in items],
-            [*chain.from_iterable(range(len(items)) for items in alike.values())],
+            path=(*level.path, *path, "list"),
+            left=level.left - 1,
+            roots=[level.roots[parent] for parent in parents],
+            above=level.table,
+            parents=parents,
+            indexes=[*chain.from_iterable(range(len(items)) for items in alike.values())],
         )
         self._read(below, [*chain.from_iterable(alike.values())])
 
@@ -200,37 +166,55 @@ class Shred:
         self, level: Level, name: str, values: Sequence[Any], kinds: Set[type], path: Path
     ) -> None:
         """Makes Arrow arrays of values, some of which may belong to a variant of their column."""
-        columns = self._columns(level.table)
+        columns, caps = self.columns(level.table), self._dlt.caps
         if "data_type" not in columns.get(name, {}):
             first = next(place for place, value in enumerate(values) if value is not None)
             self.new = min(self.new, level.roots[first])
             return
-        plain = plain_kinds(columns[name], self._dlt.caps)
+        plain = plain_kinds(columns[name], caps)
         if not plain:
             self._refuse(level, (at for at, value in enumerate(values) if value is not None))
             return
-        screens = [
-            rule.screen for rule in self._rules if rule.screen and rule.kinds & kinds & plain
-        ]
-        array = column_array(values, kinds, columns[name]["data_type"], screens, path)
-        made: dict[str, dict[int, Any]] = {}
-        for place in missing(array, values):
-            value = values[place]
-            refused = objection(self._rules, value, path)
-            one = None if refused else self._dlt.coerced(level.table, name, value)
-            if one is None or not plain_kinds(columns[one[0]], self._dlt.caps):
-                self._refuse(level, [place])
-            else:
-                made.setdefault(one[0], {})[place] = one[1]
+        rules = [rule for rule in self._rules if rule.kinds & kinds & plain]
+        array = column_array(values, kinds, columns[name], rules, path)
         level.arrays[name] = array
-        for other, found in made.items():
-            # dlt has coerced the values.
-            coerced = [found.get(place) for place in range(len(values))]
-            own = converted(coerced, PLAIN[columns[other]["data_type"]][1])
+        coerced: dict[str, dict[int, Any]] = {}
+        for place in missing(array, values):
+            one = None
+            if not objection(self._rules, values[place], path):
+                one = self._dlt.coerced(level.table, name, values[place])
+            if one and plain_kinds(columns[one[0]], caps):
+                coerced.setdefault(one[0], {})[place] = one[1]
+            else:
+                self._refuse(level, [place])
+        for other, found in coerced.items():
+            own = coerced_array([*map(found.get, range(len(values)))], columns[other])
             level.arrays[other] = pc.coalesce(level.arrays.get(other, own), own)
-            self._refuse(level, missing(own, coerced))
-        if not columns[name].get("nullable", True):
-            self._refuse(level, (at for at, value in enumerate(values) if value is None))
+
+
+def tables(shred: Shred, normalizer: Normalizer, load_id: str) -> Iterator[tuple[str, pa.Table]]:
+    """Names and rows of tables, those of the rows that are fit; parents come first."""
+    ids: dict[str, pa.Array] = {}
+    for name, level in shred.levels.items():
+        ids[name] = dlt_ids(len(level.roots))
+        arrays = level.arrays | {normalizer.id: ids[name]}
+        if level.above:
+            arrays[normalizer.parent_id] = ids[level.above].take(pa.array(level.parents))
+            arrays[normalizer.list_index] = pa.array(level.indexes, pa.int64())
+            root_ids = next(iter(ids.values())).take(pa.array(level.roots))
+            arrays |= dict.fromkeys(shred.inherited, root_ids)
+        else:
+            arrays[normalizer.load_id] = pa.repeat(load_id, len(level.roots))
+        columns = shred.columns(name)
+        fields = [
+            pa.field(column, array.type, columns[column].get("nullable", True))
+            for column, array in arrays.items()
+        ]
+        table = pa.table([*arrays.values()], schema=pa.schema(fields))
+        if shred.unfit:
+            table = table.filter(pa.array([root not in shred.unfit for root in level.roots]))
+        if table.num_rows:
+            yield name, table
 
 
 def _by_key(objects: Sequence[Row]) -> Iterator[tuple[str, list[Any]]]:

@@ -99,7 +99,8 @@ def _marked(text: str, _: Path) -> str | None:
 
 
 def _may_be_marked(texts: pa.Array, _: Path) -> Any:
-    return pc.greater_equal(texts, MARKS[0])
+    after = chr(ord(MARKS[-1]) + 1)
+    return pc.and_(pc.greater_equal(texts, MARKS[0]), pc.less(texts, after))
 
 
 def _out_of_calendar(text: str, _: Path) -> str | None:
