@@ -54,8 +54,6 @@ class Normalizer:
         self._rows = JsonLItemsNormalizer(storage, no, no, self.schema, load_id, config)
         self._writes = storage is not None
         self._names = names = cast(DataItemNormalizer, self.schema.data_item_normalizer)
-        self.id, self.load_id = names.c_dlt_id, names.c_dlt_load_id
-        self.parent_id, self.list_index = names.c_dlt_parent_id, names.c_dlt_list_idx
         self.table_part = names._normalize_table_identifier
         """Key -> its part of the name of a table."""
         self.column_part = names._normalize_identifier
@@ -64,10 +62,6 @@ class Normalizer:
         """Parts -> the name of a table or column."""
         self.is_whole = names._is_nested_type
         """Table, column, levels that are left -> whether objects and lists stay as they are."""
-
-    def is_stable(self, column: str) -> bool:
-        """Whether dlt leaves the name of a column as it is when it reads it again."""
-        return self.schema.naming.normalize_path(column) == column
 
     def is_table_of_lists(self, table: str) -> bool:
         """Whether a table is below another one, and dlt leaves its name as it is."""
@@ -89,7 +83,7 @@ class Normalizer:
         return (
             contract == DEFAULT_SCHEMA_CONTRACT_MODE
             and self._names._get_root_row_id_type(table) == "random"
-            and self.inherited(table).keys() <= {self.id}
+            and self.inherited(table).keys() <= {self._names.c_dlt_id}
         )
 
     def coerced(self, table: str, column: str, value: Any) -> tuple[str, Any] | None:

@@ -54,29 +54,23 @@ class Conversion:
         start = 0
         while start < len(rows):
             some = rows[start : start + self._size]
-            new, left = self._convert(some)
-            for place in left:
+            shred = Shred(self._normalizer, self.table, self._loadable.rules, some)
+            if 0 < shred.new < len(some):
+                self._size = shred.new  # the rows before the one that brings something new
+                continue
+            is_decided = shred.new > 0
+            if is_decided:
+                for name, table in tables(shred, self._load_id):
+                    self.tables.setdefault(name, []).append(table)
+            for place in sorted(shred.unfit) if is_decided else [0]:
                 try:
                     self._leave(self._loadable(some[place]))
                 except UnloadableError as unloadable:
                     refused[start + place] = str(unloadable)
-            start += min(new + 1, len(some))
+            start += len(some) if is_decided else 1
             # After a row that brings something new, the next one may well bring more.
-            self._size = min(2 * self._size, BATCH) if new == len(some) else 1
+            self._size = min(2 * self._size, BATCH) if is_decided else 1
         return refused
-
-    def _convert(self, rows: list[Row]) -> tuple[int, list[int]]:
-        """Converts rows up to the first that brings something new.
-
-        Returns the position of that one, and of all rows up to it that are left to dlt.
-        """
-        shred = Shred(self._normalizer, self.table, self._loadable.rules, rows)
-        if shred.new == len(rows):
-            for name, table in tables(shred, self._normalizer, self._load_id):
-                self.tables.setdefault(name, []).append(table)
-            return shred.new, sorted(shred.unfit)
-        left = self._convert(rows[: shred.new])[1] if shred.new else []
-        return shred.new, [*left, shred.new]
 
     def _leave(self, row: Row) -> None:
         """Leaves a row to dlt, and adds the columns and tables that it makes for it.
@@ -98,13 +92,10 @@ class Conversion:
 
 
 class ByRow:
-    """Gives rows on as rows.
+    """Gives rows on as rows, as `loadable` makes them; without it, as they are: these rows are not
+    loaded."""
 
-    Args:
-        loadable: as for `Conversion`; none: the rows are not loaded.
-    """
-
-    def __init__(self, loadable: Callable[[Row], Row] | None = None) -> None:
+    def __init__(self, loadable: Callable[[Row], Row] = lambda row: row) -> None:
         self._loadable = loadable
         self._rows: list[Row] = []
 
@@ -113,7 +104,7 @@ class ByRow:
         refused: dict[int, str] = {}
         for place, row in enumerate(rows):
             try:
-                self._rows.append(self._loadable(row) if self._loadable else row)
+                self._rows.append(self._loadable(row))
             except UnloadableError as unloadable:
                 refused[place] = str(unloadable)
         return refused
@@ -125,7 +116,7 @@ class ByRow:
             yield rows
 
 
-class Columnar:
+class Columnar(ByRow):
     """Converts the rows of one scan for dlt, in their order.
 
     To be made while dlt extracts the resource, before any of its rows: declares its table.
@@ -136,9 +127,10 @@ class Columnar:
     """
 
     def __init__(self, key_types: Mapping[str, TDataType], loadable: Loadable) -> None:
+        super().__init__(loadable)
         self._resource = resource = dlt.current.resource()
         self._schema = schema = dlt.current.source_schema()
-        self._taking: Conversion | ByRow = ByRow(loadable)
+        self._conversion: Conversion | None = None
         if key_types:
             columns: Any = {name: {"data_type": kind} for name, kind in key_types.items()}
             resource.apply_hints(columns=columns)
@@ -153,26 +145,21 @@ class Columnar:
             schema.update_table(table, normalize_identifiers=False, merge_compound_props=False)
         load_id = dlt.current.load_package_state()["load_id"]
         conversion = Conversion(schema, str(resource.table_name), load_id, loadable)
-        if conversion.usable:
-            self._taking = conversion
+        self._conversion = conversion if conversion.usable else None
 
     def take(self, rows: list[Row]) -> dict[int, str]:
         """Converts rows, the more of them together the faster.
 
         Returns positions in `rows` of those that cannot be loaded, each with the reason.
         """
-        return self._taking.take(rows)
+        return self._conversion.take(rows) if self._conversion else super().take(rows)
 
     def items(self) -> Iterator[Any]:
         """What has been taken, as items to be yielded to dlt: Arrow tables, and a list of rows."""
-        done = self._taking
-        if isinstance(done, ByRow):
-            yield from done.items()
-            return
-        for name, parts in done.tables.items():
-            table = pa.concat_tables(parts, promote_options="default")
-            own = name == done.table
-            yield table if own else for_nested_table(self._resource, self._schema, name, table)
-        rows, done.tables, done.rows = done.rows, {}, []
-        if rows:
-            yield rows
+        if done := self._conversion:
+            for name, parts in done.tables.items():
+                table = pa.concat_tables(parts, promote_options="default")
+                own = name == done.table
+                yield table if own else for_nested_table(self._resource, self._schema, name, table)
+            self._rows, done.tables, done.rows = done.rows, {}, []
+        yield from super().items()

@@ -12,7 +12,7 @@ from dlt.common.schema.typing import TTableSchemaColumns
 
 from events_assets.arrow.arrays import coerced_array, column_array, dlt_ids, missing, plain_kinds
 from events_assets.dlt_private import Normalizer
-from events_assets.rows.identity import RESERVED, VARIANTS
+from events_assets.rows.identity import RESERVED
 from events_assets.rows.rules import NESTED, Key, Path, Rule, objection, offenders
 
 Row = dict[str, Any]
@@ -70,7 +70,7 @@ class Shred:
         """Reads what becomes the rows of a table: objects, or values of other types."""
         self.levels[level.table] = level
         columns = self.columns(level.table)
-        if not columns.keys() >= {self._dlt.id, *(self.inherited if level.above else ())}:
+        if not columns.keys() >= {"_dlt_id", *(self.inherited if level.above else ())}:
             self.new = min(self.new, level.roots[0])
         elif type(items[0]) is dict:
             self._refuse(level, offenders(self._rules, items, {dict}, level.path))
@@ -85,58 +85,47 @@ class Shred:
 
     def _read_objects(self, level: Level, objects: Sequence[Row], path: Path) -> None:
         """Reads the objects at a path within those of a level."""
-        named: dict[str, str] = {}
-        deep: set[str] = set()
         above = [self._dlt.column_part(key) for key in path]
         for key, values in _by_key(objects):
             part = self._part(key, level.path + path)
             column = self._dlt.joined(*above, part)
-            if not part or column in level.seen or not self._dlt.is_stable(column):
-                self._refuse_holders(level, objects, key)
-                continue
-            named[key] = part
-            level.seen.add(column)
-            if self._read_values(level, column, values, (*path, key)):
-                deep.add(part)
-        for key, part in named.items():
-            # It may stand for something within another one.
-            if "__" in part and any(part.startswith(f"{other}__") for other in deep):
-                self._refuse_holders(level, objects, key)
+            is_stable = self._dlt.schema.naming.normalize_path(column) == column
+            if part and is_stable and column not in level.seen:
+                level.seen.add(column)
+                self._read_values(level, column, values, (*path, key))
+            else:
+                self._refuse(level, (at for at, item in enumerate(objects) if key in item))
 
     def _part(self, key: str, above: Path) -> str:
         """The part of a key in names; empty if it, or the column, is dlt's to decide."""
         if objection(self._rules, key, above, Key) or not key.strip():
             return ""
         part = self._dlt.column_part(key)
-        return "" if part in RESERVED or part.endswith(VARIANTS) else part
+        # A name with two underscores may stand for something within another key, or for a variant.
+        return "" if part in RESERVED or "__" in part else part
 
-    def _refuse_holders(self, level: Level, objects: Sequence[Row], key: str) -> None:
-        self._refuse(level, (place for place, item in enumerate(objects) if key in item))
-
-    def _read_values(self, level: Level, column: str, values: Sequence[Any], path: Path) -> bool:
-        """Reads the values of a key, one for each object; whether some are objects or lists."""
+    def _read_values(self, level: Level, column: str, values: Sequence[Any], path: Path) -> None:
+        """Reads the values of a key, one for each object."""
         kinds = {*map(type, values)}
         wrong = offenders(self._rules, values, kinds, level.path + path)
         if wrong:  # perhaps as deep as they may be
             self._refuse(level, wrong)
             values = [None if at in wrong else value for at, value in enumerate(values)]
-        is_deep = not kinds.isdisjoint(NESTED)
-        if is_deep:
+        nested: dict[int, Any] = {}
+        if not kinds.isdisjoint(NESTED):
             nested = {at: value for at, value in enumerate(values) if type(value) in NESTED}
-            if self._dlt.is_whole(level.table, column, level.left - len(path) + 1):
-                self._refuse(level, nested)
-            else:
-                objects = [value if type(value) is dict else {} for value in values]
-                if any(objects):
-                    self._read_objects(level, objects, path)
-                lists = {at: value for at, value in nested.items() if value and type(value) is list}
-                self._read_lists(level, lists, path)
+            objects = [value if type(value) is dict else {} for value in values]
+            lists = {at: value for at, value in nested.items() if value and type(value) is list}
             values = [None if at in nested else value for at, value in enumerate(values)]
-        if wrong or is_deep:
+        if wrong or nested:
             kinds = {*map(type, values)}
         if kinds != {NoneType}:
             self._add_column(level, column, values, kinds, level.path + path)
-        return is_deep
+        if nested and self._dlt.is_whole(level.table, column, level.left - len(path) + 1):
+            self._refuse(level, nested)
+        elif nested:
+            self._read_objects(level, objects, path)
+            self._read_lists(level, lists, path)
 
     def _read_lists(self, level: Level, lists: dict[int, list[Any]], path: Path) -> None:
         alike = _alike(lists)
@@ -192,19 +181,19 @@ class Shred:
             level.arrays[other] = pc.coalesce(level.arrays.get(other, own), own)
 
 
-def tables(shred: Shred, normalizer: Normalizer, load_id: str) -> Iterator[tuple[str, pa.Table]]:
+def tables(shred: Shred, load_id: str) -> Iterator[tuple[str, pa.Table]]:
     """Names and rows of tables, those of the rows that are fit; parents come first."""
     ids: dict[str, pa.Array] = {}
     for name, level in shred.levels.items():
         ids[name] = dlt_ids(len(level.roots))
-        arrays = level.arrays | {normalizer.id: ids[name]}
+        arrays = level.arrays | {"_dlt_id": ids[name]}
         if level.above:
-            arrays[normalizer.parent_id] = ids[level.above].take(pa.array(level.parents))
-            arrays[normalizer.list_index] = pa.array(level.indexes, pa.int64())
+            arrays["_dlt_parent_id"] = ids[level.above].take(pa.array(level.parents))
+            arrays["_dlt_list_idx"] = pa.array(level.indexes, pa.int64())
             root_ids = next(iter(ids.values())).take(pa.array(level.roots))
             arrays |= dict.fromkeys(shred.inherited, root_ids)
         else:
-            arrays[normalizer.load_id] = pa.repeat(load_id, len(level.roots))
+            arrays["_dlt_load_id"] = pa.repeat(load_id, len(level.roots))
         columns = shred.columns(name)
         fields = [
             pa.field(column, array.type, columns[column].get("nullable", True))
