@@ -64,11 +64,6 @@ def column_array(
     return _times(array) if arrow_type == INSTANT else array
 
 
-def coerced_array(values: Sequence[Any], column: TColumnSchema) -> pa.Array:
-    """Values that dlt has coerced to the type of their column, one of `PLAIN`."""
-    return pa.array(values, PLAIN[column["data_type"]][1])
-
-
 def missing(array: pa.Array, values: Sequence[Any]) -> list[int]:
     """The places where the array has nothing, but something belongs there."""
     if array.null_count == values.count(None):

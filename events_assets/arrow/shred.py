@@ -10,7 +10,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 from dlt.common.schema.typing import TTableSchemaColumns
 
-from events_assets.arrow.arrays import coerced_array, column_array, dlt_ids, missing, plain_kinds
+from events_assets.arrow.arrays import PLAIN, column_array, dlt_ids, missing, plain_kinds
 from events_assets.dlt_private import Normalizer
 from events_assets.rows.identity import RESERVED
 from events_assets.rows.rules import NESTED, Key, Path, Rule, objection, offenders
@@ -111,20 +111,19 @@ class Shred:
         if wrong:  # perhaps as deep as they may be
             self._refuse(level, wrong)
             values = [None if at in wrong else value for at, value in enumerate(values)]
-        nested: dict[int, Any] = {}
-        if not kinds.isdisjoint(NESTED):
-            nested = {at: value for at, value in enumerate(values) if type(value) in NESTED}
-            objects = [value if type(value) is dict else {} for value in values]
-            lists = {at: value for at, value in nested.items() if value and type(value) is list}
-            values = [None if at in nested else value for at, value in enumerate(values)]
-        if wrong or nested:
             kinds = {*map(type, values)}
-        if kinds != {NoneType}:
-            self._add_column(level, column, values, kinds, level.path + path)
+        nested, scalars = kinds & NESTED, kinds - NESTED - {NoneType}
+        if scalars:
+            flat = [None if type(one) in NESTED else one for one in values] if nested else values
+            self._add_column(level, column, flat, scalars, level.path + path)
         if nested and self._dlt.is_whole(level.table, column, level.left - len(path) + 1):
-            self._refuse(level, nested)
-        elif nested:
+            self._refuse(level, (at for at, value in enumerate(values) if type(value) in NESTED))
+            return
+        if dict in nested:
+            objects = [value if type(value) is dict else {} for value in values]
             self._read_objects(level, objects, path)
+        if list in nested:
+            lists = {at: value for at, value in enumerate(values) if type(value) is list and value}
             self._read_lists(level, lists, path)
 
     def _read_lists(self, level: Level, lists: dict[int, list[Any]], path: Path) -> None:
@@ -177,7 +176,8 @@ class Shred:
             else:
                 self._refuse(level, [place])
         for other, found in coerced.items():
-            own = coerced_array([*map(found.get, range(len(values)))], columns[other])
+            _, arrow_type = PLAIN[columns[other]["data_type"]]
+            own = pa.array([*map(found.get, range(len(values)))], arrow_type)
             level.arrays[other] = pc.coalesce(level.arrays.get(other, own), own)
 
 

@@ -51,6 +51,8 @@ class Identity:
         if isinstance(identity, bytes):
             self._key(row)
             return row
+        if row.get(self.primary_key[0]) is identity:  # as are most
+            return row
         values = identity if isinstance(identity, tuple) else (identity,)
         key = dict(zip(self.primary_key, values, strict=True))
         same = all(type(row[name]) is type(value) for name, value in key.items())
