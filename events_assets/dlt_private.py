@@ -26,23 +26,16 @@ begins with one for such a value, and fails or loses it."""
 
 
 def conversions() -> dict[tuple[TDataType, TDataType], Callable[[Any], Any]]:
-    """How dlt converts a value of the second type to the first, for the whole process.
-
-    Needed because a normalizer of our own, which dlt would let decide, is named in the schema: the
-    warehouse could not be read any more where this package is not installed.
-    """
+    """How dlt converts a value of the second type to the first, for the whole process; needed because
+    the schema would name a normalizer of our own, and could not be read without this package."""
     return type_helpers._COERCE_DISPATCH
 
 
 class Normalizer:
-    """dlt's own normalizer of rows, asked what it would make of them.
+    """dlt's own normalizer of rows, asked what it would make of them; needed because dlt normalizes
+    rows in a step of its own, after all of them were extracted.
 
-    Needed because dlt normalizes rows in a step of its own, after all of them were extracted.
-
-    Args:
-        schema: what has been decided already; it is copied, not changed.
-        load_id: of the load package of the rows.
-        storage: a DataItemStorage of dlt's to write to; none: nothing is written.
+    `schema` is copied, not changed. Rows are written to `storage`, a DataItemStorage, if any.
     """
 
     def __init__(self, schema: Schema, load_id: str, storage: Any = None) -> None:
@@ -54,14 +47,11 @@ class Normalizer:
         self._rows = JsonLItemsNormalizer(storage, no, no, self.schema, load_id, config)
         self._writes = storage is not None
         self._names = names = cast(DataItemNormalizer, self.schema.data_item_normalizer)
-        self.table_part = names._normalize_table_identifier
-        """Key -> its part of the name of a table."""
-        self.column_part = names._normalize_identifier
-        """Key -> its part of the name of a column."""
-        self.joined = names._shorten_fragments
-        """Parts -> the name of a table or column."""
+        self.table_part = names._normalize_table_identifier  # key -> part of a table's name
+        self.column_part = names._normalize_identifier  # key -> part of a column's name
+        self.joined = names._shorten_fragments  # parts -> name
+        # Table, column, levels that are left -> whether objects and lists stay as they are.
         self.is_whole = names._is_nested_type
-        """Table, column, levels that are left -> whether objects and lists stay as they are."""
 
     def is_table_of_lists(self, table: str) -> bool:
         """Whether a table is below another one, and dlt leaves its name as it is."""
@@ -87,10 +77,8 @@ class Normalizer:
         )
 
     def coerced(self, table: str, column: str, value: Any) -> tuple[str, Any] | None:
-        """What becomes of a value: the column that it goes to, and the value in there.
-
-        None if that is not decided yet, or only for the row as a whole.
-        """
+        """The column that a value goes to, and the value in there; None if that is not decided yet,
+        or only for the row as a whole."""
         try:
             made, new = self._rows._coerce_row(table, "", {column: value})
         except (CannotCoerceColumnException, CannotCoerceNullException):
@@ -98,12 +86,9 @@ class Normalizer:
         return None if new else next(iter(made.items()), None)
 
     def decide(self, table: str, row: Mapping[str, Any]) -> TSchemaUpdate:
-        """Decides on all tables and columns for a row; those that are new.
-
-        Raises:
-            CannotCoerceColumnException: a value fits neither its column nor the variant column
-                beside it. Some of the row's columns may have been decided by then.
-        """
+        """Decides on all tables and columns for a row; those that are new. Raises
+        CannotCoerceColumnException where a value fits neither its column nor the variant column
+        beside it; some of the row's columns may have been decided by then."""
         written = json.typed_dumpb([row])
         return self._rows._normalize_chunk(
             table, json.loadb(written), may_have_pua(written), skip_write=not self._writes
@@ -111,11 +96,8 @@ class Normalizer:
 
 
 def is_shared(resource: DltResource, others: Iterable[DltResource]) -> bool:
-    """Whether dlt gives the items of a resource to anything but its table: to further steps, or to
-    resources that depend on it.
-
-    Needed because a resource does not tell its steps, nor a source who depends on whom.
-    """
+    """Whether dlt gives the items of a resource to further steps, or to resources that depend on it;
+    needed because a resource does not tell its steps, nor a source who depends on whom."""
     pipe = resource._pipe
     # An incremental that is not configured is a step, too.
     steps = any(getattr(step, "incremental", step) for step in pipe.steps[1:])
@@ -124,11 +106,9 @@ def is_shared(resource: DltResource, others: Iterable[DltResource]) -> bool:
 
 
 def for_nested_table(resource: DltResource, schema: Schema, name: str, items: Any) -> Any:
-    """Items of a resource for a table below its own, which is in the schema already.
-
-    Needed because dlt gives the hints of the resource (key, columns, how to write) to each table
-    that is named with public means, and looks for a resource that it does not allow on one below.
-    """
+    """Items of a resource for a table below its own, which is in the schema already; needed because
+    dlt gives the hints of the resource (key, columns, how to write) to each table that is named with
+    public means, and looks for a resource that it does not allow on one below."""
     tables: dict[str, Any] = schema.tables
     if not isinstance(tables[name], NestedTable):
         tables[name] = NestedTable(tables[name])

@@ -1,10 +1,9 @@
 """Values that do not fit their column go to a variant column, as dlt means them to.
 
-dlt 1.31 converts a value to the type of its column, and makes a variant column where that raises
-ValueError. Some conversions succeed although something of the value is lost: the zero of "01234",
-all of 5 in a column of booleans, the last digit of a whole number in a column of fractions. Two
-others end the load: a number too large for a time raises OSError, and a whole number beyond 64 bit
-is converted, and fails when it is written.
+dlt 1.31 makes a variant column where a conversion raises ValueError. Some succeed although a part
+is lost: the zero of "01234", all of 5 in a column of booleans, the last digit of a whole number in
+a column of fractions. Two others end the load: a number too large for a time raises OSError, and a
+whole number beyond 64 bit fails when it is written.
 """
 
 import re

@@ -1,10 +1,9 @@
 """Turns rows into Arrow tables that hold what dlt would make of the rows one by one.
 
-dlt decides: the first row that brings a column or a table goes through dlt's own normalizer, in
-the order of the rows, and on to dlt as a row. Where all columns are decided, rows become Arrow
-tables, one for the resource and one for each list in them: Arrow converts the values that have the
-plain form of their column, dlt coerces each of the others. Rows of which dlt may make something
-else go on as rows, too.
+dlt decides: a row that brings a column or a table goes through dlt's own normalizer, and on to dlt
+as a row. Where all columns are decided, rows become Arrow tables, one for the resource and one for
+each list in them: Arrow converts the values that have the plain form of their column, dlt coerces
+each of the others. Rows of which dlt may make something else go on as rows, too.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -30,12 +29,8 @@ BATCH = 5_000
 class Conversion:
     """Converts rows in their order; what has been taken is in `tables`, by name, and in `rows`.
 
-    Args:
-        schema: knows the table of the rows, and gets what dlt decides.
-        table: the name of that table.
-        load_id: of the load package of the rows.
-        loadable: makes a row fit to be loaded, or raises UnloadableError. Its rules hold for rows
-            in Arrow tables, too.
+    `schema` knows the table of the rows, and gets what dlt decides. `loadable` makes a row fit to
+    be loaded, or raises UnloadableError; its rules hold for rows in Arrow tables, too.
     """
 
     def __init__(self, schema: Schema, table: str, load_id: str, loadable: Loadable) -> None:
@@ -120,10 +115,7 @@ class Columnar(ByRow):
     """Converts the rows of one scan for dlt, in their order.
 
     To be made while dlt extracts the resource, before any of its rows: declares its table.
-
-    Args:
-        key_types: data types of key columns, which dlt need not guess.
-        loadable: as for `Conversion`.
+    `key_types` are the data types of key columns, which dlt need not guess.
     """
 
     def __init__(self, key_types: Mapping[str, TDataType], loadable: Loadable) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, cast
 
@@ -81,11 +82,9 @@ class Identity:
 
     def _of(self, row: Any) -> Hashable:
         if self.primary_key and isinstance(row, dict):
-            try:
+            with suppress(UnloadableError):
                 key = self._key(row)
                 return key[0] if len(key) == 1 else key
-            except UnloadableError:
-                pass
         text = json.dumps(row, sort_keys=True).encode("utf-8", "surrogatepass")
         return hashlib.blake2b(text, digest_size=16).digest()
 
@@ -117,10 +116,7 @@ class Loadable:
 
     Keys that dlt would give one and the same column are told apart by a number (`Event Name`
     beside `event_name` becomes `event_name_2`); dlt would keep only one of their values.
-
-    Args:
-        normalize: gives the column name that dlt makes of a key.
-        rules: what cannot be loaded.
+    `normalize` gives the column name that dlt makes of a key.
     """
 
     def __init__(self, normalize: Callable[[str], str], rules: Sequence[Rule] = RULES) -> None:
@@ -128,11 +124,8 @@ class Loadable:
         self.rules = rules
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """The row itself, or a copy of it with other keys.
-
-        Raises:
-            UnloadableError: it holds what dlt or the warehouse cannot hold; names the place.
-        """
+        """A copy of the row, with other keys where they clash. Raises UnloadableError, with the
+        place, where it holds what dlt or the warehouse cannot hold."""
         return cast(dict[str, Any], self._value(row, ()))
 
     def _value(self, value: Any, path: Path) -> Any:
@@ -153,12 +146,13 @@ class Loadable:
         taken = {*RESERVED} | {
             f"{names[key]}__{rest}" for key, item in items.items() for rest in self._within(item)
         }
-        kept = {key for key, name in names.items() if key == name and _is_free(name, taken)}
+        kept = {key for key, name in names.items() if key == name and key not in taken}
+        kept -= {key for key in kept if key.endswith(VARIANTS)}
         taken |= kept
         renamed = {}
         for key, item in items.items():
             name, number = names[key], 2
-            while key not in kept and not _is_free(name, taken):
+            while key not in kept and (name in taken or name.endswith(VARIANTS)):
                 name, number = f"{names[key]}_{number}", number + 1
             taken.add(name)
             renamed[key if key.strip() and name == names[key] else name] = item
@@ -178,10 +172,6 @@ class Loadable:
                 yield from (name[:at] for at in range(len(name)) if name.startswith("__", at))
                 yield name
                 yield from (f"{name}__{rest}" for rest in self._within(item))
-
-
-def _is_free(name: str, taken: set[str]) -> bool:
-    return name not in taken and not name.endswith(VARIANTS)
 
 
 def _place(path: Path) -> str:

@@ -2,6 +2,7 @@
 columns of Arrow tables."""
 
 import math
+import re
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC
@@ -24,6 +25,7 @@ DEEPEST = 50
 
 NESTED = frozenset({dict, list})
 EDGE_YEARS = ("0001", "9999")
+SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Key:
@@ -37,10 +39,9 @@ class Rule:
     `kinds` are the types of values that it is about: text, numbers, booleans, `dict` for objects
     and rows, `list`, and `Key`. `reason` says what is wrong with a value at a path, or None.
 
-    `screen` makes it quick where rows become Arrow tables. It gets the values of a column and their
-    path, and tells which of them may have a reason: all that have one, perhaps more; one answer
-    may stand for all. Texts and numbers come as an Arrow array (in a column of fractions integers
-    are fractions, too), objects and lists as a list. Without it, `reason` is asked for each value.
+    `screen` spares asking for each value where rows become Arrow tables. It gets the values of a
+    column (an Arrow array of texts or numbers, in a column of fractions all as fractions; a list of
+    objects and lists) and their path, and tells which may have a reason, or one answer for all.
     """
 
     kinds: frozenset[type]
@@ -62,33 +63,19 @@ def objection(
 def offenders(
     rules: Sequence[Rule], values: Sequence[Any], kinds: Set[type], path: Path
 ) -> set[int]:
-    """Places of values that cannot be loaded, as far as no screen of an Arrow array finds them.
-
-    Args:
-        rules: those that hold.
-        values: of one column.
-        kinds: the types of these values.
-        path: of all these values.
-    """
+    """Places of values at a path that cannot be loaded, as far as no screen of an Arrow array finds
+    them; `kinds` are the types of these values."""
     found: set[int] = set()
     for rule in rules:
         mine = rule.kinds & kinds
-        if not mine or (rule.screen and not (mine & NESTED and rule.screen(values, path))):
-            continue
-        found.update(
-            place
-            for place, value in enumerate(values)
-            if type(value) in mine and rule.reason(value, path)
-        )
+        if mine and (not rule.screen or (mine & NESTED and rule.screen(values, path))):
+            at_mine = ((at, one) for at, one in enumerate(values) if type(one) in mine)
+            found.update(at for at, one in at_mine if rule.reason(one, path))
     return found
 
 
 def _half_a_pair(text: str, _: Path) -> str | None:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return "half a surrogate pair in the text"
-    return None
+    return "half a surrogate pair in the text" if SURROGATE.search(text) else None
 
 
 def _marked(text: str, _: Path) -> str | None:
