@@ -26,7 +26,7 @@ begins with one for such a value, and fails or loses it."""
 
 
 def conversions() -> dict[tuple[TDataType, TDataType], Callable[[Any], Any]]:
-    """How dlt converts a value of the second type to the first, for the whole process; needed because
+    """How dlt converts a value of the second type to the first, for the whole process; needed since
     the schema would name a normalizer of our own, and could not be read without this package."""
     return type_helpers._COERCE_DISPATCH
 
@@ -96,7 +96,7 @@ class Normalizer:
 
 
 def is_shared(resource: DltResource, others: Iterable[DltResource]) -> bool:
-    """Whether dlt gives the items of a resource to further steps, or to resources that depend on it;
+    """Whether dlt gives the items of a resource to further steps or to resources that depend on it;
     needed because a resource does not tell its steps, nor a source who depends on whom."""
     pipe = resource._pipe
     # An incremental that is not configured is a step, too.
@@ -107,7 +107,7 @@ def is_shared(resource: DltResource, others: Iterable[DltResource]) -> bool:
 
 def for_nested_table(resource: DltResource, schema: Schema, name: str, items: Any) -> Any:
     """Items of a resource for a table below its own, which is in the schema already; needed because
-    dlt gives the hints of the resource (key, columns, how to write) to each table that is named with
+    dlt gives the hints of the resource (key, columns, how to write) to each table that is named by
     public means, and looks for a resource that it does not allow on one below."""
     tables: dict[str, Any] = schema.tables
     if not isinstance(tables[name], NestedTable):

@@ -50,14 +50,12 @@ class Identity:
         if not isinstance(row, dict):
             raise UnloadableError("not an object")
         if isinstance(identity, bytes):
-            self._key(row)
+            self._key(row)  # raises, if there is one
             return row
         if row.get(self.primary_key[0]) is identity:  # as are most
             return row
         values = identity if isinstance(identity, tuple) else (identity,)
-        key = dict(zip(self.primary_key, values, strict=True))
-        same = all(type(row[name]) is type(value) for name, value in key.items())
-        return row if same else {**row, **key}
+        return row | dict(zip(self.primary_key, values, strict=True))
 
     def is_keyless(self, identity: Hashable) -> bool:
         """Whether an identity stands for a row without a usable key. Such rows may be equal, and
