@@ -86,12 +86,13 @@ class Shred:
     def _read_objects(self, level: Level, objects: Sequence[Row], path: Path) -> None:
         """Reads the objects at a path within those of a level."""
         above = [self._dlt.column_part(key) for key in path]
-        for key, values in _by_key(objects):
+        for key in dict.fromkeys(chain.from_iterable(objects)):
             part = self._part(key, level.path + path)
             column = self._dlt.joined(*above, part)
             is_stable = self._dlt.schema.naming.normalize_path(column) == column
             if part and is_stable and column not in level.seen:
                 level.seen.add(column)
+                values = [item.get(key) for item in objects]
                 self._read_values(level, column, values, (*path, key))
             else:
                 self._refuse(level, (at for at, item in enumerate(objects) if key in item))
@@ -204,16 +205,6 @@ def tables(shred: Shred, load_id: str) -> Iterator[tuple[str, pa.Table]]:
             table = table.filter(pa.array([root not in shred.unfit for root in level.roots]))
         if table.num_rows:
             yield name, table
-
-
-def _by_key(objects: Sequence[Row]) -> Iterator[tuple[str, list[Any]]]:
-    """The keys of objects, in the order in which they come, each with its value in each object."""
-    if len({*map(tuple, objects)}) == 1:  # all have the same keys, as most APIs answer
-        columns = zip(*map(dict.values, objects), strict=True)
-        yield from zip(objects[0], map(list, columns), strict=True)
-        return
-    for key in dict.fromkeys(chain.from_iterable(objects)):
-        yield key, [item.get(key) for item in objects]
 
 
 def _alike(lists: dict[int, list[Any]]) -> dict[int, list[Any]]:
