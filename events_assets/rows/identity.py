@@ -64,19 +64,7 @@ class Identity:
 
     def __call__(self, rows: list[Any]) -> list[Hashable]:
         """An identity for each row: its key, or what stands for the content of one without."""
-        keys = self._plain(rows)
-        return [self._of(row) for row in rows] if keys is None else keys
-
-    def _plain(self, rows: list[Any]) -> list[Hashable] | None:
-        """The keys of rows, if none of them has to be converted or refused."""
-        if len(self.primary_key) != 1 or {*map(type, rows)} != {dict}:
-            return None
-        (name,) = self.primary_key
-        keys = [row.get(name) for row in rows]
-        kinds, column_type = {*map(type, keys)}, self.types.get(name)
-        if kinds == {int} and column_type == "bigint":
-            return keys if min(keys) >= -(2**63) and max(keys) < 2**63 else None
-        return keys if kinds == {str} and column_type == "text" and "" not in keys else None
+        return [self._of(row) for row in rows]
 
     def _of(self, row: Any) -> Hashable:
         if self.primary_key and isinstance(row, dict):
