@@ -1,10 +1,9 @@
 """Values that do not fit their column go to a variant column, as dlt means them to.
 
-dlt 1.31 converts a value to the type of its column, and makes a variant column where that raises
-ValueError. Some conversions succeed although something of the value is lost: the zero of "01234",
-all of 5 in a column of booleans, the last digit of a whole number in a column of fractions. Two
-others end the load: a number too large for a time raises OSError, and a whole number beyond 64 bit
-is converted, and fails when it is written.
+dlt 1.31 makes a variant column where a conversion raises ValueError. Some succeed although a part
+is lost: the zero of "01234", all of 5 in a column of booleans, the last digit of a whole number in
+a column of fractions. Two others end the load: a number too large for a time raises OSError, and a
+whole number beyond 64 bit fails when it is written.
 """
 
 import re
@@ -21,38 +20,6 @@ NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 """Text that is a number in JSON, too (RFC 8259 6)."""
 
 
-_lock = Lock()
-_own: dict[Any, Callable[[Any], Any]] = {}
-"""dlt's own conversions, while others stand in their place."""
-_users = 0
-
-
-@contextmanager
-def fitting() -> Iterator[None]:
-    """Lets dlt's conversions of this process raise ValueError for what cannot be kept.
-
-    Several may overlap: the last one to end gives dlt its own conversions back.
-    """
-    global _users
-    with _lock:
-        if not _users:
-            _own.update(
-                (types, convert)
-                for types, convert in conversions().items()
-                if types[0] in ("bigint", "double", "bool", "timestamp")
-            )
-            conversions().update((types, _fitting(convert)) for types, convert in _own.items())
-        _users += 1
-    try:
-        yield
-    finally:
-        with _lock:
-            _users -= 1
-            if not _users:
-                conversions().update(_own)
-                _own.clear()
-
-
 def _fitting(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def convert_or_refuse(value: Any) -> Any:
         try:
@@ -64,6 +31,35 @@ def _fitting(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
         return converted
 
     return convert_or_refuse
+
+
+OWN = {
+    types: convert
+    for types, convert in conversions().items()
+    if types[0] in ("bigint", "double", "bool", "timestamp")
+}
+FITTING = {types: _fitting(convert) for types, convert in OWN.items()}
+
+_lock = Lock()
+_users: list[None] = []
+
+
+@contextmanager
+def fitting() -> Iterator[None]:
+    """Lets dlt's conversions of this process raise ValueError for what cannot be kept.
+
+    Several may overlap: the last one to end gives dlt its own conversions back.
+    """
+    with _lock:
+        _users.append(None)
+        conversions().update(FITTING)
+    try:
+        yield
+    finally:
+        with _lock:
+            _users.pop()
+            if not _users:
+                conversions().update(OWN)
 
 
 def _is_kept(value: Any, converted: Any) -> bool:

@@ -1,13 +1,12 @@
 """Turns rows into Arrow tables that hold what dlt would make of the rows one by one.
 
-dlt decides: the first row that brings a column or a table goes through dlt's own normalizer, in
-the order of the rows, and on to dlt as a row. Where all columns are decided, rows become Arrow
-tables, one for the resource and one for each list in them: Arrow converts the values that have the
-plain form of their column, dlt coerces each of the others. Rows of which dlt may make something
-else go on as rows, too.
+dlt decides: a row that brings a column or a table goes through dlt's own normalizer, and on to dlt
+as a row. Where all columns are decided, rows become Arrow tables, one for the resource and one for
+each list in them: Arrow converts the values that have the plain form of their column, dlt coerces
+each of the others. Rows of which dlt may make something else go on as rows, too.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from itertools import chain
 from typing import Any
@@ -18,7 +17,7 @@ from dlt.common.data_types import TDataType
 from dlt.common.schema import Schema
 from dlt.common.schema.exceptions import CannotCoerceColumnException
 
-from events_assets.arrow.shred import Levels, Row, Shape, tables
+from events_assets.arrow.shred import Row, Shred, tables
 from events_assets.dlt_private import Normalizer, for_nested_table, is_shared
 from events_assets.errors import UnloadableError
 from events_assets.rows.identity import Loadable
@@ -30,37 +29,19 @@ BATCH = 5_000
 class Conversion:
     """Converts rows in their order; what has been taken is in `tables`, by name, and in `rows`.
 
-    Args:
-        schema: knows the table of the rows, and gets what dlt decides.
-        table: the name of that table.
-        load_id: of the load package of the rows.
-        loadable: makes a row fit to be loaded, or raises UnloadableError. Its rules hold for rows
-            in Arrow tables, too.
+    `schema` knows the table of the rows, and gets what dlt decides. `loadable` makes a row fit to
+    be loaded, or raises UnloadableError; its rules hold for rows in Arrow tables, too.
     """
 
     def __init__(self, schema: Schema, table: str, load_id: str, loadable: Loadable) -> None:
-        self._schema, self._load_id = schema, load_id
-        self._name = table
-        self._loadable = loadable
+        self._schema, self._load_id, self._loadable = schema, load_id, loadable
+        self._normalizer = Normalizer(schema, load_id)
+        self.table = self._normalizer.table_part(table)
+        self.usable = self._normalizer.is_usual(self.table)
+        """Whether rows of the table can be converted at all."""
         self._size = 1
         self.tables: dict[str, list[pa.Table]] = {}
         self.rows: list[Row] = []
-        self._decide_anew()
-
-    @property
-    def table(self) -> str:
-        """The name of the table of the rows, as dlt writes it."""
-        return self._shape.table
-
-    @property
-    def usable(self) -> bool:
-        """Whether rows of this table can be converted at all."""
-        return self._shape.plain
-
-    def _decide_anew(self) -> None:
-        """Lets dlt decide from here on."""
-        self._normalizer = Normalizer(self._schema, self._load_id)
-        self._shape = Shape(self._normalizer, self._name, self._loadable.rules)
 
     def take(self, rows: list[Row]) -> dict[int, str]:
         """As `Columnar.take`."""
@@ -68,29 +49,23 @@ class Conversion:
         start = 0
         while start < len(rows):
             some = rows[start : start + self._size]
-            new, left = self._convert(some)
-            for place in left:
+            shred = Shred(self._normalizer, self.table, self._loadable.rules, some)
+            if 0 < shred.new < len(some):
+                self._size = shred.new  # the rows before the one that brings something new
+                continue
+            is_decided = shred.new > 0
+            if is_decided:
+                for name, table in tables(shred, self._load_id):
+                    self.tables.setdefault(name, []).append(table)
+            for place in sorted(shred.unfit) if is_decided else [0]:
                 try:
                     self._leave(self._loadable(some[place]))
                 except UnloadableError as unloadable:
                     refused[start + place] = str(unloadable)
-            start += min(new + 1, len(some))
+            start += len(some) if is_decided else 1
             # After a row that brings something new, the next one may well bring more.
-            self._size = min(2 * self._size, BATCH) if new == len(some) else 1
+            self._size = min(2 * self._size, BATCH) if is_decided else 1
         return refused
-
-    def _convert(self, rows: list[Row]) -> tuple[int, list[int]]:
-        """Converts rows up to the first that brings something new.
-
-        Returns the position of that one, and of all rows up to it that are left to dlt.
-        """
-        levels = Levels(self._shape, rows)
-        new = levels.new
-        if new < len(rows):
-            levels = Levels(self._shape, rows[:new])
-        for name, table in tables(levels, self._load_id):
-            self.tables.setdefault(name, []).append(table)
-        return new, sorted({*levels.unfit, *range(len(rows))[new : new + 1]})
 
     def _leave(self, row: Row) -> None:
         """Leaves a row to dlt, and adds the columns and tables that it makes for it.
@@ -99,10 +74,10 @@ class Conversion:
             UnloadableError: a value fits neither its column nor the variant column beside it.
         """
         try:
-            update = self._normalizer.decide(self._shape.table, row)
+            update = self._normalizer.decide(self.table, row)
         except CannotCoerceColumnException as error:
             # dlt 1.31 ends the load here. It may have added columns of the row already.
-            self._decide_anew()
+            self._normalizer = Normalizer(self._schema, self._load_id)
             raise UnloadableError(
                 f"no column of {error.table_name} for the value of {error.column_name}"
             ) from None
@@ -112,37 +87,41 @@ class Conversion:
 
 
 class ByRow:
-    """Gives rows on as they are: for a scan whose rows are not loaded."""
+    """Gives rows on as rows, as `loadable` makes them; without it, as they are: these rows are not
+    loaded."""
 
-    def __init__(self) -> None:
+    def __init__(self, loadable: Callable[[Row], Row] = lambda row: row) -> None:
+        self._loadable = loadable
         self._rows: list[Row] = []
 
     def take(self, rows: list[Row]) -> dict[int, str]:
-        """As `Columnar.take`; refuses none."""
-        self._rows += rows
-        return {}
+        """As `Columnar.take`."""
+        refused: dict[int, str] = {}
+        for place, row in enumerate(rows):
+            try:
+                self._rows.append(self._loadable(row))
+            except UnloadableError as unloadable:
+                refused[place] = str(unloadable)
+        return refused
 
     def items(self) -> Iterator[Any]:
         """As `Columnar.items`."""
-        yield self._rows
-        self._rows = []
+        rows, self._rows = self._rows, []
+        if rows:
+            yield rows
 
 
-class Columnar:
+class Columnar(ByRow):
     """Converts the rows of one scan for dlt, in their order.
 
     To be made while dlt extracts the resource, before any of its rows: declares its table.
-
-    Args:
-        key_types: data types of key columns, which dlt need not guess.
-        loadable: as for `Conversion`.
+    `key_types` are the data types of key columns, which dlt need not guess.
     """
 
     def __init__(self, key_types: Mapping[str, TDataType], loadable: Loadable) -> None:
-        self._loadable = loadable
+        super().__init__(loadable)
         self._resource = resource = dlt.current.resource()
         self._schema = schema = dlt.current.source_schema()
-        self._rows: list[Row] = []
         self._conversion: Conversion | None = None
         if key_types:
             columns: Any = {name: {"data_type": kind} for name, kind in key_types.items()}
@@ -165,24 +144,14 @@ class Columnar:
 
         Returns positions in `rows` of those that cannot be loaded, each with the reason.
         """
-        if self._conversion:
-            return self._conversion.take(rows)
-        refused = {}
-        for place, row in enumerate(rows):
-            try:
-                self._rows.append(self._loadable(row))
-            except UnloadableError as unloadable:
-                refused[place] = str(unloadable)
-        return refused
+        return self._conversion.take(rows) if self._conversion else super().take(rows)
 
     def items(self) -> Iterator[Any]:
         """What has been taken, as items to be yielded to dlt: Arrow tables, and a list of rows."""
-        rows, self._rows = self._rows, []
         if done := self._conversion:
             for name, parts in done.tables.items():
                 table = pa.concat_tables(parts, promote_options="default")
                 own = name == done.table
                 yield table if own else for_nested_table(self._resource, self._schema, name, table)
-            rows, done.tables, done.rows = done.rows, {}, []
-        if rows:
-            yield rows
+            self._rows, done.tables, done.rows = done.rows, {}, []
+        yield from super().items()

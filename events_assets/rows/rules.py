@@ -2,7 +2,8 @@
 columns of Arrow tables."""
 
 import math
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
@@ -11,7 +12,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 from dlt.common.time import ensure_datetime
 
-from events_assets.dlt_private import FIRST_MARK, LAST_MARK, may_have_marks
+from events_assets.dlt_private import MARKS
 
 Path = tuple[str, ...]
 """The keys above a value and its own; `list` stands for the place in a list. Empty for a row."""
@@ -24,7 +25,7 @@ DEEPEST = 50
 
 NESTED = frozenset({dict, list})
 EDGE_YEARS = ("0001", "9999")
-MARKED = f"^[\\x{{{FIRST_MARK:x}}}-\\x{{{LAST_MARK:x}}}]"
+SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Key:
@@ -38,10 +39,9 @@ class Rule:
     `kinds` are the types of values that it is about: text, numbers, booleans, `dict` for objects
     and rows, `list`, and `Key`. `reason` says what is wrong with a value at a path, or None.
 
-    `screen` makes it quick where rows become Arrow tables. It gets the values of a column and their
-    path, and tells which of them may have a reason: all that have one, perhaps more; one answer
-    may stand for all. Texts and numbers come as an Arrow array (in a column of fractions integers
-    are fractions, too), objects and lists as a list. Without it, `reason` is asked for each value.
+    `screen` spares asking for each value where rows become Arrow tables. It gets the values of a
+    column (an Arrow array of texts or numbers, in a column of fractions all as fractions; a list of
+    objects and lists) and their path, and tells which may have a reason, or one answer for all.
     """
 
     kinds: frozenset[type]
@@ -54,56 +54,40 @@ def objection(
 ) -> str | None:
     """The first reason why a value cannot be loaded; `kind` is its own type, or `Key`."""
     kind = kind or type(value)
-    reasons = (rule.reason(value, path) for rule in rules if kind in rule.kinds)
-    return next(filter(None, reasons), None)
+    for rule in rules:
+        if kind in rule.kinds and (found := rule.reason(value, path)):
+            return found
+    return None
 
 
 def offenders(
-    rules: Sequence[Rule], values: Sequence[Any], kinds: frozenset[type], path: Path
+    rules: Sequence[Rule], values: Sequence[Any], kinds: Set[type], path: Path
 ) -> set[int]:
-    """Places of values that cannot be loaded, as far as no screen of an Arrow array finds them.
-
-    Args:
-        rules: those that hold.
-        values: of one column.
-        kinds: the types of values to look at.
-        path: of all these values.
-    """
+    """Places of values at a path that cannot be loaded, as far as no screen of an Arrow array finds
+    them; `kinds` are the types of these values."""
     found: set[int] = set()
     for rule in rules:
         mine = rule.kinds & kinds
-        if rule.screen and (mine.isdisjoint(NESTED) or rule.screen(values, path) is False):
-            continue
-        if mine:
-            found.update(
-                place
-                for place, value in enumerate(values)
-                if type(value) in mine and rule.reason(value, path)
-            )
+        if mine and (not rule.screen or (mine & NESTED and rule.screen(values, path))):
+            at_mine = ((at, one) for at, one in enumerate(values) if type(one) in mine)
+            found.update(at for at, one in at_mine if rule.reason(one, path))
     return found
 
 
 def _half_a_pair(text: str, _: Path) -> str | None:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return "half a surrogate pair in the text"
-    return None
+    return "half a surrogate pair in the text" if SURROGATE.search(text) else None
 
 
 def _marked(text: str, _: Path) -> str | None:
     """dlt would take it for a value of another type that it has written itself."""
-    if text and FIRST_MARK <= ord(text[0]) <= LAST_MARK:
+    if text.startswith(MARKS):
         return f"a text that begins with U+{ord(text[0]):04X}, a mark of dlt's,"
     return None
 
 
 def _may_be_marked(texts: pa.Array, _: Path) -> Any:
-    # The bytes of all texts are searched more quickly than each text is read.
-    _, _, characters = texts.buffers()
-    if characters is None or not may_have_marks(characters.to_pybytes()):
-        return False
-    return pc.match_substring_regex(texts, MARKED)
+    after = chr(ord(MARKS[-1]) + 1)
+    return pc.and_(pc.greater_equal(texts, MARKS[0]), pc.less(texts, after))
 
 
 def _out_of_calendar(text: str, _: Path) -> str | None:
@@ -126,7 +110,7 @@ def _in_edge_years(texts: pa.Array, _: Path) -> Any:
     return pc.or_(first, last)
 
 
-def _beyond_64_bit(number: int, _: Path) -> str | None:
+def beyond_64_bit(number: int, _: Path = ()) -> str | None:
     return None if -(2**63) <= number < 2**63 else "integer beyond 64 bit"
 
 
@@ -154,9 +138,9 @@ RULES = (
     Rule(frozenset({str, Key}), _half_a_pair, _not_in_arrow),
     Rule(frozenset({str, Key}), _marked, _may_be_marked),
     Rule(frozenset({str}), _out_of_calendar, _in_edge_years),
-    Rule(frozenset({int}), _beyond_64_bit, _not_in_arrow),
+    Rule(frozenset({int}), beyond_64_bit, _not_in_arrow),
     Rule(frozenset({float}), _not_finite, lambda numbers, _: pc.invert(pc.is_finite(numbers))),
-    Rule(frozenset({dict}), _too_deep, lambda _, path: bool(_too_deep(_, path))),
-    Rule(frozenset({list}), _too_long, lambda _, path: bool(_too_long(_, path))),
+    Rule(frozenset({dict}), _too_deep, _too_deep),
+    Rule(frozenset({list}), _too_long, _too_long),
 )
 """What neither dlt nor a warehouse can hold."""
