@@ -16,12 +16,10 @@ What cannot be read raises `UnreadableTimeError`; nothing is guessed.
 
 import json
 import re
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import ROUND_FLOOR, Decimal
 from email.utils import parsedate_to_datetime
-from functools import cache, lru_cache
 from typing import Any
-from zoneinfo import ZoneInfo, available_timezones
 
 from events_assets.errors import UnreadableTimeError
 
@@ -54,27 +52,6 @@ ISO_DURATION = re.compile(
     rf"P(?=.)(?:{_PART}W)?(?:{_PART}D)?(?:T(?=.)(?:{_PART}H)?(?:{_PART}M)?(?:{_PART}S)?)?"
 )
 ISO_PARTS = (604_800_000_000, 86_400_000_000, 3_600_000_000, 60_000_000, 1_000_000)
-
-
-@lru_cache(maxsize=4096)
-def zone(name: str) -> tzinfo:
-    """The zone of an IANA name, of `UTC` or `Z`, or of an offset like `+02:00`.
-
-    Raises:
-        UnreadableTimeError: there is no such zone.
-    """
-    if name in ("UTC", "Z", "z"):
-        return UTC
-    if name in _names():
-        return ZoneInfo(name)
-    offset = OFFSET.fullmatch(name)
-    if offset is None:
-        raise UnreadableTimeError(name)
-    sign, hours, minutes = offset.groups(default="0")
-    distance = timedelta(hours=int(hours), minutes=int(minutes))
-    if distance >= timedelta(days=1) or int(minutes) > 59:
-        raise UnreadableTimeError(name)
-    return timezone(-distance if sign == "-" else distance)
 
 
 def from_text(text: str, local: tzinfo) -> datetime:
@@ -151,25 +128,6 @@ def duration(value: Any, unit: str | None = None) -> timedelta:
     raise UnreadableTimeError(value)
 
 
-def later(start: datetime, distance: timedelta) -> datetime:
-    """The instant a duration after another one.
-
-    Raises:
-        UnreadableTimeError: it is beyond the years 1 to 9999.
-    """
-    try:
-        return start + distance
-    except OverflowError:
-        raise UnreadableTimeError(distance) from None
-
-
-def to_text(instant: datetime, form: str) -> str:
-    """An instant as an API wants it: in a unit of `UNIX_UNITS`, or in a format of `strftime`."""
-    if form in UNIX_UNITS:
-        return str((instant - EPOCH) // timedelta(microseconds=UNIX_UNITS[form]))
-    return instant.strftime(form)
-
-
 def unix_unit(value: Any) -> str | None:
     """The unit in which a number, or a text of digits, is a Unix time of `LIKELY_YEARS`."""
     for unit in UNIX_UNITS:
@@ -179,15 +137,6 @@ def unix_unit(value: Any) -> str | None:
         except UnreadableTimeError:
             continue
     return None
-
-
-def has_offset(text: str) -> bool:
-    """Whether a time says where it is meant; one that does not is a local time.
-
-    Raises:
-        UnreadableTimeError: the text is no time.
-    """
-    return from_text(text, UTC) == from_text(text, timezone(timedelta(hours=1)))
 
 
 def in_utc(time: datetime, local: tzinfo) -> datetime:
@@ -202,24 +151,6 @@ def unreadable(*values: Any) -> str:
     """What stands in the place of a time that cannot be read: its parts, whole, as text."""
     parts = (value if isinstance(value, str) else json.dumps(value) for value in values)
     return UNREADABLE + " ".join(parts)
-
-
-def require_format(form: str) -> None:
-    """Checks a format of `strptime`.
-
-    Raises:
-        ValueError: it has an unknown directive, names zones, or says no whole date.
-    """
-    if "%Z" in form:
-        raise ValueError("%Z does not tell zones apart; use %z, or timezone_path")
-    probe = datetime(2026, 11, 23, 14, 35, 7, tzinfo=UTC)
-    if datetime.strptime(probe.strftime(form), form).date() != probe.date():
-        raise ValueError("it says no whole date")
-
-
-@cache
-def _names() -> frozenset[str]:
-    return frozenset(available_timezones() - {"localtime", "Factory"})
 
 
 def _amount(value: Any, microseconds: int) -> timedelta:
