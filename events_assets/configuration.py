@@ -16,11 +16,7 @@ from typing import Any, TypeVar, cast
 import dlt
 import tomlkit
 from dlt.common.configuration.container import Container
-from dlt.common.configuration.providers import (
-    ConfigTomlProvider,
-    EnvironProvider,
-    VaultDocProvider,
-)
+from dlt.common.configuration.providers import ConfigTomlProvider, EnvironProvider, VaultDocProvider
 from dlt.common.configuration.providers.provider import ConfigProvider
 from dlt.common.configuration.providers.toml import TomlProviderReadException
 from dlt.common.configuration.specs import PluggableRunContext
@@ -174,9 +170,24 @@ def rest_api_config() -> RESTAPIConfig:
         ConfigurationError: a key is unknown, missing, or has a value of the wrong type.
     """
     _reject_secrets_in_config_toml()
-    section = {key: value for key in _keys() if (value := _merged(key)) is not None}
+    found = [key for provider in _providers() for key in _section_of(provider) if key != "api_key"]
+    keys = [*REST_API_KEYS, *settings.SECTIONS, *found]
+    section = {key: value for key in keys if (value := _merged(key)) is not None}
     _validated(events_model(), section)
-    _require_base_url((section.get("client") or {}).get("base_url"))
+    base_url = (section.get("client") or {}).get("base_url")
+    if not base_url:
+        raise ConfigurationError(
+            f"no API is configured: set base_url in [{SECTION}.client] in {_files()[-1]}, or "
+            f'SOURCES__EVENTS__CLIENT__BASE_URL; "{SAMPLE}" is the built-in sample API'
+        )
+    try:
+        if base_url != SAMPLE:
+            TypeAdapter(HttpUrl).validate_python(base_url)
+    except ValidationError:
+        raise ConfigurationError(
+            f"{SECTION}.client.base_url is {base_url!r}, which is no URL: write it with its "
+            f'scheme, like "https://api.example.com", or "{SAMPLE}" for the built-in sample API'
+        ) from None
     if "events" not in map(table_of, entries(section.get("resources") or [])):
         raise ConfigurationError(
             f"[[{SECTION}.resources]] describes no resource named 'events', or with that as its "
@@ -235,10 +246,11 @@ def _replaced(value: Any, path: list[str], text: str, place: str) -> Any:
         return text if is_text else auto_cast(text)
     head, *rest = path
     if isinstance(value, list):
-        names = [entry["name"] for entry in entries(value)]
+        names = [str(one.get("name") if isinstance(one, dict) else one) for one in value]
         for index, name in enumerate(names):
             if head in (str(index), name.lower()):
-                value[index] = _replaced(entries(value)[index], rest, text, f"{place}.{head}")
+                entry = {"name": name} if isinstance(value[index], str) else value[index]
+                value[index] = _replaced(entry, rest, text, f"{place}.{head}")
                 return value
         raise ConfigurationError(
             f"the environment sets {place}.{'.'.join(path)}, but no entry of {place} is named "
@@ -257,12 +269,6 @@ def _section_of(provider: ConfigProvider) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _keys() -> list[str]:
-    """The keys of `[sources.events]`, those of all providers included."""
-    found = [key for provider in _providers() for key in _section_of(provider)]
-    return [*REST_API_KEYS, *settings.SECTIONS, *(key for key in found if key != "api_key")]
-
-
 def _validated(model: type[S], value: Any, *path: str) -> S:
     """What a model makes of the value at a path below `sources.events`."""
     try:
@@ -270,22 +276,6 @@ def _validated(model: type[S], value: Any, *path: str) -> S:
     except ValidationError as error:
         told = mistakes.sentence(error, value, [*STEPS, *path], _files())
     raise ConfigurationError(told)
-
-
-def _require_base_url(base_url: str | None) -> None:
-    if not base_url:
-        raise ConfigurationError(
-            f"no API is configured: set base_url in [{SECTION}.client] in {_files()[-1]}, or "
-            f'SOURCES__EVENTS__CLIENT__BASE_URL; "{SAMPLE}" is the built-in sample API'
-        )
-    try:
-        if base_url != SAMPLE:
-            TypeAdapter(HttpUrl).validate_python(base_url)
-    except ValidationError:
-        raise ConfigurationError(
-            f"{SECTION}.client.base_url is {base_url!r}, which is no URL: write it with its "
-            f'scheme, like "https://api.example.com", or "{SAMPLE}" for the built-in sample API'
-        ) from None
 
 
 def _reject_secrets_in_config_toml() -> None:

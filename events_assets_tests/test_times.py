@@ -255,3 +255,12 @@ def test_any_text_is_read_or_refused(text):
 )  # fmt: skip
 def test_only_numbers_of_likely_years_look_like_unix_times(value, unit):
     assert times.unix_unit(value) == unit
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [("2026-05-01T10:00", False), ("2026-05-01", False), ("2026-05-01T10:00Z", True),
+     ("2026-05-01T10:00:00+01:00", True), ("Fri, 01 May 2026 10:00:00 GMT", True)],
+)  # fmt: skip
+def test_a_local_time_is_told_from_one_with_an_offset(text, told):
+    assert times.has_offset(text) is told
