@@ -7,45 +7,33 @@ variable `SOURCES__EVENTS__<PATH>` replaces one value in the result.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
-from urllib.parse import urlsplit
 
 import dlt
 import tomlkit
 from dlt.common.configuration.container import Container
-from dlt.common.configuration.providers import (
-    ConfigTomlProvider,
-    EnvironProvider,
-    VaultDocProvider,
-)
+from dlt.common.configuration.providers import ConfigTomlProvider, EnvironProvider, VaultDocProvider
 from dlt.common.configuration.providers.provider import ConfigProvider
 from dlt.common.configuration.providers.toml import TomlProviderReadException
 from dlt.common.configuration.specs import PluggableRunContext
 from dlt.common.configuration.utils import auto_cast
 from dlt.common.runtime.run_context import RunContext
+from dlt.common.utils import update_dict_nested
 from dlt.sources.rest_api.typing import RESTAPIConfig
-from pydantic import ValidationError
+from pydantic import HttpUrl, TypeAdapter, ValidationError
 from tomlkit.exceptions import ParseError
 
-from events_assets import mistakes
-from events_assets.errors import ConfigurationError, FieldsError
+from events_assets import mistakes, settings
+from events_assets.errors import ConfigurationError
 from events_assets.rows.canonical import Fields
-from events_assets.settings import (
-    EnvironmentText,
-    FieldsSettings,
-    HttpSettings,
-    ScanSettings,
-    ScheduleSettings,
-    Settings,
-    WarehouseSettings,
-    WindowSettings,
-)
-from events_assets.vocabulary import OWN_SECTIONS, events_model
+from events_assets.vocabulary import events_model
 
 SECTION = "sources.events"
+STEPS = SECTION.split(".")
 SAMPLE = "sample"
 """The `client.base_url` that stands for the built-in sample API."""
 
@@ -54,7 +42,10 @@ SECRET_FIELDS = ("api_key", "token", "password", "client_secret", "access_token"
 
 REST_API_KEYS = ("client", "resource_defaults", "resources")
 
-S = TypeVar("S", bound=Settings)
+SHORT = {"auth": "type", "paginator": "type"}
+"""What a text in place of a table stands for; elsewhere it is the `path`."""
+
+S = TypeVar("S", bound=settings.Settings)
 
 
 class _EnvironmentOnly(RunContext):
@@ -93,39 +84,26 @@ def reload_providers() -> None:
             context.providers.add_provider(provider)
 
 
-def http_settings() -> HttpSettings:
-    return _section("http", HttpSettings)
+def _section(name: str, model: type[S]) -> S:
+    """The settings of a section of our own.
+
+    Raises:
+        ConfigurationError: one of them is unknown, has the wrong type, or contradicts another one.
+    """
+    table = _merged(name)
+    return _validated(model, {} if table is None else table, name)
 
 
-def scan_settings() -> ScanSettings:
-    return _section("scan", ScanSettings)
-
-
-def window_settings() -> WindowSettings:
-    return _section("windows", WindowSettings)
-
-
-def schedule_settings() -> ScheduleSettings:
-    return _section("schedule", ScheduleSettings)
-
-
-def warehouse_settings() -> WarehouseSettings:
-    return _section("warehouse", WarehouseSettings)
+http_settings = partial(_section, "http", settings.HttpSettings)
+scan_settings = partial(_section, "scan", settings.ScanSettings)
+window_settings = partial(_section, "windows", settings.WindowSettings)
+schedule_settings = partial(_section, "schedule", settings.ScheduleSettings)
+warehouse_settings = partial(_section, "warehouse", settings.WarehouseSettings)
 
 
 def fields() -> Fields:
-    """`[sources.events.fields]`: how rows are mapped onto the canonical columns.
-
-    Raises:
-        ConfigurationError: a setting is unknown, has the wrong type, or contradicts another one.
-    """
-    try:
-        return Fields(_section("fields", FieldsSettings))
-    except FieldsError as error:
-        told = f"{SECTION}.fields.{error}"
-        steps = told.split()[0].split(".")
-        place = mistakes.place([*steps], steps, _files())
-        raise ConfigurationError(f"{told} ({place})") from error
+    """`[sources.events.fields]`: how rows are mapped onto the canonical columns."""
+    return Fields(_section("fields", settings.FieldsSettings))
 
 
 def api_key() -> str | None:
@@ -192,9 +170,24 @@ def rest_api_config() -> RESTAPIConfig:
         ConfigurationError: a key is unknown, missing, or has a value of the wrong type.
     """
     _reject_secrets_in_config_toml()
-    section = {key: value for key in _keys() if (value := _merged(key)) is not None}
+    found = [key for provider in _providers() for key in _section_of(provider) if key != "api_key"]
+    keys = [*REST_API_KEYS, *settings.SECTIONS, *found]
+    section = {key: value for key in keys if (value := _merged(key)) is not None}
     _validated(events_model(), section)
-    _require_base_url(section.get("client"))
+    base_url = (section.get("client") or {}).get("base_url")
+    if not base_url:
+        raise ConfigurationError(
+            f"no API is configured: set base_url in [{SECTION}.client] in {_files()[-1]}, or "
+            f'SOURCES__EVENTS__CLIENT__BASE_URL; "{SAMPLE}" is the built-in sample API'
+        )
+    try:
+        if base_url != SAMPLE:
+            TypeAdapter(HttpUrl).validate_python(base_url)
+    except ValidationError:
+        raise ConfigurationError(
+            f"{SECTION}.client.base_url is {base_url!r}, which is no URL: write it with its "
+            f'scheme, like "https://api.example.com", or "{SAMPLE}" for the built-in sample API'
+        ) from None
     if "events" not in map(table_of, entries(section.get("resources") or [])):
         raise ConfigurationError(
             f"[[{SECTION}.resources]] describes no resource named 'events', or with that as its "
@@ -218,99 +211,62 @@ def _unreadable(error: TomlProviderReadException) -> ConfigurationError:
         try:
             if path.is_file():
                 tomlkit.parse(path.read_text(encoding="utf-8"))
-            continue
         except ParseError as wrong:
-            found = f"is no TOML at line {wrong.line}, column {wrong.col}: correct it there"
+            at = f"line {wrong.line}, column {wrong.col}"
+            return ConfigurationError(f"{path} is no TOML at {at}: correct it there")
         except UnicodeDecodeError as wrong:
             line = wrong.object[: wrong.start].count(b"\n") + 1
-            found = f"is no UTF-8 at line {line}: save it as such"
+            return ConfigurationError(f"{path} is no UTF-8 at line {line}: save it as such")
         except OSError as wrong:
-            found = f"cannot be read: {wrong.strerror}"
-        return ConfigurationError(f"{path} {found}")
+            return ConfigurationError(f"{path} cannot be read: {wrong.strerror}")
     return ConfigurationError(f"{error.file_name} cannot be read: it is no TOML")
-
-
-def _section(name: str, model: type[S]) -> S:
-    """The settings of a section of our own.
-
-    Raises:
-        ConfigurationError: one of them is unknown or wrong.
-    """
-    table = _merged(name)
-    return _validated(model, {} if table is None else table, name)
 
 
 def _merged(key: str) -> Any:
     """The value of `sources.events.<key>`, merged over all providers, with the environment's."""
-    merged: Any = None
+    merged: dict[str, Any] = {}
     for provider in reversed(_providers()):
-        value, _ = provider.get_value(key, Any, "", *SECTION.split("."))
-        if isinstance(value, str):
-            value = auto_cast(value)
-        if isinstance(merged, dict) and isinstance(value, Mapping):
-            _update(merged, value)
-        elif value is not None:
-            merged = deepcopy(value)
-    for path, text in _environment(key):
-        merged = _replaced(merged, path, text, f"{SECTION}.{key}")
-    return merged
-
-
-def _update(target: MutableMapping[str, Any], source: Mapping[str, Any]) -> None:
-    for key, value in source.items():
-        if isinstance(value, Mapping) and isinstance(target.get(key), MutableMapping):
-            _update(target[key], value)
-        else:
-            target[key] = deepcopy(value)
-
-
-def _environment(key: str) -> Iterator[tuple[list[str], str]]:
-    prefix = "__".join([*SECTION.split("."), key, ""]).upper()
-    kind = EnvironmentText if key in OWN_SECTIONS else str
+        value, _ = provider.get_value(key, Any, "", *STEPS)
+        if value is not None:
+            value = auto_cast(value) if isinstance(value, str) else deepcopy(value)
+            update_dict_nested(merged, {key: value})
+    prefix = "__".join([*STEPS, key, ""]).upper()
     for name, text in sorted(os.environ.items()):
         if name.startswith(prefix):
-            yield name.removeprefix(prefix).lower().split("__"), kind(text)
+            path = name.removeprefix(prefix).lower().split("__")
+            kind = settings.EnvironmentText if key in settings.SECTIONS else str
+            merged[key] = _replaced(merged.get(key), path, kind(text), f"{SECTION}.{key}")
+    return merged.get(key)
 
 
 def _replaced(value: Any, path: list[str], text: str, place: str) -> Any:
     """`value` with the part at `path` set from `text`; resources are found by name or index."""
     if not path:
-        as_it_is = isinstance(value, str) or isinstance(text, EnvironmentText)
-        return text if as_it_is else auto_cast(text)
+        is_text = isinstance(value, str) or isinstance(text, settings.EnvironmentText)
+        return text if is_text else auto_cast(text)
     head, *rest = path
     if isinstance(value, list):
-        for index, item in enumerate(value):
-            if head in (str(index), str(_name(item)).lower()):
-                item = {"name": item} if isinstance(item, str) else item
-                value[index] = _replaced(item, rest, text, f"{place}.{head}")
+        names = [str(one.get("name") if isinstance(one, dict) else one) for one in value]
+        for index, name in enumerate(names):
+            if head in (str(index), name.lower()):
+                entry = {"name": name} if isinstance(value[index], str) else value[index]
+                value[index] = _replaced(entry, rest, text, f"{place}.{head}")
                 return value
         raise ConfigurationError(
             f"the environment sets {place}.{'.'.join(path)}, but no entry of {place} is named "
-            f"'{head}': {', '.join(str(_name(item)) for item in value)}"
+            f"'{head}': {', '.join(names)}"
         )
-    table = value if isinstance(value, MutableMapping) else {}
-    if isinstance(value, str) and place.startswith(f"{SECTION}.fields."):
-        table = {"path": value}  # what a text in place of a table stands for
+    if isinstance(value, str):
+        value = {SHORT.get(place.split(".")[-1], "path"): value}
+    table = value if isinstance(value, dict) else {}
     key = next((key for key in table if key.lower().replace("-", "_") == head), head)
-    table[key] = _replaced(table.get(key), rest, text, f"{place}.{key}")
-    return table
-
-
-def _name(resource: Any) -> Any:
-    return resource.get("name") if isinstance(resource, Mapping) else resource
+    return {**table, key: _replaced(table.get(key), rest, text, f"{place}.{key}")}
 
 
 def _section_of(provider: ConfigProvider) -> Mapping[str, Any]:
     """`[sources.events]` as one provider has it."""
-    *outer, name = SECTION.split(".")
-    value, _ = provider.get_value(name, Any, "", *outer)
+    value, _ = provider.get_value("events", Any, "", "sources")
     return value if isinstance(value, Mapping) else {}
-
-
-def _keys() -> list[str]:
-    """The keys of `[sources.events]`, those of all providers included."""
-    found = [key for provider in _providers() for key in _section_of(provider)]
-    return [*REST_API_KEYS, *OWN_SECTIONS, *(key for key in found if key != "api_key")]
 
 
 def _validated(model: type[S], value: Any, *path: str) -> S:
@@ -318,59 +274,34 @@ def _validated(model: type[S], value: Any, *path: str) -> S:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        told = mistakes.sentence(error, value, [*SECTION.split("."), *path], _files())
+        told = mistakes.sentence(error, value, [*STEPS, *path], _files())
     raise ConfigurationError(told)
-
-
-def _require_base_url(client: Any) -> None:
-    base_url = client.get("base_url") if isinstance(client, Mapping) else None
-    if base_url is None or base_url == "":
-        raise ConfigurationError(
-            f"no API is configured: set base_url in [{SECTION}.client] in {_files()[-1]}, or "
-            f'SOURCES__EVENTS__CLIENT__BASE_URL; "{SAMPLE}" is the built-in sample API'
-        )
-    try:
-        parts = urlsplit(base_url)
-        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except (ValueError, AttributeError):
-        valid = False
-    if base_url != SAMPLE and not valid:
-        raise ConfigurationError(
-            f"{SECTION}.client.base_url is {base_url!r}, which is no URL: write it with its "
-            f'scheme, like "https://api.example.com", or "{SAMPLE}" for the built-in sample API'
-        )
 
 
 def _reject_secrets_in_config_toml() -> None:
     """Secrets belong into secrets.toml, which git ignores, or the environment."""
     for provider in _providers():
-        if not isinstance(provider, ConfigTomlProvider):
-            continue
-        top, _ = provider.get_value("api_key", Any, "")
-        section, path = _section_of(provider), SECTION.split(".")
-        tables = list(_auth_tables(section, path))
-        tables += [([], {"api_key": top}), (path, {"api_key": section.get("api_key")})]
-        for steps, table in tables:
-            for name in SECRET_FIELDS:
-                value = table.get(name)
-                if isinstance(value, str) and value and "{secrets." not in value:
-                    place = mistakes.place([*steps, name], (), _files()[1:])
-                    raise ConfigurationError(
-                        f"there is a secret, {name}, in {place}, which is no place for one: move "
-                        f"it to .dlt/secrets.toml, or to the environment"
-                    )
+        if isinstance(provider, ConfigTomlProvider):
+            top, _ = provider.get_value("api_key", Any, "")
+            sources = {"events": _section_of(provider)}
+            for steps in _secrets({"api_key": top, "sources": sources}, []):
+                raise ConfigurationError(
+                    f"there is a secret, {steps[-1]}, in {mistakes.place(steps, (), _files()[1:])},"
+                    f" which is no place for one: move it to .dlt/secrets.toml, or to the "
+                    f"environment"
+                )
 
 
-def _auth_tables(
-    value: Any, path: Sequence[str | int]
-) -> Iterator[tuple[Sequence[str | int], Mapping[str, Any]]]:
-    """All `auth` in a table and in those below it, each with the steps to it."""
+def _secrets(value: Any, path: mistakes.Steps) -> Iterator[mistakes.Steps]:
+    """The steps to each secret in a table and in those below it."""
     parts: Any = value.items() if isinstance(value, Mapping) else enumerate(value)
     for key, part in parts:
         if isinstance(part, Mapping | list):
-            if key == "auth" and isinstance(part, Mapping):
-                yield [*path, key], part
-            yield from _auth_tables(part, [*path, key])
+            yield from _secrets(part, [*path, key])
+        elif isinstance(part, str) and part and "{secrets." not in part:
+            is_key = key == "api_key" and path in ([], STEPS)
+            if is_key or (path[-1:] == ["auth"] and key in SECRET_FIELDS):
+                yield [*path, key]
 
 
 def _files() -> list[Path]:

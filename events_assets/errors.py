@@ -3,7 +3,6 @@ and what to do.
 
 EventsError
 ├── ConfigurationError        a configured value is missing or wrong
-│   └── FieldsError           one in [sources.events.fields]
 ├── ApiError                  the API cannot be used
 ├── EndlessScanError          the API goes on answering without telling anything new
 ├── NotAPageError             a successful answer that is no page; asked again like a failed one
@@ -24,10 +23,6 @@ class EventsError(Exception):
 
 class ConfigurationError(EventsError):
     """A configured value is missing or wrong; the message names the key and the remedy."""
-
-
-class FieldsError(ConfigurationError):
-    """A setting in `[sources.events.fields]` is unknown, missing or wrong."""
 
 
 class ApiError(EventsError):

@@ -1,69 +1,134 @@
 """The settings of our own in `[sources.events]`: one model for each section, with its defaults.
 
-Units and meaning stand below each field; `docs/config.schema.json` is made from them. A value that
-an environment variable sets is an `EnvironmentText`, and read as its field asks for.
+Units and meaning stand below each field; `docs/config.schema.json` is made from them.
 """
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self, get_args, get_origin
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
+from functools import cache, lru_cache
+from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo, available_timezones
 
+import pydantic
 from dlt.common.configuration.utils import auto_cast
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from jsonpath_ng.exceptions import JSONPathError
+from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
+
+from events_assets.errors import UnreadableTimeError
+from events_assets.json_path import finder
+
+OFFSET = re.compile(r"(?:UTC|GMT)?([+-])(2[0-3]|[01]?[0-9])(?::?([0-5][0-9]))?")
 
 
 class EnvironmentText(str):
     """The text of an environment variable, of which the type is still to be found."""
 
 
-class Settings(BaseModel):
+class Settings(
+    pydantic.BaseModel,
+    extra="forbid",
+    strict=True,
+    hide_input_in_errors=True,
+    use_attribute_docstrings=True,
+    defer_build=True,
+):
     """A table of settings: no other keys, and values of just these types."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
-
-    @model_validator(mode="before")
+    @pydantic.model_validator(mode="before")
     @classmethod
-    def _read_keys(cls, table: Any) -> Any:
-        """Refuses keys that are unknown, and gives texts of the environment their type."""
-        if not isinstance(table, Mapping):
-            return table
-        known = {field.alias or name: field for name, field in cls.model_fields.items()}
-        for key in table:
+    def _refuse_unknown_keys(cls, table: Any) -> Any:
+        known = [field.alias or name for name, field in cls.model_fields.items()]
+        for key in table if isinstance(table, Mapping) else ():
             if key not in known:
-                context = {"key": str(key), "word": str(key), "known": list(known)}
+                context = {"key": str(key), "word": str(key), "known": known}
                 raise PydanticCustomError("unknown", "unknown key", context)
-        return {
-            key: _typed(value, known[key].annotation)
-            if isinstance(value, EnvironmentText)
-            else value
-            for key, value in table.items()
-        }
+        return table
+
+    @pydantic.field_validator("*", mode="wrap")
+    @classmethod
+    def _read_environment(cls, value: Any, handler: Any) -> Any:
+        if not isinstance(value, EnvironmentText):
+            return handler(value)
+        meant = auto_cast(str(value))
+        for one in (meant, str(value)):
+            with suppress(pydantic.ValidationError):
+                return handler(one)
+        return handler(meant)
+
+    @pydantic.model_validator(mode="after")
+    def _is_sound(self) -> Self:
+        for fault in self.faults():
+            raise ValueError(fault)
+        return self
+
+    def faults(self) -> Iterator[str]:
+        """What settings that contradict each other are told."""
+        yield from ()
 
 
-def _typed(text: str, annotation: Any) -> Any:
-    members = get_args(annotation) or (annotation,)
-    plain = [get_args(one)[0] if get_origin(one) is Annotated else one for one in members]
-    if set(plain) <= {str, type(None)} or get_origin(annotation) is Literal:
-        return str(text)
-    value = auto_cast(str(text))
-    return value if str not in plain or isinstance(value, list | dict) else str(text)
+@lru_cache(maxsize=4096)
+def zone(name: str) -> tzinfo:
+    """The zone of an IANA name, of `UTC` or `Z`, or of an offset like `+02:00`.
+
+    Raises:
+        UnreadableTimeError: there is no such zone.
+    """
+    if name in ("UTC", "Z", "z"):
+        return UTC
+    if name in _zones():
+        return ZoneInfo(name)
+    offset = OFFSET.fullmatch(name)
+    if offset is None:
+        raise UnreadableTimeError(name)
+    sign, hours, minutes = offset.groups(default="0")
+    distance = timedelta(hours=int(hours), minutes=int(minutes))
+    return timezone(-distance if sign == "-" else distance)
 
 
-def _require_zone(name: str) -> str:
+@cache
+def _zones() -> set[str]:
+    return available_timezones() - {"localtime", "Factory"}
+
+
+def _zone_name(name: str) -> str:
     try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
+        zone(name)
+    except UnreadableTimeError:
         raise ValueError(
             f'is {name!r}, which is no time zone: use an IANA name like "Europe/Lisbon"'
         ) from None
     return name
 
 
+def _json_path(path: str) -> str:
+    try:
+        finder(path)
+    except (JSONPathError, AttributeError, TypeError, ValueError):
+        raise ValueError(f"is {path!r}, which is no JSON path") from None
+    return path
+
+
+def _format_fault(form: str) -> str | None:
+    """Why a format for `strptime` cannot be used."""
+    probe = datetime(2026, 11, 23, 14, 35, 7, tzinfo=UTC)
+    try:
+        whole = datetime.strptime(probe.strftime(form), form).date() == probe.date()
+    except ValueError as error:
+        return str(error)
+    return None if whole else "it says no whole date"
+
+
 Text = Annotated[str, Field(pattern=r"\S")]
+Path = Annotated[Text, AfterValidator(_json_path)]
+Zone = Annotated[Text, AfterValidator(_zone_name)]
 Count = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0)]
-Moment = Annotated[str, BeforeValidator(lambda value: getattr(value, "isoformat", lambda: value)())]
+Moment = Annotated[
+    str, BeforeValidator(lambda value: value.isoformat() if isinstance(value, date) else value)
+]
 """A time as text; TOML has times of its own."""
 
 
@@ -127,14 +192,12 @@ class WindowSettings(Settings):
     format: Text = "%Y-%m-%dT%H:%M:%SZ"
     """Of the parameters: for `strftime`, or `seconds` or `milliseconds` since 1970."""
 
-    @model_validator(mode="after")
-    def _can_be_asked_for(self) -> Self:
+    def faults(self) -> Iterator[str]:
         if self.max_rows and not (self.start_param and self.end_param):
-            raise ValueError(
+            yield (
                 "has max_rows, which needs start_param and end_param: the query parameters "
                 "that ask for the events of a span of time"
             )
-        return self
 
 
 class ScheduleSettings(Settings):
@@ -142,7 +205,7 @@ class ScheduleSettings(Settings):
 
     cron: Text = "0 * * * *"
     """A cron expression."""
-    timezone: Annotated[Text, AfterValidator(_require_zone)] = "UTC"
+    timezone: Zone = "UTC"
     """An IANA name, like Europe/Lisbon."""
 
 
@@ -160,10 +223,10 @@ class WarehouseSettings(Settings):
 class PathSettings(Settings):
     """A table of which the path may stand alone."""
 
-    path: Text | None = None
+    path: Path | None = None
     """JSON path to it in a row."""
 
-    @model_validator(mode="before")
+    @pydantic.model_validator(mode="before")
     @classmethod
     def _read_path(cls, value: Any) -> Any:
         if not isinstance(value, str | Mapping | Settings):
@@ -187,28 +250,28 @@ class TimeSettings(PathSettings):
     """Of a Unix time (seconds or milliseconds), or of a duration, that is a number."""
     format: Text | None = None
     """For `strptime`, where the time is neither ISO 8601 nor RFC 2822."""
-    time_path: Text | None = None
+    time_path: Path | None = None
     """JSON path of the time of day, where it stands apart from the date at `path`."""
-    timezone_path: Text | None = None
+    timezone_path: Path | None = None
     """JSON path of the zone of a local time."""
-    duration_path: Text | None = None
+    duration_path: Path | None = None
     """Of an end, in place of `path`: JSON path of the time from the start to it."""
 
-    @model_validator(mode="after")
-    def _has_one_way(self) -> Self:
-        others = [key for key in type(self).model_fields if key in self.model_fields_set]
-        if self.duration_path and set(others) - {"duration_path", "unit"}:
-            raise ValueError(f"has both duration_path and {others[0]}; remove one")
+    def faults(self) -> Iterator[str]:
+        of_texts = [key for key in ("format", "time_path", "timezone_path") if getattr(self, key)]
+        of_times = ["path", *of_texts] if self.path else of_texts
+        if self.duration_path and of_times:
+            yield f"has both duration_path and {of_times[0]}; remove one"
         if not self.path and not self.duration_path:
-            raise ValueError("has no path: say where in a row it is")
-        for key in others:
-            if self.unit and key in ("format", "time_path", "timezone_path"):
-                raise ValueError(f"has both unit, for a number, and {key}, for a text; remove one")
+            yield "has no path: say where in a row it is"
+        if self.unit and of_texts:
+            yield f"has both unit, for a number, and {of_texts[0]}, for a text; remove one"
         if self.unit in ("minutes", "hours") and not self.duration_path:
-            raise ValueError(
-                f"has the unit {self.unit}, which is none of a Unix time: seconds, milliseconds"
-            )
-        return self
+            yield f"has the unit {self.unit}, which is none of a Unix time: seconds, milliseconds"
+        if self.format and "%Z" in self.format:
+            yield "has a format with %Z, which does not tell zones apart; use %z, or timezone_path"
+        if self.format and (why := _format_fault(self.format)):
+            yield f"has the format {self.format!r}, which cannot be used: {why}"
 
 
 class RuleSettings(PathSettings):
@@ -219,13 +282,11 @@ class RuleSettings(PathSettings):
     resource: Text | None = None
     """Name of the resource that lists just such events."""
 
-    @model_validator(mode="after")
-    def _tells(self) -> Self:
+    def faults(self) -> Iterator[str]:
         if not self.path and not self.resource:
-            raise ValueError("has neither path nor resource: one of them must tell it")
-        if self.values is not None and not self.path:
-            raise ValueError("has values but no path: say where in a row they are")
-        return self
+            yield "has neither path nor resource: one of them must tell it"
+        if self.values and not self.path:
+            yield "has values but no path: say where in a row they are"
 
 
 class StatusSettings(PathSettings):
@@ -236,23 +297,21 @@ class StatusSettings(PathSettings):
     cancelled: RuleSettings | None = None
     """What tells that an event is cancelled."""
 
-    @model_validator(mode="after")
-    def _is_told(self) -> Self:
+    def faults(self) -> Iterator[str]:
         if not self.model_fields_set:
-            raise ValueError("is empty: it needs one of path, deleted, cancelled")
-        return self
+            yield "is empty: it needs one of path, deleted, cancelled"
 
 
 class FieldsSettings(Settings):
     """Where the canonical fields are in a row, and how they are written."""
 
-    id: Text | Annotated[list[Text], Field(min_length=1)] | None = None
+    id: Path | Annotated[list[Path], Field(min_length=1)] | None = None
     """JSON path, or several whose values are the id together."""
-    event_name: Text | None = None
+    event_name: Path | None = None
     """JSON path of a text, or of names by language."""
     language: Text | None = None
     """The language of the name, like pt-BR."""
-    timezone: Text | None = None
+    timezone: Zone | None = None
     """IANA name of the zone of times without offset."""
     start_time: TimeSettings | None = None
     """A path, or a table that says how the start is written."""
@@ -261,19 +320,23 @@ class FieldsSettings(Settings):
     status: StatusSettings | None = None
     """A path, or a table with rules."""
 
-    @model_validator(mode="after")
-    def _agree(self) -> Self:
+    def faults(self) -> Iterator[str]:
         start, end = self.start_time, self.end_time
         if start and start.duration_path:
-            raise ValueError("has a duration_path in start_time, which only end_time may have")
+            yield "has a duration_path in start_time, which only end_time may have"
         if end and end.duration_path and not start:
-            raise ValueError(
-                "has a duration_path in end_time, but start_time is not set: say where the start is"
-            )
+            yield "has a duration_path in end_time, but start_time is not set: say where it is"
         if self.language and not self.event_name:
-            raise ValueError("has a language, but event_name is not set: say where the name is")
+            yield "has a language, but event_name is not set: say where the name is"
         if self.timezone and not start and not end:
-            raise ValueError(
-                "has a timezone, but neither start_time nor end_time: say where they are"
-            )
-        return self
+            yield "has a timezone, but neither start_time nor end_time: say where they are"
+
+
+SECTIONS: dict[str, type[Settings]] = {
+    "http": HttpSettings,
+    "scan": ScanSettings,
+    "windows": WindowSettings,
+    "fields": FieldsSettings,
+    "schedule": ScheduleSettings,
+    "warehouse": WarehouseSettings,
+}

@@ -16,12 +16,12 @@ What cannot be read raises `UnreadableTimeError`; nothing is guessed.
 
 import json
 import re
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
-from decimal import ROUND_FLOOR, Decimal
+from decimal import Decimal
 from email.utils import parsedate_to_datetime
-from functools import cache, lru_cache
+from math import floor
 from typing import Any
-from zoneinfo import ZoneInfo, available_timezones
 
 from events_assets.errors import UnreadableTimeError
 
@@ -46,7 +46,6 @@ RFC_2822 = re.compile(
     r"(?:[A-Z][a-z]{2}, *)?[0-9]{1,2} [A-Z][a-z]{2} [0-9]{4} [0-9]{2}:[0-9]{2}(?::[0-9]{2})? "
     r"(?:GMT|UTC?|[+-][0-9]{4})"
 )
-OFFSET = re.compile(r"(?:UTC|GMT)?([+-])([0-9]{1,2})(?::?([0-9]{2}))?")
 NUMBER = re.compile(r"[+-]?[0-9]{1,30}(?:\.[0-9]{1,30})?")
 CLOCK = re.compile(r"([0-9]+):([0-5][0-9])(?::([0-5][0-9](?:\.[0-9]+)?))?")
 _PART = r"([0-9]+(?:[.,][0-9]+)?)"
@@ -54,27 +53,7 @@ ISO_DURATION = re.compile(
     rf"P(?=.)(?:{_PART}W)?(?:{_PART}D)?(?:T(?=.)(?:{_PART}H)?(?:{_PART}M)?(?:{_PART}S)?)?"
 )
 ISO_PARTS = (604_800_000_000, 86_400_000_000, 3_600_000_000, 60_000_000, 1_000_000)
-
-
-@lru_cache(maxsize=4096)
-def zone(name: str) -> tzinfo:
-    """The zone of an IANA name, of `UTC` or `Z`, or of an offset like `+02:00`.
-
-    Raises:
-        UnreadableTimeError: there is no such zone.
-    """
-    if name in ("UTC", "Z", "z"):
-        return UTC
-    if name in _names():
-        return ZoneInfo(name)
-    offset = OFFSET.fullmatch(name)
-    if offset is None:
-        raise UnreadableTimeError(name)
-    sign, hours, minutes = offset.groups(default="0")
-    distance = timedelta(hours=int(hours), minutes=int(minutes))
-    if distance >= timedelta(days=1) or int(minutes) > 59:
-        raise UnreadableTimeError(name)
-    return timezone(-distance if sign == "-" else distance)
+"""Microseconds in weeks, days, hours, minutes and seconds."""
 
 
 def from_text(text: str, local: tzinfo) -> datetime:
@@ -89,16 +68,16 @@ def from_text(text: str, local: tzinfo) -> datetime:
     """
     text = text.strip()
     try:
+        if RFC_2822.fullmatch(text):
+            # An offset of -0000 means UTC, too (RFC 5322 3.3).
+            return _in_utc(parsedate_to_datetime(text), UTC)
         if ISO.fullmatch(text) is None:
-            if RFC_2822.fullmatch(text):
-                # An offset of -0000 means UTC, too (RFC 5322 3.3).
-                return in_utc(parsedate_to_datetime(text), UTC)
             text = SPACED_OFFSET.sub(lambda found: found[1] + (found[2] or "+00:00"), text)
-            if ISO.fullmatch(text) is None:
-                raise UnreadableTimeError(text)
-        return in_utc(datetime.fromisoformat(text.upper()), local)
-    except ValueError:
-        raise UnreadableTimeError(text) from None
+        if ISO.fullmatch(text):
+            return _in_utc(datetime.fromisoformat(text.upper()), local)
+    except (ValueError, OverflowError):
+        pass
+    raise UnreadableTimeError(text)
 
 
 def from_format(text: str, form: str, local: tzinfo) -> datetime:
@@ -108,8 +87,8 @@ def from_format(text: str, form: str, local: tzinfo) -> datetime:
         UnreadableTimeError: the text has another format, or is beyond the years 1 to 9999 (UTC).
     """
     try:
-        return in_utc(datetime.strptime(text.strip(), form), local)
-    except ValueError:
+        return _in_utc(datetime.strptime(text.strip(), form), local)
+    except (ValueError, OverflowError):
         raise UnreadableTimeError(text) from None
 
 
@@ -141,43 +120,21 @@ def duration(value: Any, unit: str | None = None) -> timedelta:
     """
     if unit is not None:
         return _amount(value, DURATION_UNITS[unit])
-    if not isinstance(value, str):
+    text = value.strip().upper() if isinstance(value, str) else ""
+    found = CLOCK.fullmatch(text) or ISO_DURATION.fullmatch(text)
+    if found is None:
         raise UnreadableTimeError(value)
-    text = value.strip()
-    if clock := CLOCK.fullmatch(text):
-        return _sum(clock.groups(), ISO_PARTS[2:])
-    if iso := ISO_DURATION.fullmatch(text.upper()):
-        return _sum(iso.groups(), ISO_PARTS)
-    raise UnreadableTimeError(value)
-
-
-def later(start: datetime, distance: timedelta) -> datetime:
-    """The instant a duration after another one.
-
-    Raises:
-        UnreadableTimeError: it is beyond the years 1 to 9999.
-    """
-    try:
-        return start + distance
-    except OverflowError:
-        raise UnreadableTimeError(distance) from None
-
-
-def to_text(instant: datetime, form: str) -> str:
-    """An instant as an API wants it: in a unit of `UNIX_UNITS`, or in a format of `strftime`."""
-    if form in UNIX_UNITS:
-        return str((instant - EPOCH) // timedelta(microseconds=UNIX_UNITS[form]))
-    return instant.strftime(form)
+    parts = zip(reversed(found.groups()), reversed(ISO_PARTS), strict=False)
+    amounts = (_amount(number.replace(",", "."), size) for number, size in parts if number)
+    return sum(amounts, timedelta())
 
 
 def unix_unit(value: Any) -> str | None:
     """The unit in which a number, or a text of digits, is a Unix time of `LIKELY_YEARS`."""
     for unit in UNIX_UNITS:
-        try:
+        with suppress(UnreadableTimeError):
             if from_number(value, unit).year in LIKELY_YEARS:
                 return unit
-        except UnreadableTimeError:
-            continue
     return None
 
 
@@ -190,65 +147,22 @@ def has_offset(text: str) -> bool:
     return from_text(text, UTC) == from_text(text, timezone(timedelta(hours=1)))
 
 
-def in_utc(time: datetime, local: tzinfo) -> datetime:
-    """The instant of a time, that of a local time in the zone `local`."""
-    try:
-        return (time.replace(tzinfo=local) if time.tzinfo is None else time).astimezone(UTC)
-    except OverflowError:
-        raise UnreadableTimeError(time) from None
-
-
 def unreadable(*values: Any) -> str:
     """What stands in the place of a time that cannot be read: its parts, whole, as text."""
     parts = (value if isinstance(value, str) else json.dumps(value) for value in values)
     return UNREADABLE + " ".join(parts)
 
 
-def require_format(form: str) -> None:
-    """Checks a format of `strptime`.
-
-    Raises:
-        ValueError: it has an unknown directive, names zones, or says no whole date.
-    """
-    if "%Z" in form:
-        raise ValueError("%Z does not tell zones apart; use %z, or timezone_path")
-    probe = datetime(2026, 11, 23, 14, 35, 7, tzinfo=UTC)
-    if datetime.strptime(probe.strftime(form), form).date() != probe.date():
-        raise ValueError("it says no whole date")
-
-
-@cache
-def _names() -> frozenset[str]:
-    return frozenset(available_timezones() - {"localtime", "Factory"})
+def _in_utc(time: datetime, local: tzinfo) -> datetime:
+    return (time.replace(tzinfo=local) if time.tzinfo is None else time).astimezone(UTC)
 
 
 def _amount(value: Any, microseconds: int) -> timedelta:
     """The time that a number of units takes, cut off to microseconds."""
-    kind = type(value)
+    text = value.strip() if isinstance(value, str) else repr(value)
     try:
-        if kind is int:
-            return timedelta(microseconds=value * microseconds)
-        if kind is float:
-            number = Decimal(repr(value))
-        elif kind is str and NUMBER.fullmatch(value.strip()):
-            number = Decimal(value.strip())
-        else:
+        if isinstance(value, str) and not NUMBER.fullmatch(text):
             raise UnreadableTimeError(value)
-        whole = (number * microseconds).to_integral_value(ROUND_FLOOR)
-        return timedelta(microseconds=int(whole))
+        return timedelta(microseconds=floor(Decimal(text) * microseconds))
     except (ValueError, ArithmeticError):
         raise UnreadableTimeError(value) from None
-
-
-def _sum(numbers: tuple[str | None, ...], units: tuple[int, ...]) -> timedelta:
-    try:
-        return sum(
-            (
-                timedelta(microseconds=int(Decimal(number.replace(",", ".")) * unit))
-                for number, unit in zip(numbers, units, strict=True)
-                if number
-            ),
-            timedelta(),
-        )
-    except (ValueError, ArithmeticError):
-        raise UnreadableTimeError(numbers) from None
