@@ -7,6 +7,7 @@ variable `SOURCES__EVENTS__<PATH>` replaces one value in the result.
 """
 
 import os
+import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from functools import partial
@@ -14,7 +15,6 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import dlt
-import tomlkit
 from dlt.common.configuration.container import Container
 from dlt.common.configuration.providers import ConfigTomlProvider, EnvironProvider, VaultDocProvider
 from dlt.common.configuration.providers.provider import ConfigProvider
@@ -25,7 +25,6 @@ from dlt.common.runtime.run_context import RunContext
 from dlt.common.utils import update_dict_nested
 from dlt.sources.rest_api.typing import RESTAPIConfig
 from pydantic import HttpUrl, TypeAdapter, ValidationError
-from tomlkit.exceptions import ParseError
 
 from events_assets import mistakes, settings
 from events_assets.errors import ConfigurationError
@@ -210,10 +209,10 @@ def _unreadable(error: TomlProviderReadException) -> ConfigurationError:
     for path in map(Path, error.full_paths):
         try:
             if path.is_file():
-                tomlkit.parse(path.read_text(encoding="utf-8"))
-        except ParseError as wrong:
-            at = f"line {wrong.line}, column {wrong.col}"
-            return ConfigurationError(f"{path} is no TOML at {at}: correct it there")
+                tomllib.loads(path.read_text(encoding="utf-8"))
+        except tomllib.TOMLDecodeError as wrong:
+            at = str(wrong).rpartition("(")[2].rstrip(")")  # after what is wrong, maybe a secret
+            return ConfigurationError(f"{path} is no TOML {at}: correct it there")
         except UnicodeDecodeError as wrong:
             line = wrong.object[: wrong.start].count(b"\n") + 1
             return ConfigurationError(f"{path} is no UTF-8 at line {line}: save it as such")

@@ -129,6 +129,13 @@ def duration(value: Any, unit: str | None = None) -> timedelta:
     return sum(amounts, timedelta())
 
 
+def to_text(instant: datetime, form: str) -> str:
+    """An instant as an API wants it: in a unit of `UNIX_UNITS`, or in a format of `strftime`."""
+    if form in UNIX_UNITS:
+        return str((instant - EPOCH) // timedelta(microseconds=UNIX_UNITS[form]))
+    return instant.strftime(form)
+
+
 def unix_unit(value: Any) -> str | None:
     """The unit in which a number, or a text of digits, is a Unix time of `LIKELY_YEARS`."""
     for unit in UNIX_UNITS:
