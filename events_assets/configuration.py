@@ -7,6 +7,7 @@ variable `SOURCES__EVENTS__<PATH>` replaces one value in the result.
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
@@ -208,10 +209,13 @@ def _unreadable(error: TomlProviderReadException) -> ConfigurationError:
     """Which file is no TOML, and where in it, without a word of it: it may be a secret."""
     for path in map(Path, error.full_paths):
         try:
-            if path.is_file():
-                tomllib.loads(path.read_text(encoding="utf-8"))
+            text = path.read_text(encoding="utf-8") if path.is_file() else ""
+            tomllib.loads(text)
         except tomllib.TOMLDecodeError as wrong:
-            at = str(wrong).rpartition("(")[2].rstrip(")")  # after what is wrong, maybe a secret
+            *_, last = lines = text.split("\n")
+            place = re.search(r"line (\d+), column (\d+)\)$", str(wrong))  # or the end of the file
+            line, column = place.groups() if place else (len(lines), len(last) + 1)
+            at = f"at line {line}, column {column}"
             return ConfigurationError(f"{path} is no TOML {at}: correct it there")
         except UnicodeDecodeError as wrong:
             line = wrong.object[: wrong.start].count(b"\n") + 1

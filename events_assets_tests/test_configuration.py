@@ -175,7 +175,7 @@ BROKEN = {
     "as a key": ("secrets.toml", "sEcReT-1 = 1\nsEcReT-1 = 2\n", "line 2, column"),
     "bare": ("secrets.toml", "\n\napi_key = sEcReT-1\n", "line 3, column"),
     "no text": ("secrets.toml", b'api_key = "sEcReT-1\xff"\n', "no UTF-8 at line 1"),
-    "a header": ("config.toml", "[sources.events\n", "line 1, column 15"),
+    "a header": ("config.toml", "[sources.events\n", "line 1, column 16"),
 }
 
 
@@ -207,7 +207,7 @@ def test_definitions_can_be_made_while_a_file_is_no_toml_and_the_run_says_so(pro
     file.write_text("[sources.events\n")
     with fresh_dlt():
         assert configuration.table_names() == ["events"] and not configuration.is_sample()
-        with pytest.raises(ConfigurationError, match="line 1, column 15"):
+        with pytest.raises(ConfigurationError, match="line 1, column 16"):
             configuration.schedule_settings()
         configuration.load_providers()
         assert configuration.table_names() == ["events"] and not configuration.is_sample()
@@ -216,7 +216,7 @@ def test_definitions_can_be_made_while_a_file_is_no_toml_and_the_run_says_so(pro
             list(events_outline(configuration.table_names()).resources)
             and dlt.config.get("destination_type") is None
         )
-        with pytest.raises(ConfigurationError, match="line 1, column 15"):
+        with pytest.raises(ConfigurationError, match="line 1, column 16"):
             configuration.reload_providers()
         file.write_text(COMMITTED)
         configuration.reload_providers()

@@ -153,7 +153,7 @@ def test_a_secret_in_config_toml_is_refused_and_not_quoted(project, before, secr
 def test_a_file_that_is_no_toml_says_where(serve, run, project):
     serve([event(1)])
     (project / ".dlt" / "config.toml").write_text("[sources.events\nx = 1")
-    assert ".dlt/config.toml is no TOML at line 1, column 15" in failure(run())
+    assert ".dlt/config.toml is no TOML at line 1, column 16" in failure(run())
 
 
 @pytest.mark.parametrize(
