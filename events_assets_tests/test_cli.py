@@ -12,7 +12,6 @@ import termios
 import tomllib
 from base64 import b64encode
 from dataclasses import dataclass
-from importlib.metadata import version
 from itertools import count
 from pathlib import Path
 from urllib.parse import urlencode
@@ -20,6 +19,7 @@ from urllib.parse import urlencode
 import pytest
 from click.testing import CliRunner
 
+from events_assets import __version__
 from events_assets.commands.cli import main
 from events_assets.commands.location import likeliest
 from events_assets.commands.report import OK, Report, Step, shown
@@ -446,7 +446,7 @@ def test_colours_are_left_out_where_nobody_wants_them(command, monkeypatch, no_c
 
 
 def test_the_version_is_that_of_the_package(command):
-    assert command("--version").output == f"events-assets {version('events-assets')}\n"
+    assert command("--version").output == f"events-assets {__version__}\n"
 
 
 @pytest.mark.parametrize(
