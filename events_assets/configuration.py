@@ -181,13 +181,14 @@ def rest_api_config() -> RESTAPIConfig:
             f'SOURCES__EVENTS__CLIENT__BASE_URL; "{SAMPLE}" is the built-in sample API'
         )
     try:
-        if base_url != SAMPLE:
-            TypeAdapter(HttpUrl).validate_python(base_url)
+        valid = base_url == SAMPLE or TypeAdapter(HttpUrl).validate_python(base_url).port != 0
     except ValidationError:
+        valid = False
+    if not valid:
         raise ConfigurationError(
             f"{SECTION}.client.base_url is {base_url!r}, which is no URL: write it with its "
             f'scheme, like "https://api.example.com", or "{SAMPLE}" for the built-in sample API'
-        ) from None
+        )
     if "events" not in map(table_of, entries(section.get("resources") or [])):
         raise ConfigurationError(
             f"[[{SECTION}.resources]] describes no resource named 'events', or with that as its "

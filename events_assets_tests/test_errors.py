@@ -74,7 +74,9 @@ def test_an_unreachable_host_names_the_address(run, monkeypatch):
     assert "refused" in told and "client.base_url" in told
 
 
-@pytest.mark.parametrize("url", ["localhost:8000", "ftp://example.com", "https://", "events"])
+@pytest.mark.parametrize(
+    "url", ["localhost:8000", "ftp://example.com", "https://", "events", "http://a:0"]
+)
 def test_a_base_url_that_is_none_is_refused_before_any_request(monkeypatch, url):
     monkeypatch.setenv("SOURCES__EVENTS__CLIENT__BASE_URL", url)
     assert repr(url) in mistake() and "no URL" in mistake()
