@@ -64,7 +64,20 @@ class Identity:
 
     def __call__(self, rows: list[Any]) -> list[Hashable]:
         """An identity for each row: its key, or what stands for the content of one without."""
-        return [self._of(row) for row in rows]
+        return self._plain(rows) or [self._of(row) for row in rows]
+
+    def _plain(self, rows: list[Any]) -> list[Hashable]:
+        """The keys of rows if none of them has to be converted or refused, which is most often so
+        and takes a tenth of the time; else nothing."""
+        if len(self.primary_key) != 1 or {*map(type, rows)} != {dict}:
+            return []
+        (name,) = self.primary_key
+        keys = [row.get(name) for row in rows]
+        kinds, column_type = {*map(type, keys)}, self.types.get(name)
+        whole = kinds == {int} and column_type == "bigint"
+        if whole and not beyond_64_bit(min(keys)) and not beyond_64_bit(max(keys)):
+            return keys
+        return keys if kinds == {str} and column_type == "text" and "" not in keys else []
 
     def _of(self, row: Any) -> Hashable:
         if self.primary_key and isinstance(row, dict):
