@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping
 from threading import Lock
 from typing import Any, cast
 
-import dlt
 import requests
 from dlt.common.configuration.specs import BaseConfiguration
 from dlt.common.configuration.specs.base_configuration import is_secret_hint
@@ -158,7 +157,7 @@ class Authentication:
         return SECRET.sub(secret, value)
 
     def _secret(self, name: str, place: str) -> str:
-        secret = self._api_key if name == "api_key" else _configured(name)
+        secret = self._api_key if name == "api_key" else configuration.secret(name)
         if secret is None:
             variable = name.upper().replace(".", "__")
             raise ConfigurationError(
@@ -241,12 +240,3 @@ class AccessToken(requests.auth.AuthBase):
             raise ApiError(f"there is no access token: POST {url} answers without access_token")
         self._redaction.add(token)
         self._header, self._expires = f"Bearer {token}", time.monotonic() + seconds
-
-
-def _configured(name: str) -> str | None:
-    """A secret from dlt's providers, the more specific place first."""
-    for place in (f"{configuration.SECTION}.{name}", name):
-        value: Any = dlt.secrets.get(place)
-        if value is not None and str(value).strip():
-            return str(value).strip()
-    return None

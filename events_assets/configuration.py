@@ -107,9 +107,14 @@ def fields() -> Fields:
 
 
 def api_key() -> str | None:
-    """The key of the API from dlt's secrets: `sources.events.api_key`, else `api_key`."""
-    for name in (f"{SECTION}.api_key", "api_key"):
-        value: Any = dlt.secrets.get(name)
+    """The key of the API from dlt's secrets."""
+    return secret("api_key")
+
+
+def secret(name: str) -> str | None:
+    """A secret from dlt's providers: that of `sources.events`, else the one at the top."""
+    for place in (f"{SECTION}.{name}", name):
+        value: Any = dlt.secrets.get(place)
         if value is not None and str(value).strip():
             return str(value).strip()
     return None

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from jsonpath_ng import JSONPath
@@ -19,10 +20,19 @@ def finder(path: str | JSONPath) -> Callable[[Any], list[Any]]:
     Raises:
         Exception: the path cannot be parsed (jsonpath_ng has no common class for this).
     """
-    keys = KEYS.fullmatch(path) if isinstance(path, str) else None
+    return _finder(path) if isinstance(path, str) else _values(path)
+
+
+def _values(path: JSONPath) -> Callable[[Any], list[Any]]:
+    return lambda document: [found.value for found in path.find(document)]
+
+
+@lru_cache(maxsize=1_000)
+def _finder(path: str) -> Callable[[Any], list[Any]]:
+    """Cached, as it may be asked for with each page and row, and parsing takes milliseconds."""
+    keys = KEYS.fullmatch(path)
     if keys is None:
-        compiled = parse(path) if isinstance(path, str) else path
-        return lambda document: [found.value for found in compiled.find(document)]
+        return _values(parse(path))
     names = keys[1].split(".")
 
     def find(document: Any) -> list[Any]:

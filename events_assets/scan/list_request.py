@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 import requests
+from dlt.common.jsonpath import set_value_at_path
 from dlt.sources.helpers.rest_client.utils import join_url
 from dlt.sources.rest_api.config_setup import (
     create_response_hooks,
@@ -48,11 +49,7 @@ class ListRequest:
         """The request for one page."""
         json = deepcopy(self.json or {}) if ask.body else self.json
         for path, value in ask.body:
-            *outer, last = path.split(".")
-            table = json
-            for key in outer:
-                table = table.setdefault(key, {})
-            table[last] = value
+            set_value_at_path(json, path, value)
         request = requests.Request(
             method=self.method,
             url=ask.url or self.url,
