@@ -23,6 +23,12 @@ def finder(path: str | JSONPath) -> Callable[[Any], list[Any]]:
     return _finder(path) if isinstance(path, str) else _values(path)
 
 
+def value_at(path: str) -> Callable[[Any], Any]:
+    """Gives the first value at a path, None where there is none. Raises as `finder`."""
+    find = finder(path)
+    return lambda document: next(iter(find(document)), None)
+
+
 def _values(path: JSONPath) -> Callable[[Any], list[Any]]:
     return lambda document: [found.value for found in path.find(document)]
 

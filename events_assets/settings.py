@@ -174,6 +174,12 @@ class ScanSettings(Settings):
     """Header in which the API counts its rows."""
     absent_when_empty: bool = False
     """Whether the API leaves the list of rows out where there are none."""
+    passes: Annotated[int, Field(ge=1)] = 3
+    """So often a list is read at most, where one pass does not prove that nothing is missing."""
+    order: Path | None = None
+    """JSON path of a field that never changes, by which the API orders its rows."""
+    max_pages_factor: Count = 100
+    """Pages that a list may have, as a multiple of those that its total makes; 0: any number."""
 
 
 class WindowSettings(Settings):

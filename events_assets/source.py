@@ -17,6 +17,7 @@ from events_assets.errors import ConfigurationError
 from events_assets.http.rate_limit import RateLimit
 from events_assets.http.retry import hurried
 from events_assets.http.session import ApiSession
+from events_assets.json_path import value_at
 from events_assets.paging.base import Total
 from events_assets.paging.windows import Window
 from events_assets.rows.identity import Identity
@@ -165,7 +166,8 @@ class _ScanBuilder:
             if (parent := self._parent(name)) is not None
         }
         endpoints = [self._endpoint(table, name, identity) for name in names]
-        return TableScan(table, identity, endpoints, parents, self.run_id, is_loaded)
+        passes = self.settings.passes if is_loaded else 1
+        return TableScan(table, identity, endpoints, parents, self.run_id, is_loaded, passes)
 
     def _parent(self, name: str) -> str | None:
         parameters = self.parameters[name]
@@ -201,6 +203,8 @@ class _ScanBuilder:
             window=_whole_window(name, page_size) if table == "events" else None,
             page_size=page_size,
             threads=settings.read_ahead,
+            order_of=value_at(settings.order) if settings.order and table == "events" else None,
+            max_pages_factor=settings.max_pages_factor,
         )
 
     def _session(self, auth: Any, base_url: str | None = None) -> ApiSession:

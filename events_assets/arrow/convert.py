@@ -6,9 +6,10 @@ each list in them: Arrow converts the values that have the plain form of their c
 each of the others. Rows of which dlt may make something else go on as rows, too.
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
-from itertools import chain
+from itertools import chain, count
 from typing import Any
 
 import dlt
@@ -21,6 +22,10 @@ from events_assets.arrow.shred import Row, Shred, tables
 from events_assets.dlt_private import Normalizer, for_nested_table, is_shared
 from events_assets.errors import UnloadableError
 from events_assets.rows.identity import Loadable
+
+LATER_ID = "zzzzzzzz{:016x}".format
+"""Row ids of later versions: they grow, and come after all that dlt makes up, so that a merge which
+sorts by them takes the last version."""
 
 BATCH = 5_000
 """Rows that are converted together; dlt writes Arrow tables of this size at once."""
@@ -59,7 +64,7 @@ class Conversion:
                     self.tables.setdefault(name, []).append(table)
             for place in sorted(shred.unfit) if is_decided else [0]:
                 try:
-                    self._leave(self._loadable(some[place]))
+                    self.leave(self._loadable(some[place]))
                 except UnloadableError as unloadable:
                     refused[start + place] = str(unloadable)
             start += len(some) if is_decided else 1
@@ -67,7 +72,7 @@ class Conversion:
             self._size = min(2 * self._size, BATCH) if is_decided else 1
         return refused
 
-    def _leave(self, row: Row) -> None:
+    def leave(self, row: Row) -> None:
         """Leaves a row to dlt, and adds the columns and tables that it makes for it.
 
         Raises:
@@ -104,6 +109,10 @@ class ByRow:
                 refused[place] = str(unloadable)
         return refused
 
+    def take_later(self, rows: list[Row]) -> dict[int, str]:
+        """As `Columnar.take_later`."""
+        return self.take(rows)
+
     def items(self) -> Iterator[Any]:
         """As `Columnar.items`."""
         rows, self._rows = self._rows, []
@@ -123,6 +132,7 @@ class Columnar(ByRow):
         self._resource = resource = dlt.current.resource()
         self._schema = schema = dlt.current.source_schema()
         self._conversion: Conversion | None = None
+        self._later_ids = map(LATER_ID, count(time.time_ns()))
         if key_types:
             columns: Any = {name: {"data_type": kind} for name, kind in key_types.items()}
             resource.apply_hints(columns=columns)
@@ -145,6 +155,20 @@ class Columnar(ByRow):
         Returns positions in `rows` of those that cannot be loaded, each with the reason.
         """
         return self._conversion.take(rows) if self._conversion else super().take(rows)
+
+    def take_later(self, rows: list[Row]) -> dict[int, str]:
+        """Takes later versions of rows that were taken before, to be loaded in their place.
+
+        Returns positions in `rows` of those that cannot be loaded, each with the reason.
+        """
+        refused: dict[int, str] = {}
+        take = self._conversion.leave if self._conversion else self._rows.append
+        for place, row in enumerate(rows):
+            try:
+                take(self._loadable(row) | {"_dlt_id": next(self._later_ids)})
+            except UnloadableError as unloadable:
+                refused[place] = str(unloadable)
+        return refused
 
     def items(self) -> Iterator[Any]:
         """What has been taken, as items to be yielded to dlt: Arrow tables, and a list of rows."""

@@ -9,6 +9,7 @@ be played in memory with the classes that ask the real one.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
+from operator import gt, lt
 from typing import Any
 
 from events_assets.errors import EndlessScanError
@@ -16,6 +17,14 @@ from events_assets.json_path import finder
 
 IDLE_PAGES = 10
 """So many pages in a row may bring nothing new (rows may be inserted during the scan)."""
+EMPTY_PAGES = 1_000
+"""So many pages in a row may be empty and yet name a next one (a filter behind the pages)."""
+BY_CHANCE = 7
+"""Rows in any order are strictly ordered in 2 of 7! cases."""
+BEYOND_THE_END = frozenset({400, 404, 410, 416, 422})
+"""Statuses of an API that refuses a page after the last one."""
+NOT_THERE = frozenset({404, 416})
+"""Those which say nothing but that there is no such page."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +46,15 @@ class Page:
     """One page of a list, made once from one answer.
 
     `rows` are as they are to be loaded, `identities` are theirs: equal for the same row. `known`
-    are those among them that came on earlier pages of this pass. `answer` is where it all comes
-    from (for paginators that are not ours).
+    are those among them that came on earlier pages of this pass. `order` are the values by which
+    rows may be ordered once and for all. `answer` is where it all comes from (for paginators that
+    are not ours).
     """
 
     rows: Sequence[Any]
     identities: Sequence[Hashable]
     known: Set[Hashable] = frozenset()
+    order: Sequence[Any] = ()
     total: int | None = None
     document: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -53,42 +64,130 @@ class Page:
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """What the pages of one pass tell about its completeness.
+class Order:
+    """The directions in which all pages so far were strictly ordered, both before the first two
+    rows; none where they were not. Digits in a text are compared as numbers, too. It is no order
+    where `values` are so few that they may be ordered by chance."""
 
-    `paging`: in a word, how pages were found in the end. `rose`, `fell`: the total was larger, or
-    smaller, on a page than on the one before. `granted`: rows on the largest page. `touching`: each
-    page was seen to share a row with those before it. `chained`: the API named each next page, and
-    said at the last that there is none. `torn`, `cut_short`, `uncertain`: in words for people, what
-    keeps the pass from being proven. `skipped`: rows before the first one asked for, as configured.
+    directions: frozenset[str] = frozenset({"up", "down", "numbers up", "numbers down"})
+    values: int = 0
+    last: Any = None
+
+    def __bool__(self) -> bool:
+        return bool(self.directions) and self.values >= BY_CHANCE
+
+    def then(self, values: Sequence[Any]) -> "Order":
+        """The order with those values of a further page, the last one before it among them."""
+        if not self.directions or not values:
+            return self
+        texts = [type(value) is str for value in values]
+        numbers = [*map(int, values)] if all(texts) and all(map(str.isdecimal, values)) else []
+        held = {
+            direction
+            for direction in self.directions
+            if _ordered(numbers if "numbers" in direction else values, "up" in direction)
+        }
+        return Order(frozenset(held), self.values + len(values), values[-1])
+
+
+def _ordered(values: Sequence[Any], up: bool) -> bool:
+    try:
+        return bool(values) and all(map(lt if up else gt, values, values[1:]))
+    except TypeError:
+        return False
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the pages of one pass over a list tell about its completeness.
+
+    `paging`: in a word, how pages were found in the end. `empty`: pages without rows, up to the
+    last page. `came`: rows, each counted once; `first`: those on the first page. `granted`: rows on
+    the largest page, `size`, `last`: on the first and the last one that had any. `uniform`: all
+    pages with rows but the last were equally long. `rose`, `fell`: the total was larger, or
+    smaller, on a page than on the one before. `totals`: pages that told one. `skipped`: rows before
+    the first one asked for, as configured.
+
+    `order`: the order in which rows came. `touching`: each page was seen to share a row with those
+    before it. `shifted`: one shared other rows than it was asked to. `named`: each next page was
+    named by the last row of the page before it. `ended`: how the API said that there is no more,
+    empty where it did not.
+
+    In words for people: `torn`, which rows the API promised and did not give; `cut_short`, that the
+    pass ends early, as configured; `unprovable`, why the list has no end that one could see;
+    `expired`, why the pass broke off, and has to be made anew.
     """
 
     paging: str = ""
+    pages: int = 0
+    empty: int = 0
+    came: int = 0
+    first: int = 0
+    granted: int = 0
+    size: int = 0
+    last: int = 0
+    uniform: bool = True
     total_first: int | None = None
     total_last: int | None = None
+    totals: int = 0
     rose: bool = False
     fell: bool = False
-    granted: int = 0
-    step_backs: int = 0
+    skipped: int = 0
+    order: Order = Order()
     touching: bool = False
-    chained: bool = False
+    shifted: bool = False
+    step_backs: int = 0
+    named: bool = False
+    ended: str = ""
     torn: str = ""
     cut_short: str = ""
-    uncertain: str = ""
-    skipped: int = 0
+    unprovable: str = ""
+    expired: str = ""
 
     def seen(self, page: Page) -> "Evidence":
-        """The evidence with what a further page tells: its size, and how many rows there are."""
-        return replace(self, granted=max(self.granted, len(page.rows))).counting(page.total)
+        """The evidence with what a further page tells: its rows, and how many there are."""
+        rows, new = len(page.rows), len({*page.identities} - page.known)
+        order = [self.order.last, *page.order] if self.pages and not self.touching else page.order
+        changes: dict[str, Any] = {
+            "pages": self.pages + 1,
+            "empty": 0 if rows else self.empty + 1,
+            "came": self.came + new,
+            "order": self.order.then(order) if page.order else self.order,
+        }
+        if not self.pages:
+            changes["first"] = new
+        if rows:
+            changes["size"] = self.size or rows
+            changes["uniform"] = self.uniform and self.last in (0, self.size)
+            changes["last"] = rows
+        changes["granted"] = max(self.granted, rows)
+        return replace(self, **changes).counting(page.total)
+
+    @property
+    def short(self) -> bool:
+        """Whether the last page with rows was the first one that was shorter than all before."""
+        return self.uniform and self.last < self.size
 
     def counting(self, total: int | None) -> "Evidence":
+        """The evidence with a further total."""
         if total is None:
             return self
         total = max(0, total - self.skipped)
-        if self.total_first is None or self.total_last is None:
-            return replace(self, total_first=total, total_last=total)
+        if self.total_last is None:
+            return replace(self, totals=1, total_first=total, total_last=total)
         rose, fell = self.rose or total > self.total_last, self.fell or total < self.total_last
-        return replace(self, total_last=total, rose=rose, fell=fell)
+        return replace(self, totals=self.totals + 1, total_last=total, rose=rose, fell=fell)
+
+    @property
+    def total(self) -> int | None:
+        """The rows that the API counts, None where it does not, or not always the same."""
+        return None if self.rose or self.fell else self.total_last
+
+    @property
+    def counted(self) -> bool:
+        """Whether as many rows came as the API counted on several pages. On a single one it may
+        count the rows of that page."""
+        return self.total == self.came and self.totals > 1
 
 
 @dataclass(frozen=True)
@@ -130,18 +229,33 @@ class Paging(ABC):
         del ask, document, total
         return ""
 
-    def refused(self, state: Any, status: int) -> Step | None:
-        """The end, where an error status means that the last page was the one before."""
-        del state, status
+    def refused(self, state: Any, status: int) -> Evidence | None:
+        """What all pages tell, where an error status means that there are no further ones."""
+        evidence: Evidence = state.evidence
+        is_last = evidence.short or evidence.total == evidence.came
+        if status in BEYOND_THE_END and is_last:
+            said = evidence.short or evidence.counted
+            ended = f"the API refuses ({status}) what is after the last row" if said else ""
+            return replace(evidence, pages=evidence.pages + 1, ended=ended)
+        if status in NOT_THERE:
+            # Or the API lets nobody page any further.
+            why = f"the API refuses ({status}) what is after {evidence.came} rows"
+            return replace(evidence, unprovable="" if evidence.total_last is not None else why)
         return None
 
 
-def idle(page: Page, before: int, where: str = "") -> int:
-    """The number of pages without a new row, up to this one.
+def idle(page: Page, evidence: Evidence, before: int, where: str = "") -> int:
+    """The number of pages that merely repeat rows, up to this one.
 
     Raises:
-        EndlessScanError: there are too many of them in a row.
+        EndlessScanError: there are too many of them in a row, or too many empty ones.
     """
+    if evidence.empty > EMPTY_PAGES:
+        raise EndlessScanError(
+            f"{EMPTY_PAGES:,} pages in a row{where} are empty, and the API says that there are more"
+        )
+    if not page.rows:
+        return before
     if any(identity not in page.known for identity in page.identities):
         return 0
     if before == IDLE_PAGES:

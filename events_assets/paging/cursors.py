@@ -3,25 +3,47 @@
 | page | what follows |
 |---|---|
 | names a next page | the request for that |
-| names the page that it is | an error: the API leads back instead of ending |
+| names a page that it named before | an error: the API leads back instead of ending |
 | names none, or `has_more` says no | the end |
 | names none though `has_more` says yes | the end, and torn |
 | empty, where `stop_after_empty_page` is set | the end |
+| empty, where pages before were full and no total is reached | the same once more, then the end |
+
+A cursor proves something where it is a place among the rows: the key of the last one, plain or in
+Base64. Rows that come or go move no other row past it. A number of rows or pages is a position, and
+what nobody can read may be one. The end is said where the others said that there is a next page: a
+null, an empty text or a no; where nothing is left of that, the API may have lost its thread.
 """
 
+import base64
+import binascii
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qsl, urljoin, urlsplit
 
 from events_assets.errors import EndlessScanError
 from events_assets.json_path import finder
-from events_assets.paging.base import Ask, Evidence, Flag, Page, Paging, Place, Step, asking, idle
+from events_assets.paging.base import (
+    BEYOND_THE_END,
+    Ask,
+    Evidence,
+    Flag,
+    Page,
+    Paging,
+    Place,
+    Step,
+    asking,
+    idle,
+)
 
-NO_TOTAL = "the API tells no total to compare with (scan.total_path, scan.total_header)"
-POSITION = re.compile(r"page|offset|skip|^_?(start|from|p)$", re.IGNORECASE)
-"""Names of parameters that count rows or pages."""
+POSITION = re.compile(
+    r"page(?!_?token)|offset|skip|arrayconnection|^_?(start|from|p)$", re.IGNORECASE
+)
+"""Names of what counts rows or pages."""
+KEY = re.compile(r"id$|^_?(after|since|last|starting_after)", re.IGNORECASE)
+"""Names of what is the key of a row."""
 
 Reference = Callable[[Page], list[Any]]
 """What a page names as the next one: its cursor or URL, null or empty where there is none; nothing
@@ -51,15 +73,21 @@ def in_link(rel: str) -> Reference:
 
 @dataclass(frozen=True)
 class CursorState:
-    """Where a pass is: the last request, and how many pages and rows came. `positional`: a request
-    named its page by a position, so that rows may slip from one page to another."""
+    """Where a pass is: the last request, and the evidence so far.
+
+    `earlier` is one of the requests before, renewed after 1, 2, 4, ... pages (Brent's way to find a
+    cycle): `laps` were asked since, of `power`. `is_sure`: a cursor was the key of a row and could
+    be nothing else. `confirming`: the last page is asked for once more.
+    """
 
     ask: Ask
     evidence: Evidence
-    pages: int = 0
-    rows: int = 0
-    positional: bool = False
+    earlier: Ask = Ask()
+    power: int = 1
+    laps: int = 0
     idle_pages: int = 0
+    is_sure: bool = False
+    confirming: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,33 +95,46 @@ class Cursors(Paging):
     """Follows what each answer names: a cursor, which goes to `cursor_at`, or without that a URL.
 
     A cursor of 0 is the end of most APIs, as dlt takes it, but may be the id of the last row.
+    `of_row`: the cursor is a field of a row, so that a page without rows names none.
     """
 
     reference: Reference
     cursor_at: Place | None = None
     has_more: Flag = Flag()
     stop_after_empty_page: bool = False
+    of_row: bool = False
 
     def begin(self) -> Step:
-        evidence = Evidence(paging="cursor" if self.cursor_at else "links")
+        evidence = Evidence(paging="cursor" if self.cursor_at else "links", named=True)
         return Step(CursorState(Ask(), evidence), evidence, Ask())
 
     def advance(self, state: CursorState, page: Page) -> Step:
-        evidence, rows = state.evidence.seen(page), state.rows + len(page.rows)
-        state = replace(state, evidence=evidence, pages=state.pages + 1, rows=rows)
+        state = replace(state, evidence=state.evidence.seen(page))
         named, more = self.reference(page), self.has_more.says(page.document)
         ask = self._ask_for(named[0], page) if named else None
         if ask is None or more is False or (self.stop_after_empty_page and not page.rows):
-            return Step(state, self._weigh(state, bool(named), more))
-        idle_pages = idle(page, state.idle_pages)
-        if ask == state.ask:
+            return self._at_end(state, page, bool(named), more)
+        idle_pages = idle(page, state.evidence, state.idle_pages)
+        if ask == state.earlier:
             raise EndlessScanError(
                 "the API leads back to a page that was asked for before (it repeats its cursor "
                 "or link), instead of ending"
             )
-        positional = state.positional or _is_position(state, ask, page)
-        state = replace(state, ask=ask, positional=positional, idle_pages=idle_pages)
-        return Step(state, evidence, ask, rows + evidence.granted)
+        name = _name(state, ask, page)
+        evidence = replace(state.evidence, named=state.evidence.named and name is not None)
+        earlier, power, laps = state.earlier, state.power, state.laps + 1
+        if laps == power:
+            earlier, power, laps = ask, 2 * power, 0
+        is_sure = state.is_sure or bool(name) or self.of_row
+        state = CursorState(ask, evidence, earlier, power, laps, idle_pages, is_sure)
+        return Step(state, evidence, ask, evidence.came + evidence.granted)
+
+    def refused(self, state: CursorState, status: int) -> Evidence | None:
+        evidence = super().refused(state, status)
+        is_end = evidence and (evidence.pages > state.evidence.pages or self.of_row)
+        if is_end or status not in BEYOND_THE_END:
+            return evidence
+        return replace(state.evidence, expired=f"the API refuses ({status}) the page that it named")
 
     def _ask_for(self, value: Any, page: Page) -> Ask | None:
         """The request for the next page, None where the answer names none."""
@@ -102,45 +143,63 @@ class Cursors(Paging):
         is_id = bool(page.identities) and str(value) == str(page.identities[-1]) == "0"
         return asking((self.cursor_at, str(value) if is_id else value)) if value or is_id else None
 
-    def _weigh(self, state: CursorState, is_told: bool, more: bool | None) -> Evidence:
+    def _at_end(self, state: CursorState, page: Page, is_told: bool, more: bool | None) -> Step:
         """Tells an end that the API names from one that merely happens."""
+        evidence = state.evidence
+        evidence = replace(
+            evidence, named=evidence.named and (state.is_sure or evidence.pages == 1)
+        )
+        doubtful = not page.rows and evidence.pages > 1 and not evidence.short
+        if doubtful and not evidence.counted and not state.confirming:
+            return Step(replace(state, confirming=True), evidence, state.ask, evidence.came)
         if more:
             torn = (
-                f"the API says that there is more after {state.rows} rows, but names no next "
+                f"the API says that there is more after {evidence.came} rows, but names no next "
                 f"page; check the paginator in [sources.events]"
             )
-            return replace(state.evidence, torn=torn)
-        if state.positional:
-            uncertain = (
-                "the next page is named by its position, so that rows may slip from one page to "
-                "another"
-            )
-        elif more is False or state.pages > 1 or is_told:
-            return replace(state.evidence, chained=True)
-        else:
-            uncertain = "the only page names neither a next one nor that there is none"
-        return replace(state.evidence, uncertain=f"{uncertain}, and {NO_TOTAL}")
+            evidence = replace(evidence, torn=torn)
+        elif more is False or is_told or (self.of_row and not page.rows):
+            evidence = replace(evidence, ended="the API says that there is no next page")
+        elif evidence.pages == 1:
+            unprovable = "the only page names neither a next one nor that there is none"
+            evidence = replace(evidence, unprovable=unprovable)
+        return Step(state, evidence)
 
 
-def _is_position(state: CursorState, ask: Ask, page: Page) -> bool:
-    """Whether a parameter that leads to the next page counts rows or pages.
+def _name(state: CursorState, ask: Ask, page: Page) -> bool | None:
+    """Whether what leads to the next page is surely the key of the last row; None if it may be a
+    position, and no key."""
+    key, evidence = str(page.identities[-1]) if page.identities else "", state.evidence
+    positions = {evidence.came, evidence.came + 1, evidence.pages, evidence.pages + 1}
+    found: set[bool] = set()
+    for name, value in _parameters(ask) - _parameters(state.ask) - _parameters(Ask(url=page.url)):
+        texts = [value, *_decoded(value)]
+        if POSITION.search(name) or any(POSITION.search(text) for text in texts[1:]):
+            return None
+        if key and any(_holds(text, key) for text in texts):
+            is_count = key.isdecimal() and int(key) in positions
+            found.add(bool(KEY.search(name)) or not is_count)
+    return any(found) if found else None
 
-    A number that is an id on this page as well is taken for that id, unless the name of the
-    parameter says that it is a position.
-    """
-    positions = {state.rows, state.rows + 1, state.pages, state.pages + 1}
-    return any(
-        int(number) in positions
-        and (bool(POSITION.search(name)) or int(number) not in page.identities)
-        for name, number in _numbers(ask) - _numbers(state.ask) - _numbers(Ask(url=page.url))
-    )
 
-
-def _numbers(ask: Ask) -> set[tuple[str, str]]:
-    """The parameters of a request, in its URL or beside it, that are numbers."""
+def _parameters(ask: Ask) -> set[tuple[str, str]]:
+    """The parameters of a request, in its URL or beside it."""
     pairs = parse_qsl(urlsplit(ask.url or "").query)
-    pairs += [(str(name), str(value)) for name, value in (*ask.params, *ask.body)]
-    return {(name, value) for name, value in pairs if value.isdecimal()}
+    return {*pairs, *((str(name), str(value)) for name, value in (*ask.params, *ask.body))}
+
+
+def _decoded(value: str) -> Iterator[str]:
+    """The text that a value is Base64 of (RFC 4648, either alphabet), if it is."""
+    try:
+        padded = value.rstrip("=").replace("-", "+").replace("_", "/")
+        yield base64.b64decode(padded + "=" * (-len(padded) % 4), validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return
+
+
+def _holds(text: str, key: str) -> bool:
+    """Whether a text holds a key that is no part of a longer word or number."""
+    return re.search(rf"(?<![^\W_]){re.escape(key)}(?![^\W_])", text) is not None
 
 
 class SinglePage(Paging):
@@ -151,8 +210,7 @@ class SinglePage(Paging):
 
     def advance(self, state: Any, page: Page) -> Step:
         evidence = Evidence(paging="single page").seen(page)
-        uncertain = f"it is a single page, and {NO_TOTAL}"
-        return Step(state, replace(evidence, uncertain=uncertain))
+        return Step(state, replace(evidence, unprovable="it is a single page"))
 
 
 @dataclass(frozen=True)
@@ -172,5 +230,5 @@ class Detected(Paging):
         step = paging.advance(inner, page)
         return replace(step, state=(paging, step.state))
 
-    def refused(self, state: tuple[Paging, Any] | None, status: int) -> Step | None:
+    def refused(self, state: tuple[Paging, Any] | None, status: int) -> Evidence | None:
         return state[0].refused(state[1], status) if state else None

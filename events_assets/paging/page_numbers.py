@@ -8,7 +8,7 @@ names, though most APIs count rows there, not pages. Here it may be either.
 | has rows | the next number |
 | the page before once more, as the second one | the next number: 0 and 1 are the same page |
 | the page before once more, later | the end: some APIs give their last page for ever |
-| empty, or refused with 404 after one that was given | the end |
+| empty, or refused after one that was given | the end |
 | the last by `has_more`, the total of rows, the number of pages, `maximum_page` | the end |
 | empty though `has_more` says yes | the next number |
 """
@@ -29,25 +29,19 @@ from events_assets.paging.base import (
     idle,
 )
 
-UNPROVEN = (
-    "pages found by number cannot be seen to touch, and the API tells no total of rows to compare "
-    "with (scan.total_path, scan.total_header)"
-)
-
 
 @dataclass(frozen=True)
 class NumberState:
     """Where a pass is.
 
-    `number` is that of the page asked for, `last_given` that of the last page that was one. `rows`
-    counts all rows that came. `named` is the number that `pages` tells, of pages or of rows.
+    `number` is that of the page asked for. `named` is the number that `pages` tells, of pages or of
+    rows, and `most` the largest one so far.
     """
 
     number: int
     evidence: Evidence
-    rows: int = 0
     named: int | None = None
-    last_given: int | None = None
+    most: int | None = None
     idle_pages: int = 0
     before: tuple[Hashable, ...] = ()
 
@@ -70,27 +64,27 @@ class PageNumbers(Paging):
     has_more: Flag = Flag()
 
     def begin(self) -> Step:
-        evidence = Evidence(paging="page numbers", uncertain=UNPROVEN)
-        return self._next(NumberState(self.first, evidence))
+        return self._next(NumberState(self.first, Evidence(paging="page numbers")))
 
     def advance(self, state: NumberState, page: Page) -> Step:
-        number, before, identities = state.number, state.before, tuple(page.identities)
+        number, identities = state.number, tuple(page.identities)
+        is_repeated = identities == state.before != ()
         evidence, more = state.evidence.seen(page), self.has_more.says(page.document)
-        state = replace(state, number=number + 1, evidence=evidence, before=identities)
-        if page.rows and identities == before:
-            if state.rows > len(page.rows):
-                return self._end(state, number)
-            return self._next(replace(state, idle_pages=idle(page, state.idle_pages)))
         named = self.pages(page.document, page.headers)
-        state = replace(state, rows=state.rows + len(page.rows), named=named)
+        most = state.most if named is None else max(named, state.most or 0)
+        state = NumberState(number + 1, evidence, named, most, state.idle_pages, identities)
+        if is_repeated and evidence.pages > 2:
+            return self._end(state, number)
         if not page.rows and more is not True:
             return self._end(state, number)
-        state = replace(state, last_given=number, idle_pages=idle(page, state.idle_pages))
+        state = replace(state, idle_pages=idle(page, evidence, state.idle_pages))
+        if is_repeated:
+            return self._next(state)
         if self.maximum is not None and state.number >= self.maximum:
             ends = f"the scan ends at maximum_page {self.maximum}, as configured"
             return Step(state, replace(evidence, cut_short=ends))
-        ends_here = more is False or self._is_last(state, page)
-        return Step(state, evidence) if ends_here else self._next(state)
+        ended = "the API says that there is no more" if more is False else self._ended(state)
+        return Step(state, replace(evidence, ended=ended)) if ended else self._next(state)
 
     def upcoming(self, state: NumberState, count: int) -> Iterator[Ask]:
         """The numbers that follow, up to that of the last page if it is known."""
@@ -107,24 +101,29 @@ class PageNumbers(Paging):
                 return
             yield self.ask(number)
 
-    def refused(self, state: NumberState, status: int) -> Step | None:
-        if status != 404 or state.last_given is None:
-            return None
-        return self._end(state, state.number)
+    def refused(self, state: NumberState, status: int) -> Evidence | None:
+        evidence = super().refused(state, status)
+        if evidence is None or evidence.pages > state.evidence.pages:
+            return evidence
+        return self._end(replace(state, evidence=evidence), state.number).evidence
 
     def ask(self, number: int) -> Ask:
         """The request for the page of a number."""
         return asking((self.number_at, number))
 
-    def _is_last(self, state: NumberState, page: Page) -> bool:
-        total, short = state.evidence.total_last, len(page.rows) < state.evidence.granted
-        if total is not None and short and state.rows >= total:
-            return True
-        reached = state.named is not None and state.number >= state.named + self.base
-        return reached and (self.counts_pages or short)
+    def _ended(self, state: NumberState) -> str:
+        """How the API says that the page before that number is the last one, empty if it does not;
+        a number that fell says nothing."""
+        evidence = state.evidence
+        if evidence.short and evidence.counted:
+            return "a short page reaches the total"
+        reached = state.most is not None and state.number >= state.most + self.base
+        if reached and (self.counts_pages or evidence.short):
+            return f"the API counts {state.most} pages"
+        return ""
 
     def _next(self, state: NumberState) -> Step:
-        depth = state.rows + state.evidence.granted
+        depth = state.evidence.came + state.evidence.granted
         return Step(state, state.evidence, self.ask(state.number), depth)
 
     def _end(self, state: NumberState, number: int) -> Step:

@@ -16,10 +16,11 @@ came before; otherwise the pass steps back until one does.
 | plain | any | plain | its end |
 | plain | the page before, which was short | grid | the next multiple of the limit |
 | grid | has rows | grid, and torn: a grid wider than its pages has gaps | its end |
+| any | empty, while the total moves | confirming | the same |
 | any | the last one | the end | |
 
-The last page is an empty one, a short one that reaches the total, one of which the API says that it
-has no more, or the one that reaches `maximum_offset`.
+The last page is an empty one, the first short one if as many rows came as the API counted all the
+time, one of which the API says that it has no more, or the one that reaches `maximum_offset`.
 """
 
 from collections.abc import Hashable, Iterator
@@ -28,7 +29,18 @@ from enum import Enum, auto
 from typing import Any
 
 from events_assets.errors import EndlessScanError
-from events_assets.paging.base import Ask, Evidence, Flag, Page, Paging, Place, Step, asking, idle
+from events_assets.paging.base import (
+    NOT_THERE,
+    Ask,
+    Evidence,
+    Flag,
+    Page,
+    Paging,
+    Place,
+    Step,
+    asking,
+    idle,
+)
 
 RESTARTS = 10
 """So often a pass may step back to its first page (rows may be removed during the scan)."""
@@ -42,6 +54,7 @@ class Mode(Enum):
     PROBING = auto()
     PLAIN = auto()
     GRID = auto()
+    CONFIRMING = auto()
     ENDED = auto()
 
 
@@ -50,9 +63,8 @@ class OffsetState:
     """Where a pass is.
 
     `offset`: of the page asked for. `end`: of the first row not yet asked for. `step`: how far the
-    pass stepped back last. `restarts`: how often to its first page. `came`: rows, each counted
-    once. `islands`: those on pages which are not joined to the first one. `before`: those on the
-    page before.
+    pass stepped back last. `restarts`: how often to its first page. `islands`: rows on pages which
+    are not joined to the first one. `before`: those on the page before.
     """
 
     mode: Mode
@@ -62,7 +74,6 @@ class OffsetState:
     step: int = 0
     restarts: int = 0
     idle_pages: int = 0
-    came: int = 0
     islands: frozenset[Hashable] = frozenset()
     before: tuple[Hashable, ...] = ()
 
@@ -103,8 +114,7 @@ class TouchingOffsets(Paging):
         return self._step(state if self.overlap else state.plain())
 
     def advance(self, state: OffsetState, page: Page) -> Step:
-        came = state.came + len(set(page.identities) - page.known)
-        state = replace(state, evidence=state.evidence.seen(page), came=came)
+        state = replace(state, evidence=state.evidence.seen(page))
         following = self._following(state, page)
         return self._step(replace(following, before=tuple(page.identities)))
 
@@ -128,6 +138,13 @@ class TouchingOffsets(Paging):
             return "the page is empty although the API says that it has more"
         return ""
 
+    def refused(self, state: OffsetState, status: int) -> Evidence | None:
+        evidence = state.evidence
+        if status in NOT_THERE and evidence.pages == 1 and evidence.granted < self.limit:
+            ended = f"the API refuses ({status}) what is after a short page"
+            return replace(evidence, pages=2, ended=ended)
+        return super().refused(state, status)
+
     def _following(self, state: OffsetState, page: Page) -> OffsetState:
         if not page.rows and page.total is not None and page.total > state.offset:
             torn = f"the API counts {page.total} rows, but gives none from offset {state.offset} on"
@@ -137,26 +154,41 @@ class TouchingOffsets(Paging):
         must_touch = state.mode in (Mode.TOUCHING, Mode.STEPPING_BACK) and state.offset > self.first
         if must_touch and not any(state.joins(page, identity) for identity in page.identities):
             return self._stepped_back(state, page)
-        return self._after_joined_page(state, page)
+        return self._after_joined_page(state, page) if page.rows else self._after_empty_page(state)
+
+    def _after_empty_page(self, state: OffsetState) -> OffsetState:
+        if state.mode is Mode.CONFIRMING:
+            return state.ended(ended="the page after the last row is empty, twice")
+        if state.evidence.total is not None:
+            return state.ended(ended="the page after the last row is empty")
+        if state.evidence.total_last is None:
+            return state.ended()
+        return replace(state, mode=Mode.CONFIRMING)
 
     def _after_joined_page(self, state: OffsetState, page: Page) -> OffsetState:
-        end, rows = state.offset + len(page.rows), len(page.rows)
+        end, rows, overlap = state.offset + len(page.rows), len(page.rows), self._overlap(state)
         news = not all(state.joins(page, identity) for identity in page.identities)
         reached = end if state.mode is Mode.STEPPING_BACK else max(end, state.end)
         islands = state.islands.difference(page.identities)
-        state = replace(state, islands=islands, end=reached, step=0)
-        if rows:
-            state = self._joined(state)
-        if rows and self.maximum is not None and end >= self.maximum:
+        evidence = state.evidence
+        if overlap and state.before and state.mode is not Mode.PROBING:
+            asked, shared = state.before[-overlap:], tuple(page.identities[:overlap])
+            is_shifted = shared != asked or len(page.known) > overlap
+            evidence = replace(evidence, shifted=evidence.shifted or is_shifted)
+        state = self._joined(
+            replace(state, evidence=evidence, islands=islands, end=reached, step=0)
+        )
+        if self.maximum is not None and end >= self.maximum:
             ends = f"the scan ends at maximum_offset {self.maximum}, as configured"
             return state.ended(cut_short=ends)
         # A total alone proves nothing, some APIs count only the page in it: after a full page
         # that reaches the total, one more request finds out.
-        reaches_total = page.total is not None and end >= page.total
-        ends_short = reaches_total and rows < state.evidence.granted
-        if not rows or ends_short or self.has_more.says(page.document) is False:
-            return state.ended()
-        state = replace(state, idle_pages=idle(page, state.idle_pages, f" up to offset {end}"))
+        if evidence.short and evidence.counted:
+            return state.ended(ended="a short page reaches the total")
+        if self.has_more.says(page.document) is False:
+            return state.ended(ended="the API says that there is no more")
+        idle_pages = idle(page, evidence, state.idle_pages, f" up to offset {end}")
+        state = replace(state, idle_pages=idle_pages)
         if rows > self._overlap(state):
             return replace(state, offset=end - self._overlap(state))
         # Nothing but the overlap: probably the end, but only an empty page says so. Pages that
@@ -167,7 +199,7 @@ class TouchingOffsets(Paging):
         """The state after a page with rows that is joined to those before it."""
         if state.mode is Mode.STEPPING_BACK:
             return replace(state, mode=Mode.TOUCHING)
-        if state.mode is Mode.PROBING:
+        if state.mode in (Mode.PROBING, Mode.CONFIRMING):
             return state.plain()
         if state.mode is Mode.GRID:
             torn = (
@@ -179,9 +211,8 @@ class TouchingOffsets(Paging):
 
     def _after_the_same_page(self, state: OffsetState, page: Page) -> OffsetState:
         """The page before came once more: a fixed grid of offsets, or none at all."""
-        moved = state.evidence.rose or state.evidence.fell  # or it is its rows that moved
-        gave_all = page.total is not None and state.came >= page.total - self.first
-        if gave_all and not moved:
+        total = state.evidence.total
+        if total is not None and state.evidence.came >= total:
             return state.ended()  # the API ignores the offset
         if state.mode is Mode.TOUCHING and state.offset < state.end:
             return state.plain(offset=state.end)
@@ -211,6 +242,7 @@ class TouchingOffsets(Paging):
             evidence=evidence,
             step=step,
             restarts=restarts,
+            idle_pages=state.idle_pages - step // max(1, evidence.granted - self.overlap),
             islands=state.islands | {*page.identities} - page.known,
         )
 

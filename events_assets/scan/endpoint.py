@@ -23,7 +23,9 @@ class Endpoint:
     `UnaddressableError` for a parent that has nothing by which its list can be asked for. `rows_of`
     finds the rows of a document, `map_rows` gives them as they are to be loaded. `window` is the
     widest one, if the API ends its pages after so many rows, `page_size` the number of rows asked
-    for, `threads` that of requests under way besides the one waited for.
+    for, `threads` that of requests under way besides the one waited for. `order_of` gives the value
+    by which rows are known to be ordered; none: it may be their identity. A list has at most
+    `max_pages_factor` times the pages that its total makes, if that is not 0.
     """
 
     name: str
@@ -37,6 +39,8 @@ class Endpoint:
     window: Window | None = None
     page_size: int | None = None
     threads: int = 0
+    order_of: Callable[[Any], Any] | None = None
+    max_pages_factor: int = 0
 
     def __enter__(self) -> "Endpoint":
         self._ahead = ReadAhead(self._fetch, self.threads)
@@ -70,6 +74,7 @@ class Endpoint:
             rows=rows,
             identities=identities,
             known=came.intersection(identities) if came else frozenset(),
+            order=self._order(rows, identities),
             total=self.total(answer.document, answer.headers),
             document=answer.document,
             headers=answer.headers,
@@ -77,6 +82,18 @@ class Endpoint:
             url=answer.url,
             answer=answer,
         )
+
+    def total_of(self, request: ListRequest) -> int | None:
+        """How many rows the API counts in a list, None where it does not."""
+        first = self.paging.begin().next
+        return self.page(request, first, (), set()).total if first else None
+
+    def _order(self, rows: Rows, identities: Sequence[Hashable]) -> Sequence[Any]:
+        if self.order_of is None:
+            return identities
+        values = [self.order_of(row) for row in rows]
+        is_strict = len({*map(repr, values)}) == len(values)
+        return values if is_strict else [*zip(values, identities, strict=True)]
 
     def _fetch(self, wanted: tuple[ListRequest, Ask]) -> tuple[Answer, Rows]:
         """The answer to one request, with its rows. Called by several threads."""

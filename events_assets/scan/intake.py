@@ -1,19 +1,27 @@
-"""Sorts the rows of pages: new ones are loaded, those that came before are not, and those that
-cannot be loaded are set aside."""
+"""Sorts the rows of pages: new ones are loaded, of those that came before only a later version, and
+those that cannot be loaded are set aside, once."""
 
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from typing import Any
 
 import dlt
+import orjson
 
 from events_assets.arrow.convert import BATCH, ByRow, Columnar
 from events_assets.errors import UnloadableError
 from events_assets.paging.base import Page
 from events_assets.rows.identity import Identity, Loadable
 from events_assets.scan.list_pass import ListPass
-from events_assets.scan.receipt import Fingerprint, Receipt
+from events_assets.scan.receipt import Receipt
 from events_assets.scan.tables import quarantine_item
+
+
+Waiting = tuple[dict[str, Any], Any, int, bool]
+"""A row that waits to be loaded: with its key; as it came; its position in the scan; whether an
+earlier version of it is being loaded already."""
 
 
 class Intake:
@@ -29,33 +37,32 @@ class Intake:
         self._identity = identity
         self._receipt = receipt
         self._is_loaded = is_loaded
-        self._earlier: set[Hashable] = set()
-        """Rows of the passes that have ended; those of the one under way are in its `came`."""
-        self._ended: set[Hashable] = set()
-        self._counted: list[set[Hashable]] = []
-        """Rows of the passes that the verdict is about, a set for each."""
+        self._versions: dict[Hashable, int] = {}
+        """The digest of the last version of each row that came, by its identity."""
         self._refused: set[Hashable] = set()
         """Rows that were set aside; all others that came are loaded, or wait to be."""
-        self._refused_earlier: frozenset[Hashable] = frozenset()
-        self._waiting: dict[Hashable, tuple[dict[str, Any], Any, int]] = {}
-        """Rows to load by their identities, each as it came and with its position, too."""
+        self._other_lists: set[Hashable] = set()
+        """Rows of the lists that were read before, in the same pass over all of them."""
+        self._digest = hashlib.blake2b(digest_size=16)
+        self._waiting: dict[Hashable, Waiting] = {}
         self._batches: Columnar | ByRow | None = None
-        self.fingerprint = Fingerprint()
+        self.has_later_versions = False
+        """Whether a row is loaded in more than one version, of which the last one counts."""
+        self.fingerprint = 0
+        """Of all rows, each in its last version, in any order."""
 
     def begin(self) -> None:
-        """A pass begins."""
-        self._refused_earlier = frozenset(self._refused)
-        self._earlier |= self._ended
-        self._ended = set()
+        """A pass over all lists begins."""
+        self._other_lists = set()
+        self._digest = hashlib.blake2b(digest_size=16)
 
-    def end(self, came: set[Hashable], *, counts: bool = False) -> None:
-        """A pass has ended; it counts unless it is repeated, or split into halves.
+    def end(self, one: ListPass) -> None:
+        """A list has been read to its end."""
+        self._other_lists = self._other_lists | one.came if self._other_lists else one.came
 
-        Its rows are added to the earlier ones when a further pass begins, if any does.
-        """
-        self._ended = came
-        if counts:
-            self._counted.append(came)
+    def digest(self) -> bytes:
+        """Of all rows of this pass, in the order in which they came."""
+        return self._digest.digest()
 
     def take(self, one: ListPass, page: Page, before: Sequence[Hashable]) -> Iterator[Any]:
         """Takes in a page; yields items for dlt.
@@ -69,18 +76,20 @@ class Intake:
         overlapping = _overlap(before, page.identities) if doubtful else 0
         on_page: set[Hashable] = set()
         for place, (row, identity) in enumerate(zip(page.rows, page.identities, strict=True)):
-            is_new = identity not in doubtful
-            if is_new:
+            digest = content_digest(row)
+            if place >= overlapping:
+                self._digest.update(digest)
+            version = int.from_bytes(digest)
+            if identity not in doubtful:
                 one.distinct += 1
-            elif place >= overlapping:
-                if identity in self._waiting:  # and may yet turn out not to be loadable
-                    yield from self.flush()
-                is_new = self._is_new(one, page, identity, identity in on_page, before)
-                on_page.add(identity)
-            if is_new and (reason := self._refusal(row, identity, one.distinct - 1)):
-                yield from self._set_aside(identity, row, reason, one.distinct - 1)
-            elif not is_new:
-                self._receipt.repeats += 1
+                refusal = self._take_version(row, identity, version, 0, one)
+            else:
+                if place >= overlapping:
+                    self._count(one, page, identity, identity in on_page, before)
+                    on_page.add(identity)
+                refusal = self._take_again(row, identity, version, one)
+            if refusal:
+                yield from self._set_aside(identity, row, refusal, one.distinct - 1)
         if len(self._waiting) >= BATCH:
             yield from self.flush()
 
@@ -91,62 +100,82 @@ class Intake:
             return
         if self._batches is None:  # the first rows have decided on the types of keys
             self._batches = self._new_batches()
-        refused = self._batches.take([keyed for keyed, _, _ in waiting.values()])
-        entries = list(waiting.items()) if refused else []
-        for place, reason in refused.items():
-            identity, (_, row, position) = entries[place]
-            yield from self._set_aside(identity, row, reason, position)
-        self._receipt.rows_loaded += len(waiting) - len(refused)
+        first = {identity: one for identity, one in waiting.items() if not one[3]}
+        later = {identity: one for identity, one in waiting.items() if one[3]}
+        for entries, take in ((first, self._batches.take), (later, self._batches.take_later)):
+            refused = take([keyed for keyed, *_ in entries.values()]) if entries else {}
+            places = [*entries.items()] if refused else []
+            for place, reason in refused.items():
+                identity, (_, row, position, is_later) = places[place]
+                self._receipt.repeats -= is_later
+                yield from self._set_aside(identity, row, reason, position)
+            if entries is first:
+                self._receipt.rows_loaded += len(entries) - len(refused)
         yield from self._batches.items()
 
     def _doubtful(self, page: Page) -> set[Hashable]:
         """The rows of a page that came before, or are on it twice: all others are new."""
-        found = {*page.known}
-        if self._earlier:
-            found |= self._earlier.intersection(page.identities)
-        if len(set(page.identities)) < len(page.identities):
+        different = set(page.identities)
+        found = self._versions.keys() & different
+        if len(different) < len(page.identities):
             found |= {one for one, times in Counter(page.identities).items() if times > 1}
         return found
 
-    def _is_new(
+    def _count(
         self,
         one: ListPass,
         page: Page,
         identity: Hashable,
         on_page: bool,
         before: Sequence[Hashable],
-    ) -> bool:
-        """Whether a row that may have come before is to be loaded, or set aside, nevertheless."""
-        came, refused = on_page or identity in page.known, identity in self._refused
-        if came and not refused:
-            if on_page:
-                one.twice.append(identity)
-            elif one.evidence.total_last is not None or identity not in before:
-                one.far_apart.append(identity)
-            return False
+    ) -> None:
+        """Counts a row that came before: in this pass over the list, in another list, or in an
+        earlier pass. Rows without a key may be equal, and yet several."""
+        came = on_page or identity in page.known
         if not came or self._identity.is_keyless(identity):
             one.distinct += 1
-            one.shared += any(identity in came for came in self._counted)
-        return refused or identity not in self._earlier
+            one.shared += identity in self._other_lists
+        elif on_page:
+            one.twice.append(identity)
+        elif one.evidence.total_last is not None or identity not in before:
+            one.far_apart.append(identity)
 
-    def _refusal(self, row: Any, identity: Hashable, position: int) -> str:
-        """Why a row has no usable key, empty for one that has: that waits to be loaded."""
-        if identity not in self._refused_earlier:
-            self.fingerprint.add(row)
+    def _take_again(self, row: Any, identity: Hashable, version: int, one: ListPass) -> str:
+        """Takes a row that may have come before: of several versions the last one counts."""
+        known = self._versions.get(identity)
+        if known == version:
+            self._receipt.repeats += 1
+            return ""
+        is_later = False
+        if known is not None and identity not in self._refused:
+            self._receipt.repeats += 1
+            waits = self._waiting.get(identity)
+            is_later = not waits or waits[3]
+            self.has_later_versions |= is_later
+        self._refused.discard(identity)
+        return self._take_version(row, identity, version, known or 0, one, is_later)
+
+    def _take_version(
+        self,
+        row: Any,
+        identity: Hashable,
+        version: int,
+        known: int,
+        one: ListPass,
+        is_later: bool = False,
+    ) -> str:
+        """Lets a row wait to be loaded. Why it has no usable key, empty for one that has."""
+        self._versions[identity] = version
+        self.fingerprint += version - known
         try:
             keyed = self._identity.with_key(row, identity) if self._is_loaded else row
         except UnloadableError as error:
             return str(error)
-        self._refused.discard(identity)
-        self._waiting[identity] = (keyed, row, position)
+        self._waiting[identity] = (keyed, row, one.distinct - 1, is_later)
         return ""
 
     def _set_aside(self, identity: Hashable, row: Any, reason: str, position: int) -> Iterator[Any]:
-        """Sets a row aside, unless an earlier pass has done so."""
         self._refused.add(identity)
-        if identity in self._refused_earlier:
-            self._receipt.repeats += 1
-            return
         self._receipt.rows_quarantined += 1
         yield quarantine_item(row, reason, position, self._receipt)
 
@@ -155,6 +184,15 @@ class Intake:
             return ByRow()
         naming = dlt.current.source_schema().naming
         return Columnar(self._identity.types, Loadable(naming.normalize_path))
+
+
+def content_digest(row: Any) -> bytes:
+    """A digest of what a row holds, whatever the order of its keys."""
+    try:
+        text = orjson.dumps(row, option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # what only the standard module writes: surrogates, large integers
+        text = json.dumps(row, sort_keys=True).encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(text, digest_size=16).digest()
 
 
 def _overlap(before: Sequence[Hashable], page: Sequence[Hashable]) -> int:

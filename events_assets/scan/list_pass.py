@@ -5,12 +5,15 @@ from dataclasses import dataclass, field, replace
 
 from dlt.sources.helpers.rest_client.exceptions import IgnoreResponseException
 
-from events_assets.errors import ApiError
-from events_assets.paging.base import Evidence, Page
+from events_assets.errors import ApiError, EndlessScanError
+from events_assets.paging.base import Evidence, Page, Step
 from events_assets.paging.windows import Window
 from events_assets.scan.endpoint import Endpoint
 from events_assets.scan.list_request import ListRequest
-from events_assets.scan.verdict import UNPROVEN, judge
+from events_assets.scan.verdict import Seen
+
+PAGES_ALLOWED = 1_000
+"""So many pages any list may have, whatever the API counts."""
 
 
 @dataclass
@@ -23,7 +26,7 @@ class ListPass:
     """
 
     endpoint: Endpoint
-    request: ListRequest | None = None
+    request: ListRequest
     window: Window | None = None
     came: set[Hashable] = field(default_factory=set)
     distinct: int = 0
@@ -34,16 +37,16 @@ class ListPass:
     goes_on: bool = False
     """Whether the last page named a next one."""
     too_deep: bool = False
-    verdict: str = UNPROVEN
-    reason: str = ""
+    error: ApiError | EndlessScanError | None = None
+    """Why the pass broke off, if it did."""
 
     def pages(self) -> Iterator[Page]:
         """The pages, up to the end or to the depth that the API allows.
 
         Raises:
-            ApiError, EndlessScanError: the list cannot be read to its end.
+            ApiError: the list cannot be read to its end.
+            EndlessScanError: it has no end.
         """
-        assert self.request is not None  # noqa: S101, one without is not read
         request, paging = self.request.within(self.window), self.endpoint.paging
         step = paging.begin()
         while step.next is not None and not self.too_deep:
@@ -51,36 +54,45 @@ class ListPass:
             try:
                 page = self.endpoint.page(request, step.next, upcoming, self.came)
             except ApiError as error:
-                end = paging.refused(step.state, error.status) if error.status else None
+                end = None
+                if error.status and self.evidence.pages:
+                    end = paging.refused(step.state, error.status)
                 if end is None:
                     raise
-                self.evidence = end.evidence
+                self.evidence, self.error = end, error
                 return
             except IgnoreResponseException:
                 return
-            step = paging.advance(step.state, page)
+            try:
+                step = paging.advance(step.state, page)
+            except EndlessScanError as error:  # or rows moved, so that a page came again
+                self.error = error
+                step = Step(step.state, replace(self.evidence, expired=str(error)))
             self.evidence = step.evidence
             self.goes_on = step.next is not None
             self.too_deep = self.goes_on and self._is_too_deep(step.depth)
+            self._require_end()
             self.came.update(page.identities)
             yield page
 
-    def judge(self) -> None:
-        """Decides on the verdict, when the pages have ended."""
+    def seen(self) -> Seen:
+        """What the pages told, when they have ended."""
+        evidence = self.evidence
         if self.too_deep and self.window:
             torn = (
                 f"there are more than {self.window.settings.max_rows} rows (windows.max_rows) "
                 f"{self.window}, which cannot be split any further"
             )
-            self.evidence = replace(self.evidence, torn=torn)
-        self.verdict, self.reason = judge(self.distinct, self.evidence)
+            evidence = replace(evidence, torn=torn)
+        return Seen(str(self), evidence, self.distinct)
 
     def duplicates(self) -> list[Hashable]:
         """Ids that the API answered twice though nothing moved.
 
         Where rows come and go during the scan, a row may well come again on a later page.
         """
-        moved = self.evidence.rose or self.evidence.fell or self.evidence.step_backs
+        evidence = self.evidence
+        moved = evidence.rose or evidence.fell or evidence.step_backs or evidence.shifted
         return self.twice if moved else self.twice + self.far_apart
 
     def _is_too_deep(self, depth: int) -> bool:
@@ -88,6 +100,19 @@ class ListPass:
             return False
         most, total = self.window.settings.max_rows, self.evidence.total_last
         return depth > most or (total is not None and total >= most)
+
+    def _require_end(self) -> None:
+        """A total that is not that of the page bounds the pages, by far."""
+        evidence, factor = self.evidence, self.endpoint.max_pages_factor
+        total = max(evidence.total_first or 0, evidence.total_last or 0)
+        if not self.goes_on or not factor or total <= evidence.granted:
+            return
+        most = max(PAGES_ALLOWED, factor * -(-total // evidence.granted))
+        if evidence.pages > most:
+            raise EndlessScanError(
+                f"the API counts {total} rows, but {most} pages of up to {evidence.granted} rows "
+                f"have no end; max_pages_factor in [sources.events.scan] allows for more"
+            )
 
     def __str__(self) -> str:
         return f"{self.endpoint.name} {self.window or ''}".strip()

@@ -1,5 +1,6 @@
 """dlt's paginators as ways of paging: its own become ours, any other is followed as it is."""
 
+import re
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -21,7 +22,6 @@ from dlt.sources.rest_api.config_setup import create_paginator
 
 from events_assets.paging.base import Ask, Evidence, Flag, Page, Paging, Place, Step, Total, idle
 from events_assets.paging.cursors import (
-    NO_TOTAL,
     Cursors,
     Detected,
     SinglePage,
@@ -31,6 +31,9 @@ from events_assets.paging.cursors import (
 )
 from events_assets.paging.page_numbers import PageNumbers
 from events_assets.paging.touching_offsets import TouchingOffsets
+
+INDEX = re.compile(r"\[-?\d+\]")
+"""In the JSON path of a cursor that is a field of a row."""
 
 
 def paging_of(configured: Any, overlap: int) -> tuple[Paging, Total | None]:
@@ -98,6 +101,7 @@ MADE_OF: dict[type | None, Callable[[Any], Paging]] = {
         Place(built.cursor_param, built.cursor_body_path),
         has_more=Flag(built.has_more_path),
         stop_after_empty_page=built.stop_after_empty_page,
+        of_row=bool(INDEX.search(str(built.cursor_path))),
     ),
     HeaderCursorPaginator: lambda built: Cursors(
         in_header(built.cursor_key), Place(built.cursor_param)
@@ -148,8 +152,9 @@ class Followed(Paging):
         state.pages += 1
         state.paginator.update_state(page.answer.response, [*page.rows])
         if not state.paginator.has_next_page:
-            uncertain = f"a paginator that is not ours says that this is the end, and {NO_TOTAL}"
-            return Step(state, replace(state.evidence, uncertain=uncertain))
-        state.idle_pages = idle(page, state.idle_pages)
+            why = "a paginator that is not ours says that this is the end"
+            counted = state.evidence.total_last is not None
+            return Step(state, replace(state.evidence, unprovable="" if counted else why))
+        state.idle_pages = idle(page, state.evidence, state.idle_pages)
         state.paginator.update_request(state.request)
         return Step(state, state.evidence, state.ask())

@@ -1,10 +1,11 @@
 """Reads all lists of one table: its rows become items for dlt, followed by the receipt."""
 
-from collections.abc import Hashable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Generator, Hashable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
 from events_assets.errors import UnaddressableError
+from events_assets.paging.base import Evidence
 from events_assets.paging.windows import Window
 from events_assets.rows.identity import Identity
 from events_assets.scan.endpoint import Endpoint
@@ -13,16 +14,18 @@ from events_assets.scan.list_pass import ListPass
 from events_assets.scan.list_request import ListRequest
 from events_assets.scan.progress import Progress
 from events_assets.scan.receipt import Receipt
-from events_assets.scan.tables import empty_item, key_types, receipt_item
-from events_assets.scan.verdict import COMPLETE, TORN
+from events_assets.scan.tables import empty_item, key_types, later_versions_win, receipt_item
+from events_assets.scan.verdict import Reading, Seen, Verdict, doubt, judge
+
+Items = Generator[Any, None, Reading]
 
 
 class TableScan:
-    """Reads all pages of the lists of one table, once.
+    """Reads all pages of the lists of one table, again where one pass proves nothing.
 
-    Rows that came before are dropped, rows that cannot be loaded go to `quarantined_<table>`, and
-    the receipt goes to `scan_receipts`, all in the load package of the rows. A torn pass is
-    repeated once. A window with more rows than may be paged through is halved.
+    Of the rows of all passes each is loaded once, in its last version; rows that cannot be loaded
+    go to `quarantined_<table>`, and the receipt goes to `scan_receipts`, all in the load package of
+    the rows. A window with more rows than may be paged through is halved.
 
     Args:
         table: the table, and the resource of that name.
@@ -31,6 +34,7 @@ class TableScan:
         parents: for each list that depends on the rows of another table, the scan of that.
         run_id: identifies the run in the receipt.
         is_loaded: whether the rows are loaded; those of parents are only asked for.
+        passes: so many passes over all lists are made at most.
     """
 
     def __init__(
@@ -41,13 +45,17 @@ class TableScan:
         parents: "dict[str, TableScan] | None" = None,
         run_id: str | None = None,
         is_loaded: bool = True,
+        passes: int = 1,
     ) -> None:
         self.identity = identity
         self.endpoints = endpoints
         self.parents = parents or {}
+        self.passes = passes
         self.receipt = Receipt(table, run_id, page_size_asked=endpoints[0].page_size)
+        self._is_loaded = is_loaded
         self._intake = Intake(identity, self.receipt, is_loaded)
-        self._passes: list[ListPass] = []
+        self._read: list[ListPass] = []
+        """The lists and windows that were read in the last pass."""
 
     def items(self) -> Iterator[Any]:
         """Arrow tables, lists of rows, rows set aside for other tables, and at last the receipt.
@@ -59,44 +67,101 @@ class TableScan:
         if not self.receipt.rows_loaded:
             yield empty_item(self.identity)
         yield receipt_item(self.receipt)
+        if self._intake.has_later_versions:
+            later_versions_win(self.receipt.resource)
 
     def rows(self) -> Iterator[Any]:
         """The items with rows; when they have ended, the receipt is made out."""
-        with closing(Progress(self.receipt.resource, self.endpoints[0].session.log)) as progress:
+        readings: list[Reading] = []
+        verdict: Verdict | None = None
+        with self.opened() as progress:
+            while verdict is None:
+                if readings:
+                    self._log(f"{doubt(readings[-1])}; reading once more")
+                readings.append((yield from self.reading(progress)))
+                self.receipt.scans = len(readings)
+                verdict = judge(readings, self.passes, bool(self.endpoints[0].order_of))
+        scans = [self, *self.parents.values()]
+        broken = [one.error for scan in scans for one in scan._read if one.evidence.expired]
+        if broken and broken[0]:
+            raise broken[0]
+        self.add_costs(self.receipt)
+        self.receipt.conclude(self._read, verdict, self._intake.fingerprint)
+
+    @contextmanager
+    def opened(self) -> Iterator[Progress]:
+        """While all lists can be read, those of parents, too."""
+        with ExitStack() as opened:
+            for parents in self.parents.values():
+                opened.enter_context(parents.opened())
             for endpoint in self.endpoints:
-                with endpoint:
-                    for request in self._requests(endpoint):
-                        yield from self._list(endpoint, request, endpoint.window, progress)
+                opened.enter_context(endpoint)
+            name, log = self.receipt.resource, self.endpoints[0].session.log
+            yield opened.enter_context(closing(Progress(name, log)))
+
+    def reading(self, progress: Progress) -> Items:
+        """One pass over all lists; yields rows that no pass before it has yielded."""
+        if not self._is_loaded:  # each pass needs all parents
+            self._intake = Intake(self.identity, self.receipt, is_loaded=False)
+        self._intake.begin()
+        self._read = []
+        seen: list[Seen] = []
+        digest = b""
         for endpoint in self.endpoints:
-            self.receipt.add_cost(endpoint.session.traffic)
+            if endpoint.name in self.parents:
+                parents = yield from self._of_parents(endpoint, progress, seen)
+                seen += parents.lists
+                digest += parents.digest
+            else:
+                yield from self._whole(endpoint, endpoint.request_for(None), progress, seen)
+        return Reading(seen, self._intake.digest() + digest)
+
+    def add_costs(self, receipt: Receipt) -> None:
+        """Adds what it cost to ask for the lists, and for their parents."""
+        for endpoint in self.endpoints:
+            receipt.add_cost(endpoint.session.traffic)
         for parents in self.parents.values():
-            self.receipt.add_cost(parents.receipt)
-        self.receipt.conclude(self._passes, str(self._intake.fingerprint))
+            parents.add_costs(receipt)
 
     def name_of(self, row: Any, number: int) -> str:
         """A row by its key, or by its number if it has none."""
         (key,) = self.identity([row])
         return f"{self.receipt.resource} {f'row {number}' if isinstance(key, bytes) else repr(key)}"
 
-    def _requests(self, endpoint: Endpoint) -> Iterator[ListRequest]:
-        """The request for a list, or one for each of its parents."""
-        parents = self.parents.get(endpoint.name)
-        if parents is None:
-            yield endpoint.request_for(None)
-            return
-        found = (row for rows in parents.rows() for row in rows)
-        for number, row in enumerate(found, start=1):
+    def _of_parents(self, endpoint: Endpoint, progress: Progress, seen: list[Seen]) -> Items:
+        """Reads a list for each parent; the reading is that of the parents."""
+        parents = self.parents[endpoint.name]
+        reading, number = parents.reading(progress), 0
+        while True:
             try:
-                request = endpoint.request_for(row)
-            except UnaddressableError as error:
-                reason = f"{parents.name_of(row, number)}: {error}"
-                self._passes.append(ListPass(endpoint, verdict=TORN, reason=reason))
-            else:
-                yield request
-        receipt = parents.receipt
-        if receipt.verdict != COMPLETE or not receipt.rows_received:
-            reason = f"{receipt.resource}: {receipt.reason}"
-            self._passes.append(ListPass(endpoint, verdict=receipt.verdict, reason=reason))
+                rows = next(reading)
+            except StopIteration as stop:
+                found: Reading = stop.value
+                return found
+            for row in rows:
+                number += 1
+                try:
+                    request = endpoint.request_for(row)
+                except UnaddressableError as error:
+                    torn = f"{parents.name_of(row, number)}: {error}"
+                    seen.append(Seen(endpoint.name, Evidence(torn=torn)))
+                else:
+                    yield from self._whole(endpoint, request, progress, seen)
+
+    def _whole(
+        self, endpoint: Endpoint, request: ListRequest, progress: Progress, seen: list[Seen]
+    ) -> Iterator[Any]:
+        """Reads a list, or all windows of it."""
+        before = len(self._read)
+        yield from self._list(endpoint, request, endpoint.window, progress, seen)
+        if endpoint.window is None:
+            return
+        rows = len(set[Hashable]().union(*(one.came for one in self._read[before:])))
+        total = endpoint.total_of(request)
+        if total != rows:
+            counts = "tells no total" if total is None else f"counts {total} rows"
+            why = f"events without a start time are in no window: without windows the API {counts}"
+            seen.append(Seen(endpoint.name, Evidence(unprovable=f"{why}, windows hold {rows}")))
 
     def _list(
         self,
@@ -104,29 +169,21 @@ class TableScan:
         request: ListRequest,
         window: Window | None,
         progress: Progress,
+        seen: list[Seen],
     ) -> Iterator[Any]:
-        """Reads a list or a window of it, once more if torn, in halves if it is too deep."""
-        for scans in (1, 2):
-            self.receipt.scans = max(self.receipt.scans, scans)
-            one = ListPass(endpoint, request, window)
-            self._intake.begin()
-            yield from self._pass(one, progress)
-            if one.too_deep and window and (halves := window.halves()):
-                self._intake.end(one.came)
-                for half in halves:
-                    yield from self._list(endpoint, request, half, progress)
-                return
-            one.judge()
-            self.receipt.add(one.evidence)
-            if one.verdict != TORN or scans == 2:
-                break
-            endpoint.session.log.warning(f"{one}: {one.reason}; scanning once more")
-            self._intake.end(one.came)
-        self._intake.end(one.came, counts=True)
-        self._passes.append(one)
+        """Reads a list or a window of it, in halves if it is too deep."""
+        one = ListPass(endpoint, request, window)
+        yield from self._pass(one, progress)
+        if one.too_deep and window and (halves := window.halves()):
+            for half in halves:
+                yield from self._list(endpoint, request, half, progress, seen)
+            return
+        self._intake.end(one)
+        self._read.append(one)
+        seen.append(one.seen())
 
     def _pass(self, one: ListPass, progress: Progress) -> Iterator[Any]:
-        """One pass over the pages; yields what no pass before it has yielded."""
+        """One pass over the pages of a list; yields what no pass before it has yielded."""
         receipt = self.receipt
         before: Sequence[Hashable] = ()
         is_whole = one.window is None and not self.parents and len(self.endpoints) == 1
@@ -138,3 +195,8 @@ class TableScan:
             rows = receipt.rows_received - receipt.repeats
             progress.page(rows, one.evidence.total_last if is_whole else None)
         yield from self._intake.flush()
+        receipt.step_backs += one.evidence.step_backs
+        receipt.page_size_granted = max(receipt.page_size_granted, one.evidence.granted)
+
+    def _log(self, message: str) -> None:
+        self.endpoints[0].session.log.warning(f"{self.receipt.resource}: {message}")

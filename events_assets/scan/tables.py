@@ -70,6 +70,15 @@ def empty_item(identity: Identity) -> Any:
     return dlt.mark.with_hints(dlt.mark.materialize_table_schema(), hints)
 
 
+def later_versions_win(table: str) -> None:
+    """Lets the merge take the version of a row that was extracted last; while dlt extracts."""
+    schema = dlt.current.source_schema()
+    found: dict[str, Any] = schema.tables[schema.naming.normalize_table_identifier(table)]  # type: ignore[assignment]
+    found["x-stage-data-deduplicated"] = False
+    row_id = schema.naming.normalize_identifier("_dlt_id")
+    found["columns"].setdefault(row_id, {"name": row_id})["dedup_sort"] = "desc"
+
+
 def key_types(table: str, identity: Identity) -> dict[str, TDataType]:
     """The types that the key columns of a table have already; while dlt extracts."""
     schema = dlt.current.source_schema()
