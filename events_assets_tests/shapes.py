@@ -116,7 +116,11 @@ def shallow(deepest: int) -> Paging:
     """Offsets up to so many rows, of those that start from `from` on and before `until`."""
 
     def page(events: list[Any], query: Query, url: str) -> Page:
-        first, last = (datetime.fromisoformat(query[name]) for name in ("from", "until"))
+        spans = (
+            query.get("from", "1970-01-01T00:00:00Z"),
+            query.get("until", "2100-01-01T00:00:00Z"),
+        )
+        first, last = map(datetime.fromisoformat, spans)
         within = [
             row for row in events if first <= datetime.fromisoformat(row["start_time"]) < last
         ]

@@ -83,8 +83,9 @@ def test_a_scan_that_got_less_than_the_api_counts_fails(serve, run, rows):
     assert rows("SELECT count(*) FROM events") == [(150,)]
 
 
-def test_a_scan_without_a_total_is_unproven_and_says_so(serve, run):
+def test_a_scan_without_a_proof_is_unproven_and_says_so(serve, run, monkeypatch):
     api = serve([event(number) for number in range(150)])
+    monkeypatch.setenv("SOURCES__EVENTS__SCAN__PASSES", "1")
     api.intercept = lambda number, path: answer_of(api, path, total=None)
     result = run()
     check = evaluations(result)["events_scan_is_complete"]

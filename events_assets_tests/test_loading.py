@@ -176,11 +176,13 @@ def test_pages_along_a_cursor_are_proven_by_its_end(serve, run, rows, monkeypatc
     paginator = '{"type": "cursor", "cursor_path": "next", "cursor_param": "after"}'
     monkeypatch.setenv("SOURCES__EVENTS__RESOURCES__EVENTS__ENDPOINT__PAGINATOR", paginator)
     api.intercept = lambda number, path: Answer(
-        200, {"data": [event(number)], "next": f"c{number}" if number < 4 else None}
+        200, {"data": [event(90 + number)], "next": 90 + number if number < 8 else None}
     )
     assert run().success
-    assert rows("SELECT id FROM events ORDER BY id") == [(1,), (2,), (3,), (4,)]
-    assert rows("SELECT verdict FROM scan_receipts") == [("complete",)]
+    assert rows("SELECT count(*) FROM events") == [(8,)]
+    assert rows("SELECT verdict, proof, scans FROM scan_receipts") == [
+        ("complete", "named pages", 1)
+    ]
 
 
 def test_a_load_that_needs_more_memory_than_usual_gets_it(serve, run, rows, monkeypatch, capsys):

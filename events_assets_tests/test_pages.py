@@ -34,8 +34,8 @@ def test_an_answer_that_is_no_page_is_never_an_empty_page(name):
 @pytest.mark.parametrize("name", NO_PAGES)
 def test_an_answer_that_is_a_page_the_next_time_is_one(name):
     answers = iter([NO_PAGES[name][0], NO_PAGES[name][0], PAGE])
-    received, one = Simulation(lambda query: next(answers), "single_page", total="total").read()
-    assert received == [1] and one.verdict == "complete"
+    rows, receipt = Simulation(lambda query: next(answers), "single_page", total="total").scan()
+    assert [*rows] == [1] and receipt.proof == "one answer"
 
 
 def test_an_error_body_in_the_middle_of_a_scan_leaves_the_tables_alone(serve, run, rows):

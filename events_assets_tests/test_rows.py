@@ -221,7 +221,7 @@ def test_a_row_that_can_be_loaded_by_the_second_scan_is(serve, run, rows):
 
     api.intercept = answer
     run()
-    assert len(starts) == 2
+    assert len(starts) == 3
     assert rows("SELECT count(*) FROM events WHERE id = 50") == [(1,)]
     assert rows("SELECT rows_quarantined, rows_loaded FROM scan_receipts") == [(1, 250)]
 

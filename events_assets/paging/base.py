@@ -109,7 +109,8 @@ class Evidence:
     the first one asked for, as configured.
 
     `order`: the order in which rows came. `touching`: each page was seen to share a row with those
-    before it. `shifted`: one shared other rows than it was asked to. `named`: each next page was
+    before it. `shifted`: one shared other rows than it was asked to. `repeated`: one held a row of
+    a page that is not its neighbour. `named`: each next page was
     named by the last row of the page before it. `ended`: how the API said that there is no more,
     empty where it did not.
 
@@ -136,6 +137,7 @@ class Evidence:
     order: Order = Order()
     touching: bool = False
     shifted: bool = False
+    repeated: bool = False
     step_backs: int = 0
     named: bool = False
     ended: str = ""

@@ -77,7 +77,8 @@ class CursorState:
 
     `earlier` is one of the requests before, renewed after 1, 2, 4, ... pages (Brent's way to find a
     cycle): `laps` were asked since, of `power`. `is_sure`: a cursor was the key of a row and could
-    be nothing else. `confirming`: the last page is asked for once more.
+    be nothing else. `is_flagged`: pages say whether there are more. `confirming`: the last page is
+    asked for once more.
     """
 
     ask: Ask
@@ -87,6 +88,7 @@ class CursorState:
     laps: int = 0
     idle_pages: int = 0
     is_sure: bool = False
+    is_flagged: bool = False
     confirming: bool = False
 
 
@@ -126,7 +128,8 @@ class Cursors(Paging):
         if laps == power:
             earlier, power, laps = ask, 2 * power, 0
         is_sure = state.is_sure or bool(name) or self.of_row
-        state = CursorState(ask, evidence, earlier, power, laps, idle_pages, is_sure)
+        flagged = state.is_flagged or more is not None
+        state = CursorState(ask, evidence, earlier, power, laps, idle_pages, is_sure, flagged)
         return Step(state, evidence, ask, evidence.came + evidence.granted)
 
     def refused(self, state: CursorState, status: int) -> Evidence | None:
@@ -152,13 +155,14 @@ class Cursors(Paging):
         doubtful = not page.rows and evidence.pages > 1 and not evidence.short
         if doubtful and not evidence.counted and not state.confirming:
             return Step(replace(state, confirming=True), evidence, state.ask, evidence.came)
+        is_said = not page.rows if self.of_row else is_told
         if more:
             torn = (
                 f"the API says that there is more after {evidence.came} rows, but names no next "
                 f"page; check the paginator in [sources.events]"
             )
             evidence = replace(evidence, torn=torn)
-        elif more is False or is_told or (self.of_row and not page.rows):
+        elif more is False or (is_said and not state.is_flagged):
             evidence = replace(evidence, ended="the API says that there is no next page")
         elif evidence.pages == 1:
             unprovable = "the only page names neither a next one nor that there is none"

@@ -172,9 +172,12 @@ class TouchingOffsets(Paging):
         islands = state.islands.difference(page.identities)
         evidence = state.evidence
         if overlap and state.before and state.mode is not Mode.PROBING:
-            asked, shared = state.before[-overlap:], tuple(page.identities[:overlap])
-            is_shifted = shared != asked or len(page.known) > overlap
-            evidence = replace(evidence, shifted=evidence.shifted or is_shifted)
+            evidence = replace(
+                evidence,
+                shifted=evidence.shifted
+                or tuple(page.identities[:overlap]) != state.before[-overlap:],
+                repeated=evidence.repeated or len(page.known) > overlap,
+            )
         state = self._joined(
             replace(state, evidence=evidence, islands=islands, end=reached, step=0)
         )

@@ -39,8 +39,10 @@ class Intake:
         self._is_loaded = is_loaded
         self._versions: dict[Hashable, int] = {}
         """The digest of the last version of each row that came, by its identity."""
-        self._refused: set[Hashable] = set()
-        """Rows that were set aside; all others that came are loaded, or wait to be."""
+        self._refused: set[int] = set()
+        """Digests of rows that were set aside."""
+        self._loaded_before: set[Hashable] = set()
+        """Rows of which a later version was set aside."""
         self._other_lists: set[Hashable] = set()
         """Rows of the lists that were read before, in the same pass over all of them."""
         self._digest = hashlib.blake2b(digest_size=16)
@@ -87,9 +89,11 @@ class Intake:
                 if place >= overlapping:
                     self._count(one, page, identity, identity in on_page, before)
                     on_page.add(identity)
+                if identity in self._waiting and self._versions[identity] != version:
+                    yield from self.flush()  # it may yet turn out not to be loadable
                 refusal = self._take_again(row, identity, version, one)
             if refusal:
-                yield from self._set_aside(identity, row, refusal, one.distinct - 1)
+                yield from self._set_aside(row, refusal, one.distinct - 1)
         if len(self._waiting) >= BATCH:
             yield from self.flush()
 
@@ -108,7 +112,7 @@ class Intake:
             for place, reason in refused.items():
                 identity, (_, row, position, is_later) = places[place]
                 self._receipt.repeats -= is_later
-                yield from self._set_aside(identity, row, reason, position)
+                yield from self._set_aside(row, reason, position)
             if entries is first:
                 self._receipt.rows_loaded += len(entries) - len(refused)
         yield from self._batches.items()
@@ -143,16 +147,13 @@ class Intake:
     def _take_again(self, row: Any, identity: Hashable, version: int, one: ListPass) -> str:
         """Takes a row that may have come before: of several versions the last one counts."""
         known = self._versions.get(identity)
-        if known == version:
+        if known == version or version in self._refused:
             self._receipt.repeats += 1
             return ""
-        is_later = False
-        if known is not None and identity not in self._refused:
-            self._receipt.repeats += 1
-            waits = self._waiting.get(identity)
-            is_later = not waits or waits[3]
-            self.has_later_versions |= is_later
-        self._refused.discard(identity)
+        is_loaded = known not in self._refused or identity in self._loaded_before
+        is_later = known is not None and is_loaded
+        self.has_later_versions |= is_later
+        self._receipt.repeats += is_later
         return self._take_version(row, identity, version, known or 0, one, is_later)
 
     def _take_version(
@@ -174,8 +175,8 @@ class Intake:
         self._waiting[identity] = (keyed, row, one.distinct - 1, is_later)
         return ""
 
-    def _set_aside(self, identity: Hashable, row: Any, reason: str, position: int) -> Iterator[Any]:
-        self._refused.add(identity)
+    def _set_aside(self, row: Any, reason: str, position: int) -> Iterator[Any]:
+        self._refused.add(int.from_bytes(content_digest(row)))
         self._receipt.rows_quarantined += 1
         yield quarantine_item(row, reason, position, self._receipt)
 

@@ -143,7 +143,8 @@ def touching_in_a_fixed_order(readings: Sequence[Reading], is_order_fixed: bool)
     seen, evidence = readings[-1].only, readings[-1].only.evidence
     if not (evidence.touching and evidence.order) or evidence.torn or evidence.expired:
         return ""
-    is_calm = evidence.total == seen.rows and not (evidence.shifted or evidence.step_backs)
+    is_moved = evidence.shifted or evidence.repeated or evidence.step_backs
+    is_calm = evidence.total == seen.rows and not is_moved
     if evidence.ended and (is_order_fixed or is_calm):
         return f"pages touch, and all {_rows(readings[-1])} came in a fixed order"
     before = _same_order_before(readings)
