@@ -38,6 +38,32 @@ def test_an_answer_that_is_a_page_the_next_time_is_one(name):
     assert [*rows] == [1] and receipt.proof == "one answer"
 
 
+CURSOR = {"type": "cursor", "cursor_path": "next", "cursor_param": "after"}
+PAGINGS = (
+    {"type": "offset", "limit": 10},
+    {"type": "page_number", "base_page": 0},
+    CURSOR,
+    {"type": "cursor", "cursor_path": "data[-1].id", "cursor_param": "after"},
+    {"type": "json_link", "next_url_path": "next"},
+)
+
+
+@pytest.mark.parametrize("paginator", PAGINGS)
+@pytest.mark.parametrize("told", [{"errors": [{"code": 1}]}, {"error": "limit"}, {"Error": True}])
+def test_an_error_beside_an_empty_list_is_no_end(paginator, told):
+    full = {"data": ids(range(50, 60)), "next": "http://127.0.0.1/v1/events?after=59"}
+    answers = iter([full])
+    api = Simulation(lambda query: next(answers, {"data": [], **told}), paginator)
+    with pytest.raises(ApiError, match="tells of an error at"):
+        api.scan()
+
+
+@pytest.mark.parametrize("told", [{"errors": []}, {"error": None}, {"error": False}, {"error": ""}])
+def test_a_field_for_errors_that_is_empty_is_none(told):
+    rows, receipt = Simulation(lambda query: {"data": [], **told}, PAGINGS[0]).scan()
+    assert not rows and receipt.verdict == "complete"
+
+
 def test_an_error_body_in_the_middle_of_a_scan_leaves_the_tables_alone(serve, run, rows):
     api = serve([event(number) for number in range(150)])
     api.intercept = lambda number, path: (

@@ -38,6 +38,7 @@ from events_assets.paging.base import (
     idle,
 )
 
+FIRST = Ask()
 POSITION = re.compile(
     r"page(?!_?token)|offset|skip|arrayconnection|^_?(start|from|p)$", re.IGNORECASE
 )
@@ -83,7 +84,7 @@ class CursorState:
 
     ask: Ask
     evidence: Evidence
-    earlier: Ask = Ask()
+    earlier: Ask = FIRST
     power: int = 1
     laps: int = 0
     idle_pages: int = 0
@@ -108,7 +109,7 @@ class Cursors(Paging):
 
     def begin(self) -> Step:
         evidence = Evidence(paging="cursor" if self.cursor_at else "links", named=True)
-        return Step(CursorState(Ask(), evidence), evidence, Ask())
+        return Step(CursorState(FIRST, evidence), evidence, FIRST)
 
     def advance(self, state: CursorState, page: Page) -> Step:
         state = replace(state, evidence=state.evidence.seen(page))

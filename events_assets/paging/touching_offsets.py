@@ -150,7 +150,7 @@ class TouchingOffsets(Paging):
             torn = f"the API counts {page.total} rows, but gives none from offset {state.offset} on"
             return state.ended(torn=torn)
         if state.mode is not Mode.STEPPING_BACK and tuple(page.identities) == state.before != ():
-            return self._after_the_same_page(state, page)
+            return self._after_the_same_page(state)
         must_touch = state.mode in (Mode.TOUCHING, Mode.STEPPING_BACK) and state.offset > self.first
         if must_touch and not any(state.joins(page, identity) for identity in page.identities):
             return self._stepped_back(state, page)
@@ -212,7 +212,7 @@ class TouchingOffsets(Paging):
             return replace(state, evidence=replace(state.evidence, torn=torn))
         return state
 
-    def _after_the_same_page(self, state: OffsetState, page: Page) -> OffsetState:
+    def _after_the_same_page(self, state: OffsetState) -> OffsetState:
         """The page before came once more: a fixed grid of offsets, or none at all."""
         total = state.evidence.total
         if total is not None and state.evidence.came >= total:

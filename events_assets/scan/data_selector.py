@@ -1,6 +1,7 @@
 """Where the rows of an answer are: dlt's `data_selector`, which is never content with nothing."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from dlt.sources.helpers.rest_client.detector import find_response_page_data
@@ -8,6 +9,10 @@ from dlt.sources.helpers.rest_client.detector import find_response_page_data
 from events_assets.errors import NotAPageError
 from events_assets.json_path import finder
 
+ERROR = re.compile(
+    r"_?errors?|error_?(message|code|description)s?|exceptions?|faults?", re.IGNORECASE
+)
+"""Keys of a document that tell of an error."""
 WILDCARDS = re.compile(r"\*|\.\.|\[\?|\[:|:\]")
 
 
@@ -71,6 +76,15 @@ class DataSelector:
             f"a list of rows was expected at '{path}' (data_selector), but there is "
             f"nothing; {_outline(document)}"
         )
+
+
+def require_no_error(document: Any) -> None:
+    """Raises NotAPageError where a document without rows holds an error in a success."""
+    if not isinstance(document, Mapping):
+        return
+    told = [key for key, value in document.items() if ERROR.fullmatch(key) and value]
+    if told:
+        raise NotAPageError(f"there are no rows, but the answer tells of an error at '{told[0]}'")
 
 
 def _inner(entry: Any, path: str) -> Any:

@@ -10,6 +10,7 @@ from events_assets.http.read_ahead import ReadAhead
 from events_assets.http.session import ApiSession
 from events_assets.paging.base import Ask, Page, Paging, Total
 from events_assets.paging.windows import Window
+from events_assets.scan.data_selector import require_no_error
 from events_assets.scan.list_request import ListRequest
 
 Rows = list[Any]
@@ -105,8 +106,10 @@ class Endpoint:
         request, ask = wanted
 
         def read(answer: Answer) -> tuple[Answer, Rows]:
-            rows = self.rows_of(answer.require_json())
+            # 204: no content (RFC 9110 15.3.5), which some APIs answer beyond the last page.
+            rows = [] if answer.status == 204 else self.rows_of(answer.require_json())
             if not rows:
+                require_no_error(answer.document)
                 total = self.total(answer.document, answer.headers)
                 owed = self.paging.owes(ask, answer.document, total)
                 if owed:

@@ -18,7 +18,6 @@ from events_assets.scan.list_pass import ListPass
 from events_assets.scan.receipt import Receipt
 from events_assets.scan.tables import quarantine_item
 
-
 Waiting = tuple[dict[str, Any], Any, int, bool]
 """A row that waits to be loaded: with its key; as it came; its position in the scan; whether an
 earlier version of it is being loaded already."""
@@ -111,7 +110,9 @@ class Intake:
             places = [*entries.items()] if refused else []
             for place, reason in refused.items():
                 identity, (_, row, position, is_later) = places[place]
-                self._receipt.repeats -= is_later
+                if is_later:
+                    self._receipt.repeats -= 1
+                    self._loaded_before.add(identity)
                 yield from self._set_aside(row, reason, position)
             if entries is first:
                 self._receipt.rows_loaded += len(entries) - len(refused)

@@ -54,7 +54,7 @@ class TableScan:
         self.receipt = Receipt(table, run_id, page_size_asked=endpoints[0].page_size)
         self._is_loaded = is_loaded
         self._intake = Intake(identity, self.receipt, is_loaded)
-        self._read: list[ListPass] = []
+        self.lists_read: list[ListPass] = []
         """The lists and windows that were read in the last pass."""
 
     def items(self) -> Iterator[Any]:
@@ -82,11 +82,11 @@ class TableScan:
                 self.receipt.scans = len(readings)
                 verdict = judge(readings, self.passes, bool(self.endpoints[0].order_of))
         scans = [self, *self.parents.values()]
-        broken = [one.error for scan in scans for one in scan._read if one.evidence.expired]
+        broken = [one.error for scan in scans for one in scan.lists_read if one.evidence.expired]
         if broken and broken[0]:
             raise broken[0]
         self.add_costs(self.receipt)
-        self.receipt.conclude(self._read, verdict, self._intake.fingerprint)
+        self.receipt.conclude(self.lists_read, verdict, self._intake.fingerprint)
 
     @contextmanager
     def opened(self) -> Iterator[Progress]:
@@ -104,7 +104,7 @@ class TableScan:
         if not self._is_loaded:  # each pass needs all parents
             self._intake = Intake(self.identity, self.receipt, is_loaded=False)
         self._intake.begin()
-        self._read = []
+        self.lists_read = []
         seen: list[Seen] = []
         digest = b""
         for endpoint in self.endpoints:
@@ -152,11 +152,11 @@ class TableScan:
         self, endpoint: Endpoint, request: ListRequest, progress: Progress, seen: list[Seen]
     ) -> Iterator[Any]:
         """Reads a list, or all windows of it."""
-        before = len(self._read)
+        before = len(self.lists_read)
         yield from self._list(endpoint, request, endpoint.window, progress, seen)
         if endpoint.window is None:
             return
-        rows = len(set[Hashable]().union(*(one.came for one in self._read[before:])))
+        rows = len(set[Hashable]().union(*(one.came for one in self.lists_read[before:])))
         total = endpoint.total_of(request)
         if total != rows:
             counts = "tells no total" if total is None else f"counts {total} rows"
@@ -179,7 +179,7 @@ class TableScan:
                 yield from self._list(endpoint, request, half, progress, seen)
             return
         self._intake.end(one)
-        self._read.append(one)
+        self.lists_read.append(one)
         seen.append(one.seen())
 
     def _pass(self, one: ListPass, progress: Progress) -> Iterator[Any]:

@@ -74,7 +74,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Verdict:
-    """`complete` with its proof; `torn` where rows are known to be missing; `unproven`: all else."""
+    """`complete` with its proof; `torn` where rows are known to be missing; else `unproven`."""
 
     word: str
     reason: str
