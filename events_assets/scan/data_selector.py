@@ -9,9 +9,7 @@ from dlt.sources.helpers.rest_client.detector import find_response_page_data
 from events_assets.errors import NotAPageError
 from events_assets.json_path import finder
 
-ERROR = re.compile(
-    r"_?errors?|error_?(message|code|description)s?|exceptions?|faults?", re.IGNORECASE
-)
+ERROR = re.compile(r"_?errors?|error_?(message|code|text)s?|exceptions?|faults?", re.IGNORECASE)
 """Keys of a document that tell of an error."""
 WILDCARDS = re.compile(r"\*|\.\.|\[\?|\[:|:\]")
 
