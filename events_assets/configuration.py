@@ -25,27 +25,27 @@ from dlt.common.configuration.utils import auto_cast
 from dlt.common.runtime.run_context import RunContext
 from dlt.common.utils import update_dict_nested
 from dlt.sources.rest_api.typing import RESTAPIConfig
-from pydantic import HttpUrl, TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from events_assets import mistakes, settings
 from events_assets.errors import ConfigurationError
 from events_assets.rows.canonical import Fields
+from events_assets.settings import SAMPLE as SAMPLE
 from events_assets.vocabulary import events_model
 
 SECTION = "sources.events"
 STEPS = SECTION.split(".")
-SAMPLE = "sample"
-"""The `client.base_url` that stands for the built-in sample API."""
-
 SECRET_FIELDS = ("api_key", "token", "password", "client_secret", "access_token")
 """Fields of dlt's authentication types that nobody may see."""
 
 REST_API_KEYS = ("client", "resource_defaults", "resources")
 
-SHORT = {"auth": "type", "paginator": "type"}
-"""What a text in place of a table stands for; elsewhere it is the `path`."""
+SHORT = {"auth": "type", "paginator": "type"} | dict.fromkeys(
+    ("endpoint", "start_time", "end_time", "status", "deleted", "cancelled"), "path"
+)
+"""What a text in place of a table stands for."""
 
-S = TypeVar("S", bound=settings.Settings)
+S = TypeVar("S", bound=settings.Table)
 
 
 class _EnvironmentOnly(RunContext):
@@ -185,15 +185,6 @@ def rest_api_config() -> RESTAPIConfig:
             f"no API is configured: set base_url in [{SECTION}.client] in {_files()[-1]}, or "
             f'SOURCES__EVENTS__CLIENT__BASE_URL; "{SAMPLE}" is the built-in sample API'
         )
-    try:
-        valid = base_url == SAMPLE or TypeAdapter(HttpUrl).validate_python(base_url).port != 0
-    except ValidationError:
-        valid = False
-    if not valid:
-        raise ConfigurationError(
-            f"{SECTION}.client.base_url is {base_url!r}, which is no URL: write it with its "
-            f'scheme, like "https://api.example.com", or "{SAMPLE}" for the built-in sample API'
-        )
     if "events" not in map(table_of, entries(section.get("resources") or [])):
         raise ConfigurationError(
             f"[[{SECTION}.resources]] describes no resource named 'events', or with that as its "
@@ -265,9 +256,12 @@ def _replaced(value: Any, path: list[str], text: str, place: str) -> Any:
             f"the environment sets {place}.{'.'.join(path)}, but no entry of {place} is named "
             f"'{head}': {', '.join(names)}"
         )
-    if isinstance(value, str):
-        value = {SHORT.get(place.split(".")[-1], "path"): value}
-    table = value if isinstance(value, dict) else {}
+    short = SHORT.get(place.rpartition(".")[2])
+    if isinstance(value, str) and short:
+        value = {short: value}
+    table = {} if value is None else value
+    if not isinstance(table, dict):
+        return value  # which is refused, as it is no table
     key = next((key for key in table if key.lower().replace("-", "_") == head), head)
     return {**table, key: _replaced(table.get(key), rest, text, f"{place}.{key}")}
 
@@ -285,6 +279,13 @@ def _validated(model: type[S], value: Any, *path: str) -> S:
     except ValidationError as error:
         told = mistakes.sentence(error, value, [*STEPS, *path], _files())
     raise ConfigurationError(told)
+
+
+def mistake(key: str, fault: str) -> ConfigurationError:
+    """What is wrong with a value below `sources.events`, and where that is set."""
+    steps = [*STEPS, *key.split(".")]
+    where = mistakes.place(steps, steps, _files())
+    return ConfigurationError(f"{SECTION}.{key} {fault} ({where})")
 
 
 def _reject_secrets_in_config_toml() -> None:

@@ -10,6 +10,7 @@ import dlt
 from dlt.extract import DltResource, DltSource
 from dlt.sources.rest_api.config_setup import build_resource_dependency_graph
 from dlt.sources.rest_api.typing import RESTAPIConfig
+from jsonpath_ng.exceptions import JSONPathError
 
 from events_assets import configuration
 from events_assets.authentication import Authentication
@@ -122,7 +123,7 @@ class _ScanBuilder:
             _, resources, self.parameters = build_resource_dependency_graph(
                 cast(Any, self.defaults), cast(Any, [*self.entries.values()])
             )
-        except ValueError as error:
+        except (ValueError, JSONPathError) as error:
             raise ConfigurationError(
                 f"wrong [[{configuration.SECTION}.resources]]: {error}"
             ) from error

@@ -5,10 +5,13 @@ Python. Here they become models of what TOML can say. Run as a program, this mod
 schema of the file, `docs/config.schema.json`.
 """
 
+import ast
+import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from functools import cache, reduce
+from itertools import pairwise
 from operator import or_
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -16,11 +19,22 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 from dlt.common.typing import is_typeddict
 from dlt.sources.rest_api import typing as rest
 from dlt.sources.rest_api.config_setup import AUTH_MAP, PAGINATOR_MAP
-from pydantic import ConfigDict, Field, PlainValidator, create_model
+from jsonpath_ng import JSONPath
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    HttpUrl,
+    PlainValidator,
+    TypeAdapter,
+    ValidationError,
+    create_model,
+)
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticCustomError
 
-from events_assets.settings import SECTIONS, Settings
+from events_assets import settings
+from events_assets.settings import SAMPLE, SECTIONS, PathOrNone, Table
 
 AUTHENTICATIONS: dict[str, Any] = {
     "bearer": rest.BearerTokenAuthConfig,
@@ -47,12 +61,8 @@ TABLE: Any = dict
 ONE_OF: Any = Literal
 
 
-class _Table(Settings, use_attribute_docstrings=False):  # whose search takes three times as long
-    """A table as dlt describes it."""
-
-
 @cache
-def events_model() -> type[Settings]:
+def events_model() -> type[Table]:
     """The model of `[sources.events]`."""
     hints = {
         "client": _in_toml(rest.ClientConfig),
@@ -61,7 +71,7 @@ def events_model() -> type[Settings]:
         **SECTIONS,
         "api_key": str,
     }
-    return create_model("Events", __base__=_Table, **_optional(hints))
+    return create_model("Events", __base__=Table, **_optional(hints))
 
 
 def schema() -> dict[str, Any]:
@@ -72,7 +82,19 @@ def schema() -> dict[str, Any]:
     hints = {"destination_type": str, "sources": sources, **tables}
     model = create_model("Configuration", __config__=loose, **_optional(hints))
     found: dict[str, Any] = model.model_json_schema(schema_generator=_TomlSchema)
+    for table in ast.parse(inspect.getsource(settings)).body:
+        if isinstance(table, ast.ClassDef) and table.name in found["$defs"]:
+            _describe(found["$defs"][table.name], table.body)
     return found
+
+
+def _describe(table: dict[str, Any], lines: list[ast.stmt]) -> None:
+    """Gives the fields of a table the texts that stand below them."""
+    properties = table.get("properties") or table["anyOf"][1]["properties"]
+    for field, text in pairwise(lines):
+        match field, text:
+            case ast.AnnAssign(ast.Name(name)), ast.Expr(ast.Constant(str(description))):
+                properties[name]["description"] = description
 
 
 def _optional(hints: Mapping[str, Hint]) -> dict[str, Any]:
@@ -80,7 +102,7 @@ def _optional(hints: Mapping[str, Hint]) -> dict[str, Any]:
 
 
 class _TomlSchema(GenerateJsonSchema):
-    """With what stands below each field; without null, which TOML does not have."""
+    """Without null, which TOML does not have."""
 
     def nullable_schema(self, schema: Any) -> Any:
         return self.generate_inner(schema["schema"])
@@ -101,6 +123,8 @@ def _in_toml(hint: Hint) -> Hint:
     if is_typeddict(hint):
         return _model(hint)
     if origin in (Union, UnionType):
+        if JSONPath in arguments:
+            return PathOrNone
         members = [_in_toml(one) for one in arguments]
         return Any if Any in members else reduce(or_, members)
     if origin in (dict, Mapping):
@@ -112,12 +136,12 @@ def _in_toml(hint: Hint) -> Hint:
 
 
 @cache
-def _model(spec: Any, kind: str | None = None) -> type[Settings]:
+def _model(spec: Any, kind: str | None = None) -> type[Table]:
     """The model of a typed dictionary of dlt, or of those that have `kind` as their type."""
     required = spec.__required_keys__ | ({"name"} if spec is rest.EndpointResource else set())
     fields: dict[str, Any] = {}
     for key, hint in get_type_hints(spec).items():
-        found = BY_TYPE[key]() if key in BY_TYPE else _in_toml(hint)
+        found = BY_KEY[key]() if key in BY_KEY else _in_toml(hint)
         if key == "type" and kind:
             found = ONE_OF[kind]
         if found is not NoneType and found != LIST[NoneType]:
@@ -125,7 +149,7 @@ def _model(spec: Any, kind: str | None = None) -> type[Settings]:
             default = Field(None if optional else ..., alias=key)
             # Keys may have names that a model needs for itself, like `json`.
             fields[f"key_{key}"] = (found | None if optional else found, default)
-    return create_model(kind or spec.__name__, __base__=_Table, __doc__=spec.__doc__, **fields)
+    return create_model(kind or spec.__name__, __base__=Table, __doc__=spec.__doc__, **fields)
 
 
 def _by_type(specs: Mapping[str, Any], registered: Mapping[str, Any], default: str) -> Hint:
@@ -137,12 +161,9 @@ def _by_type(specs: Mapping[str, Any], registered: Mapping[str, Any], default: s
         kind = value.get("type", default) if is_table else value
         if not isinstance(kind, str):
             raise PydanticCustomError("no_type", "a name, or a table with a type")
-        if kind not in registered and not is_table:  # not quoted: it may be a secret out of place
-            names = ", ".join(registered)
-            raise PydanticCustomError("no_name", "no known type", {"names": names})
         if kind not in registered:
-            context = {"key": "type", "word": kind, "known": list(registered)}
-            raise PydanticCustomError("unknown", "unknown type", context)
+            context = {"key": "type" if is_table else "", "word": kind, "known": list(registered)}
+            raise PydanticCustomError("unknown" if is_table else "no_name", "no type", context)
         if is_table and kind in tables:
             tables[kind].model_validate(value)
         return value
@@ -151,10 +172,24 @@ def _by_type(specs: Mapping[str, Any], registered: Mapping[str, Any], default: s
     return Annotated[Any, PlainValidator(check, json_schema_input_type=written)]
 
 
-BY_TYPE: dict[str, Callable[[], Hint]] = {
+def _base_url(value: str) -> str:
+    try:
+        if not value or value == SAMPLE or TypeAdapter(HttpUrl).validate_python(value).port != 0:
+            return value
+    except ValidationError:
+        pass
+    raise ValueError(
+        f"is {value!r}, which is no URL: write it with its scheme, like "
+        f'"https://api.example.com", or "{SAMPLE}" for the built-in sample API'
+    )
+
+
+BY_KEY: dict[str, Callable[[], Hint]] = {
     "auth": cache(lambda: _by_type(AUTHENTICATIONS, AUTH_MAP, "bearer")),
     "paginator": cache(lambda: _by_type(PAGINATORS, PAGINATOR_MAP, "auto")),
+    "base_url": lambda: Annotated[str, AfterValidator(_base_url)],
 }
+"""Of values about which more is known than dlt's hints say."""
 
 
 if __name__ == "__main__":
