@@ -159,7 +159,11 @@ class _ScanBuilder:
         """The scan of the lists of a table; those of parents are read, but not loaded."""
         entry = self.resources[names[0]]
         key = entry.get("primary_key") or []
-        identity = Identity([key] if isinstance(key, str) else list(key))
+        key = [key] if isinstance(key, str) else list(key)
+        identity = Identity(key)
+        if table == "events":  # a canonical column keeps its type in a key, too
+            types = {name: EVENT_COLUMNS.get(name, {}).get("data_type") for name in key}
+            identity.types |= {name: kind for name, kind in types.items() if kind}
         parents = {
             name: self.scan(parent, [parent], is_loaded=False)
             for name in names

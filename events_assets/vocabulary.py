@@ -1,39 +1,25 @@
 """All that `.dlt/config.toml` may hold: dlt's REST vocabulary and our own sections as one model.
 
 dlt describes its vocabulary as typed dictionaries, among whose values are objects and functions of
-Python. Here they become models of what TOML can say. Run as a program, this module prints the JSON
-schema of the file, `docs/config.schema.json`.
+Python. Here they become models of what TOML can say.
 """
 
-import ast
-import inspect
-import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import date, datetime
 from functools import cache, reduce
-from itertools import pairwise
 from operator import or_
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
+import pydantic
 from dlt.common.typing import is_typeddict
 from dlt.sources.rest_api import typing as rest
 from dlt.sources.rest_api.config_setup import AUTH_MAP, PAGINATOR_MAP
 from jsonpath_ng import JSONPath
-from pydantic import (
-    AfterValidator,
-    ConfigDict,
-    Field,
-    HttpUrl,
-    PlainValidator,
-    TypeAdapter,
-    ValidationError,
-    create_model,
-)
-from pydantic.json_schema import GenerateJsonSchema
+from pydantic import AfterValidator, Field, HttpUrl, PlainValidator, create_model
 from pydantic_core import PydanticCustomError
 
-from events_assets import settings
 from events_assets.settings import SAMPLE, SECTIONS, PathOrNone, Table
 
 AUTHENTICATIONS: dict[str, Any] = {
@@ -71,49 +57,11 @@ def events_model() -> type[Table]:
         **SECTIONS,
         "api_key": str,
     }
-    return create_model("Events", __base__=Table, **_optional(hints))
+    return create_model("Events", __base__=Table, **optional(hints))
 
 
-def schema() -> dict[str, Any]:
-    """The JSON schema of `.dlt/config.toml`: strict in `[sources.events]`, loose elsewhere."""
-    loose = ConfigDict(extra="allow")
-    sources = create_model("Sources", __config__=loose, **_optional({"events": events_model()}))
-    tables = dict.fromkeys(("load", "runtime", "destination"), dict[str, Any])
-    hints = {"destination_type": str, "sources": sources, **tables}
-    model = create_model("Configuration", __config__=loose, **_optional(hints))
-    found: dict[str, Any] = model.model_json_schema(schema_generator=_TomlSchema)
-    for table in ast.parse(inspect.getsource(settings)).body:
-        if isinstance(table, ast.ClassDef) and table.name in found["$defs"]:
-            _describe(found["$defs"][table.name], table.body)
-    return found
-
-
-def _describe(table: dict[str, Any], lines: list[ast.stmt]) -> None:
-    """Gives the fields of a table the texts that stand below them."""
-    properties = table.get("properties") or table["anyOf"][1]["properties"]
-    for field, text in pairwise(lines):
-        match field, text:
-            case ast.AnnAssign(ast.Name(name)), ast.Expr(ast.Constant(str(description))):
-                properties[name]["description"] = description
-
-
-def _optional(hints: Mapping[str, Hint]) -> dict[str, Any]:
+def optional(hints: Mapping[str, Hint]) -> dict[str, Any]:
     return {key: (hint | None, None) for key, hint in hints.items()}
-
-
-class _TomlSchema(GenerateJsonSchema):
-    """Without null, which TOML does not have."""
-
-    def nullable_schema(self, schema: Any) -> Any:
-        return self.generate_inner(schema["schema"])
-
-    def default_schema(self, schema: Any) -> Any:
-        if schema.get("default", ...) is None:
-            return self.generate_inner(schema["schema"])
-        return super().default_schema(schema)
-
-    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002
-        return False
 
 
 def _in_toml(hint: Hint) -> Hint:
@@ -173,11 +121,9 @@ def _by_type(specs: Mapping[str, Any], registered: Mapping[str, Any], default: s
 
 
 def _base_url(value: str) -> str:
-    try:
-        if not value or value == SAMPLE or TypeAdapter(HttpUrl).validate_python(value).port != 0:
+    with suppress(pydantic.ValidationError):
+        if value in ("", SAMPLE) or HttpUrl(value).port != 0:
             return value
-    except ValidationError:
-        pass
     raise ValueError(
         f"is {value!r}, which is no URL: write it with its scheme, like "
         f'"https://api.example.com", or "{SAMPLE}" for the built-in sample API'
@@ -190,7 +136,3 @@ BY_KEY: dict[str, Callable[[], Hint]] = {
     "base_url": lambda: Annotated[str, AfterValidator(_base_url)],
 }
 """Of values about which more is known than dlt's hints say."""
-
-
-if __name__ == "__main__":
-    print(json.dumps(schema(), indent=2))

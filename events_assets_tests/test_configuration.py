@@ -20,6 +20,7 @@ from events_assets import configuration, vocabulary
 from events_assets.errors import ConfigurationError
 from events_assets.json_path import finder
 from events_assets.source import events_outline
+from events_assets_tests.config_schema import schema
 from events_assets_tests.conftest import ROOT, event, failure
 from events_assets_tests.recipes import put_into, recipes
 
@@ -50,8 +51,8 @@ def mistake() -> str:
 
 
 def test_the_schema_for_editors_is_that_of_the_code():
-    assert vocabulary.schema() == SCHEMA, (
-        "python -m events_assets.vocabulary > docs/config.schema.json"
+    assert schema() == SCHEMA, (
+        "python -m events_assets_tests.config_schema > docs/config.schema.json"
     )
     assert COMMITTED.startswith("#:schema ../docs/config.schema.json\n")
 
@@ -363,3 +364,20 @@ def test_types_that_were_registered_with_dlt_are_accepted_with_any_keys(monkeypa
     monkeypatch.setenv("SOURCES__EVENTS__CLIENT__AUTH", '{"type": "singed"}')
     assert "unknown 'singed' in sources.events.client.auth.type (SOURCES__" in mistake()
     assert "did you mean 'signed'?" in mistake()
+
+
+def test_a_start_time_in_the_key_stays_a_time_and_keeps_instances_apart(serve, run, rows, change):
+    change('primary_key = "id"', 'primary_key = ["id", "start_time"]')
+    events = [event("a", start_time=f"2026-05-0{day}T10:00:00+02:00") for day in (1, 2, 3)]
+    api = serve([*events, event("a", start_time="", end_time=None), event("a", start_time="soon")])
+    assert run().success
+    assert rows("SELECT count(*) FROM quarantined_events") == [(2,)]
+    api.events[:] = [event("a", start_time=f"2026-05-0{day}T08:00:00Z") for day in (1, 2, 3, 4)]
+    for one in api.events:
+        one["end_time"] = None
+    assert run().success
+    assert rows("SELECT id, start_time::VARCHAR FROM events ORDER BY ALL") == [
+        ("a", f"2026-05-0{day} 08:00:00+00") for day in (1, 2, 3, 4)
+    ]
+    kind = "SELECT data_type FROM duckdb_columns() WHERE column_name = 'start_time'"
+    assert set(rows(kind)) == {("TIMESTAMP WITH TIME ZONE",)}
