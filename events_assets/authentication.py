@@ -51,8 +51,9 @@ class Authentication:
     def __init__(self, api_key: str | None) -> None:
         self._api_key = api_key
         # A short key that nothing uses is no secret; one that is used is refused below.
-        known = [api_key] if api_key and len(api_key) >= MIN_SECRET_LENGTH else []
-        self.redaction = Redaction(*known)
+        self.redaction = Redaction()
+        if api_key and len(api_key) >= MIN_SECRET_LENGTH:
+            self.redaction.add(api_key)
         self._tokens: dict[str, AccessToken] = {}
         """By all that they are asked for with."""
 
@@ -170,15 +171,8 @@ def cookie(name: str, key: str) -> Auth:
 
 
 class AccessToken(requests.auth.AuthBase):
-    """An OAuth 2 access token by client credentials (RFC 6749 4.4), fetched when it is needed.
-
-    Fetched anew when it expires, and when the API refuses it before that.
-
-    Args:
-        credentials: say what to ask for, and read the answer.
-        redaction: learns each token.
-        session: asks for tokens, and nothing else.
-    """
+    """An OAuth 2 access token by client credentials (RFC 6749 4.4), fetched when it is needed: when
+    it expires, and when the API refuses it before that. `redaction` learns each token."""
 
     def __init__(
         self, credentials: OAuth2ClientCredentials, redaction: Redaction, session: ApiSession

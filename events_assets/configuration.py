@@ -179,8 +179,7 @@ def rest_api_config() -> RESTAPIConfig:
     keys = [*REST_API_KEYS, *settings.SECTIONS, *found]
     section = {key: value for key in keys if (value := _merged(key)) is not None}
     _validated(events_model(), section)
-    base_url = (section.get("client") or {}).get("base_url")
-    if not base_url:
+    if not (section.get("client") or {}).get("base_url"):
         raise ConfigurationError(
             f"no API is configured: set base_url in [{SECTION}.client] in {_files()[-1]}, or "
             f'SOURCES__EVENTS__CLIENT__BASE_URL; "{SAMPLE}" is the built-in sample API'
@@ -210,10 +209,9 @@ def _unreadable(error: TomlProviderReadException) -> ConfigurationError:
             tomllib.loads(text)
         except tomllib.TOMLDecodeError as wrong:
             *_, last = lines = text.split("\n")
-            place = re.search(r"line (\d+), column (\d+)\)$", str(wrong))  # or the end of the file
-            line, column = place.groups() if place else (len(lines), len(last) + 1)
-            at = f"at line {line}, column {column}"
-            return ConfigurationError(f"{path} is no TOML {at}: correct it there")
+            place = re.search(r"line \d+, column \d+(?=\)$)", str(wrong))
+            at = place[0] if place else f"line {len(lines)}, column {len(last) + 1}"  # the end
+            return ConfigurationError(f"{path} is no TOML at {at}: correct it there")
         except UnicodeDecodeError as wrong:
             line = wrong.object[: wrong.start].count(b"\n") + 1
             return ConfigurationError(f"{path} is no UTF-8 at line {line}: save it as such")
@@ -293,8 +291,7 @@ def _reject_secrets_in_config_toml() -> None:
     for provider in _providers():
         if isinstance(provider, ConfigTomlProvider):
             top, _ = provider.get_value("api_key", Any, "")
-            sources = {"events": _section_of(provider)}
-            for steps in _secrets({"api_key": top, "sources": sources}, []):
+            for steps in _secrets({"api_key": top, "sources": {"events": _section_of(provider)}}):
                 raise ConfigurationError(
                     f"there is a secret, {steps[-1]}, in {mistakes.place(steps, (), _files()[1:])},"
                     f" which is no place for one: move it to .dlt/secrets.toml, or to the "
@@ -302,15 +299,14 @@ def _reject_secrets_in_config_toml() -> None:
                 )
 
 
-def _secrets(value: Any, path: mistakes.Steps) -> Iterator[mistakes.Steps]:
+def _secrets(value: Any, *path: str | int) -> Iterator[mistakes.Steps]:
     """The steps to each secret in a table and in those below it."""
-    parts: Any = value.items() if isinstance(value, Mapping) else enumerate(value)
-    for key, part in parts:
+    for key, part in value.items() if isinstance(value, Mapping) else enumerate(value):
         if isinstance(part, Mapping | list):
-            yield from _secrets(part, [*path, key])
+            yield from _secrets(part, *path, key)
         elif isinstance(part, str) and part and "{secrets." not in part:
-            is_key = key == "api_key" and path in ([], STEPS)
-            if is_key or (path[-1:] == ["auth"] and key in SECRET_FIELDS):
+            is_key = key == "api_key" and path in ((), tuple(STEPS))
+            if is_key or (path[-1:] == ("auth",) and key in SECRET_FIELDS):
                 yield [*path, key]
 
 

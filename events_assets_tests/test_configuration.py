@@ -368,13 +368,12 @@ def test_types_that_were_registered_with_dlt_are_accepted_with_any_keys(monkeypa
 
 def test_a_start_time_in_the_key_stays_a_time_and_keeps_instances_apart(serve, run, rows, change):
     change('primary_key = "id"', 'primary_key = ["id", "start_time"]')
-    events = [event("a", start_time=f"2026-05-0{day}T10:00:00+02:00") for day in (1, 2, 3)]
-    api = serve([*events, event("a", start_time="", end_time=None), event("a", start_time="soon")])
+    times = [f"2026-05-0{day}T10:00:00+02:00" for day in (1, 2, 3)]
+    api = serve([event("a", start_time=time, end_time=None) for time in [*times, "", "soon"]])
     assert run().success
     assert rows("SELECT count(*) FROM quarantined_events") == [(2,)]
-    api.events[:] = [event("a", start_time=f"2026-05-0{day}T08:00:00Z") for day in (1, 2, 3, 4)]
-    for one in api.events:
-        one["end_time"] = None
+    times = [f"2026-05-0{day}T08:00:00Z" for day in (1, 2, 3, 4)]
+    api.events[:] = [event("a", start_time=time, end_time=None) for time in times]
     assert run().success
     assert rows("SELECT id, start_time::VARCHAR FROM events ORDER BY ALL") == [
         ("a", f"2026-05-0{day} 08:00:00+00") for day in (1, 2, 3, 4)
