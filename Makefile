@@ -33,7 +33,7 @@ bench: setup      ## compare with plain dlt and with the floor; options in ARGS:
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 schema: setup     ## write the JSON schema of .dlt/config.toml
-	@$(BIN)/python -m events_assets.vocabulary > docs/config.schema.json
+	@$(BIN)/python -m events_assets_tests.config_schema > docs/config.schema.json
 
 test: setup-dev   ## run the tests that start no process and no browser
 	@$(BIN)/python -m pytest -m "not slow"

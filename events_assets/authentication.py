@@ -10,7 +10,8 @@ import json
 import re
 import time
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from itertools import pairwise
 from threading import Lock
 from typing import Any, cast
 
@@ -32,8 +33,12 @@ SECRET = re.compile(r"\{secrets\.([A-Za-z0-9_.]+)\}")
 KEY_FIELDS = {"api_key": "api_key", "bearer": "token"}
 """Where dlt's authentication types take the key, if nothing else stands there."""
 
+TABLES = ("client", "endpoint")
 PARTS = ("auth", "headers", "params", "json", "data")
-"""The parts of a client and of an endpoint that may hold secrets."""
+"""The parts of these tables that may hold secrets."""
+
+
+Auth = Callable[[requests.PreparedRequest], requests.PreparedRequest]
 
 
 class Authentication:
@@ -46,8 +51,9 @@ class Authentication:
     def __init__(self, api_key: str | None) -> None:
         self._api_key = api_key
         # A short key that nothing uses is no secret; one that is used is refused below.
-        known = [api_key] if api_key and len(api_key) >= MIN_SECRET_LENGTH else []
-        self.redaction = Redaction(*known)
+        self.redaction = Redaction()
+        if api_key and len(api_key) >= MIN_SECRET_LENGTH:
+            self.redaction.add(api_key)
         self._tokens: dict[str, AccessToken] = {}
         """By all that they are asked for with."""
 
@@ -61,20 +67,29 @@ class Authentication:
         Raises:
             ConfigurationError: a secret is missing, or too short to be masked.
         """
-        place = configuration.SECTION
-        filled: dict[str, Any] = {
-            **config,
-            "client": self._with_parts(config["client"], f"{place}.client"),
-            "resources": [
-                self._with_endpoint(entry, f"{place}.resources.{entry['name']}")
-                for entry in configuration.entries(config["resources"])
-            ],
-        }
-        if defaults := config.get("resource_defaults"):
-            filled["resource_defaults"] = self._with_endpoint(
-                defaults, f"{place}.resource_defaults"
-            )
-        return cast(RESTAPIConfig, filled)
+        return cast(RESTAPIConfig, self._filled(dict(config), configuration.STEPS))
+
+    def _filled(self, value: Any, steps: list[str]) -> Any:
+        """A value with its secrets, by the steps to it."""
+        if isinstance(value, dict):
+            return {key: self._filled(inner, [*steps, key]) for key, inner in value.items()}
+        if isinstance(value, list):
+            named = [isinstance(one, dict) and "name" in one for one in value]
+            return [
+                self._filled(one, [*steps, str(one["name"])] if has_name else steps)
+                for one, has_name in zip(value, named, strict=True)
+            ]
+        parts = [part for table, part in pairwise(steps) if table in TABLES and part in PARTS]
+        if not isinstance(value, str) or not parts:
+            return value
+        # dlt fills placeholders of its own into all parts of an endpoint but `auth`.
+        is_template = "endpoint" in steps and parts[0] != "auth"
+
+        def secret(match: re.Match[str]) -> str:
+            text = self._secret(match[1], ".".join(steps))
+            return text.replace("{", "{{").replace("}", "}}") if is_template else text
+
+        return SECRET.sub(secret, value)
 
     def of(self, auth: Any, new_session: Callable[[str], ApiSession]) -> Any:
         """What authenticates the requests of a session, as in `requests`.
@@ -92,7 +107,7 @@ class Authentication:
             auth = self._completed({"type": auth} if isinstance(auth, str) else dict(auth))
             if auth["type"] == "api_key" and auth.get("location") == "cookie":
                 key = self._masked(auth["api_key"], "api_key")
-                return Cookie(auth.get("name") or "api_key", key)
+                return cookie(auth.get("name") or "api_key", key)
         built: Any = create_auth(auth)
         for name, hint in built.get_resolvable_fields().items():
             value = built[name]
@@ -123,39 +138,6 @@ class Authentication:
             self.redaction.add(b64encode(pair.encode()).decode())
         return auth
 
-    def _with_endpoint(self, entry: Any, place: str) -> Any:
-        endpoint = entry.get("endpoint")
-        if not isinstance(endpoint, Mapping):
-            return entry
-        filled = self._with_parts(endpoint, f"{place}.endpoint", formatted=True)
-        return {**entry, "endpoint": filled}
-
-    def _with_parts(self, table: Mapping[str, Any], place: str, formatted: bool = False) -> Any:
-        """A table with its secrets. Where dlt fills placeholders of its own into all parts but
-        `auth`, braces of a secret are doubled."""
-        parts = [part for part in PARTS if part in table]
-        return dict(table) | {
-            part: self._filled(table[part], f"{place}.{part}", formatted and part != "auth")
-            for part in parts
-        }
-
-    def _filled(self, value: Any, place: str, formatted: bool) -> Any:
-        if isinstance(value, dict):
-            return {
-                name: self._filled(inner, f"{place}.{name}", formatted)
-                for name, inner in value.items()
-            }
-        if isinstance(value, list):
-            return [self._filled(item, place, formatted) for item in value]
-        if not isinstance(value, str):
-            return value
-
-        def secret(match: re.Match[str]) -> str:
-            text = self._secret(match[1], place)
-            return text.replace("{", "{{").replace("}", "}}") if formatted else text
-
-        return SECRET.sub(secret, value)
-
     def _secret(self, name: str, place: str) -> str:
         secret = self._api_key if name == "api_key" else configuration.secret(name)
         if secret is None:
@@ -177,28 +159,20 @@ class Authentication:
         return secret
 
 
-class Cookie(requests.auth.AuthBase):
+def cookie(name: str, key: str) -> Auth:
     """Sends the key in a cookie, for which dlt 1.31 has a word, but no code."""
 
-    def __init__(self, name: str, key: str) -> None:
-        self._cookie = f"{name}={key}"
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+    def authenticate(request: requests.PreparedRequest) -> requests.PreparedRequest:
         others = request.headers.get("Cookie")
-        request.headers["Cookie"] = f"{others}; {self._cookie}" if others else self._cookie
+        request.headers["Cookie"] = "; ".join(filter(None, (others, f"{name}={key}")))
         return request
+
+    return authenticate
 
 
 class AccessToken(requests.auth.AuthBase):
-    """An OAuth 2 access token by client credentials (RFC 6749 4.4), fetched when it is needed.
-
-    Fetched anew when it expires, and when the API refuses it before that.
-
-    Args:
-        credentials: say what to ask for, and read the answer.
-        redaction: learns each token.
-        session: asks for tokens, and nothing else.
-    """
+    """An OAuth 2 access token by client credentials (RFC 6749 4.4), fetched when it is needed: when
+    it expires, and when the API refuses it before that. `redaction` learns each token."""
 
     def __init__(
         self, credentials: OAuth2ClientCredentials, redaction: Redaction, session: ApiSession

@@ -25,27 +25,27 @@ from dlt.common.configuration.utils import auto_cast
 from dlt.common.runtime.run_context import RunContext
 from dlt.common.utils import update_dict_nested
 from dlt.sources.rest_api.typing import RESTAPIConfig
-from pydantic import HttpUrl, TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from events_assets import mistakes, settings
 from events_assets.errors import ConfigurationError
 from events_assets.rows.canonical import Fields
+from events_assets.settings import SAMPLE as SAMPLE
 from events_assets.vocabulary import events_model
 
 SECTION = "sources.events"
 STEPS = SECTION.split(".")
-SAMPLE = "sample"
-"""The `client.base_url` that stands for the built-in sample API."""
-
 SECRET_FIELDS = ("api_key", "token", "password", "client_secret", "access_token")
 """Fields of dlt's authentication types that nobody may see."""
 
 REST_API_KEYS = ("client", "resource_defaults", "resources")
 
-SHORT = {"auth": "type", "paginator": "type"}
-"""What a text in place of a table stands for; elsewhere it is the `path`."""
+SHORT = {"auth": "type", "paginator": "type"} | dict.fromkeys(
+    ("endpoint", "start_time", "end_time", "status", "deleted", "cancelled"), "path"
+)
+"""What a text in place of a table stands for."""
 
-S = TypeVar("S", bound=settings.Settings)
+S = TypeVar("S", bound=settings.Table)
 
 
 class _EnvironmentOnly(RunContext):
@@ -179,20 +179,10 @@ def rest_api_config() -> RESTAPIConfig:
     keys = [*REST_API_KEYS, *settings.SECTIONS, *found]
     section = {key: value for key in keys if (value := _merged(key)) is not None}
     _validated(events_model(), section)
-    base_url = (section.get("client") or {}).get("base_url")
-    if not base_url:
+    if not (section.get("client") or {}).get("base_url"):
         raise ConfigurationError(
             f"no API is configured: set base_url in [{SECTION}.client] in {_files()[-1]}, or "
             f'SOURCES__EVENTS__CLIENT__BASE_URL; "{SAMPLE}" is the built-in sample API'
-        )
-    try:
-        valid = base_url == SAMPLE or TypeAdapter(HttpUrl).validate_python(base_url).port != 0
-    except ValidationError:
-        valid = False
-    if not valid:
-        raise ConfigurationError(
-            f"{SECTION}.client.base_url is {base_url!r}, which is no URL: write it with its "
-            f'scheme, like "https://api.example.com", or "{SAMPLE}" for the built-in sample API'
         )
     if "events" not in map(table_of, entries(section.get("resources") or [])):
         raise ConfigurationError(
@@ -219,10 +209,9 @@ def _unreadable(error: TomlProviderReadException) -> ConfigurationError:
             tomllib.loads(text)
         except tomllib.TOMLDecodeError as wrong:
             *_, last = lines = text.split("\n")
-            place = re.search(r"line (\d+), column (\d+)\)$", str(wrong))  # or the end of the file
-            line, column = place.groups() if place else (len(lines), len(last) + 1)
-            at = f"at line {line}, column {column}"
-            return ConfigurationError(f"{path} is no TOML {at}: correct it there")
+            place = re.search(r"line \d+, column \d+(?=\)$)", str(wrong))
+            at = place[0] if place else f"line {len(lines)}, column {len(last) + 1}"  # the end
+            return ConfigurationError(f"{path} is no TOML at {at}: correct it there")
         except UnicodeDecodeError as wrong:
             line = wrong.object[: wrong.start].count(b"\n") + 1
             return ConfigurationError(f"{path} is no UTF-8 at line {line}: save it as such")
@@ -265,9 +254,12 @@ def _replaced(value: Any, path: list[str], text: str, place: str) -> Any:
             f"the environment sets {place}.{'.'.join(path)}, but no entry of {place} is named "
             f"'{head}': {', '.join(names)}"
         )
-    if isinstance(value, str):
-        value = {SHORT.get(place.split(".")[-1], "path"): value}
-    table = value if isinstance(value, dict) else {}
+    short = SHORT.get(place.rpartition(".")[2])
+    if isinstance(value, str) and short:
+        value = {short: value}
+    table = {} if value is None else value
+    if not isinstance(table, dict):
+        return value  # which is refused, as it is no table
     key = next((key for key in table if key.lower().replace("-", "_") == head), head)
     return {**table, key: _replaced(table.get(key), rest, text, f"{place}.{key}")}
 
@@ -287,13 +279,19 @@ def _validated(model: type[S], value: Any, *path: str) -> S:
     raise ConfigurationError(told)
 
 
+def mistake(key: str, fault: str) -> ConfigurationError:
+    """What is wrong with a value below `sources.events`, and where that is set."""
+    steps = [*STEPS, *key.split(".")]
+    where = mistakes.place(steps, steps, _files())
+    return ConfigurationError(f"{SECTION}.{key} {fault} ({where})")
+
+
 def _reject_secrets_in_config_toml() -> None:
     """Secrets belong into secrets.toml, which git ignores, or the environment."""
     for provider in _providers():
         if isinstance(provider, ConfigTomlProvider):
             top, _ = provider.get_value("api_key", Any, "")
-            sources = {"events": _section_of(provider)}
-            for steps in _secrets({"api_key": top, "sources": sources}, []):
+            for steps in _secrets({"api_key": top, "sources": {"events": _section_of(provider)}}):
                 raise ConfigurationError(
                     f"there is a secret, {steps[-1]}, in {mistakes.place(steps, (), _files()[1:])},"
                     f" which is no place for one: move it to .dlt/secrets.toml, or to the "
@@ -301,15 +299,14 @@ def _reject_secrets_in_config_toml() -> None:
                 )
 
 
-def _secrets(value: Any, path: mistakes.Steps) -> Iterator[mistakes.Steps]:
+def _secrets(value: Any, *path: str | int) -> Iterator[mistakes.Steps]:
     """The steps to each secret in a table and in those below it."""
-    parts: Any = value.items() if isinstance(value, Mapping) else enumerate(value)
-    for key, part in parts:
+    for key, part in value.items() if isinstance(value, Mapping) else enumerate(value):
         if isinstance(part, Mapping | list):
-            yield from _secrets(part, [*path, key])
+            yield from _secrets(part, *path, key)
         elif isinstance(part, str) and part and "{secrets." not in part:
-            is_key = key == "api_key" and path in ([], STEPS)
-            if is_key or (path[-1:] == ["auth"] and key in SECRET_FIELDS):
+            is_key = key == "api_key" and path in ((), tuple(STEPS))
+            if is_key or (path[-1:] == ("auth",) and key in SECRET_FIELDS):
                 yield [*path, key]
 
 

@@ -22,31 +22,25 @@ class EventsError(Exception):
 
 
 class ConfigurationError(EventsError):
-    """A configured value is missing or wrong; the message names the key and the remedy."""
+    """Names the key and the remedy."""
 
 
 class ApiError(EventsError):
-    """The API could not be used; the message says what it answered and what to do.
-
-    `status` is that of the answer, if there was one.
-    """
+    """`status` is that of the answer, if there was one."""
 
     status: int | None = None
 
 
 class EndlessScanError(EventsError):
-    """The API goes on answering without telling anything new."""
+    pass
 
 
 class NotAPageError(EventsError):
-    """The API answered with success, but not with a page. Treated like a transient failure."""
+    pass
 
 
 class EmptyPageError(NotAPageError):
-    """The API gave an empty page although it counts rows beyond it.
-
-    `answer` is that page, which counts where it is all that the API gives in the end.
-    """
+    """`answer` is that page, which counts where it is all that the API gives in the end."""
 
     def __init__(self, message: str, answer: Any) -> None:
         super().__init__(message)
@@ -54,20 +48,20 @@ class EmptyPageError(NotAPageError):
 
 
 class WarehouseError(EventsError):
-    """The warehouse cannot be used; the message says why and what to do."""
+    pass
 
 
 class RowError(EventsError):
-    """Something is wrong with one row."""
+    pass
 
 
 class UnloadableError(RowError):
-    """A row that cannot be an event; the message says why."""
+    pass
 
 
 class UnreadableTimeError(RowError, ValueError):
-    """A value is no time of the form that was expected."""
+    pass
 
 
 class UnaddressableError(RowError):
-    """A parent has nothing by which its list can be asked for; the message says why."""
+    pass

@@ -6,19 +6,26 @@ from functools import lru_cache
 from typing import Any
 
 from jsonpath_ng import JSONPath
+from jsonpath_ng.exceptions import JSONPathError
 from jsonpath_ng.ext.parser import parse
 
+from events_assets.errors import ConfigurationError
+
 KEYS = re.compile(r"(?:\$\.)?([\w-]+(?:\.[\w-]+)*)")
+UNUSUAL_KEYS = re.compile(r"""([^][(){}*?$'"`|&,.]+(?:\.[^][(){}*?$'"`|&,.]+)*)""")
+"""Such as `hydra:member`, where jsonpath_ng does not know better."""
+
+Find = Callable[[Any], list[Any]]
 
 
-def finder(path: str | JSONPath) -> Callable[[Any], list[Any]]:
+def finder(path: str | JSONPath) -> Find:
     """Gives all values at a path, in any document; null is a value, too.
 
     Args:
         path: a text, or what jsonpath_ng makes of one.
 
     Raises:
-        Exception: the path cannot be parsed (jsonpath_ng has no common class for this).
+        ConfigurationError: the path cannot be parsed.
     """
     return _finder(path) if isinstance(path, str) else _values(path)
 
@@ -29,16 +36,21 @@ def value_at(path: str) -> Callable[[Any], Any]:
     return lambda document: next(iter(find(document)), None)
 
 
-def _values(path: JSONPath) -> Callable[[Any], list[Any]]:
+def _values(path: JSONPath) -> Find:
     return lambda document: [found.value for found in path.find(document)]
 
 
 @lru_cache(maxsize=1_000)
-def _finder(path: str) -> Callable[[Any], list[Any]]:
+def _finder(path: str) -> Find:
     """Cached, as it may be asked for with each page and row, and parsing takes milliseconds."""
     keys = KEYS.fullmatch(path)
     if keys is None:
-        return _values(parse(path))
+        try:
+            return _values(parse(path))
+        except (JSONPathError, AttributeError, TypeError, ValueError):
+            keys = UNUSUAL_KEYS.fullmatch(path)
+    if keys is None:
+        raise ConfigurationError(f"{path!r} is no JSON path")
     names = keys[1].split(".")
 
     def find(document: Any) -> list[Any]:

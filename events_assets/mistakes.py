@@ -1,6 +1,6 @@
 """Says what is wrong with the configuration in one sentence, and where that is set.
 
-No value is quoted: it may be a secret.
+No value is quoted that may be a secret.
 """
 
 import difflib
@@ -27,7 +27,6 @@ EXPECTED = {
     "greater_than_equal": "at least {ge:g}",
     "less_than_equal": "at most {le:g}",
     "literal_error": "{expected}",
-    "no_name": "one of {names}, or a table with a type",
     "no_path": "a path, or a table",
     "no_type": "a name, or a table with a type",
 }
@@ -53,21 +52,25 @@ def sentence(error: ValidationError, value: Any, start: Sequence[str], files: li
     # Where there are alternatives, what is wrong by the one that fits best.
     ranks = {"missing": 0, "unknown": 1}
     steps, names, best = max(found, key=lambda one: (len(one[0]), ranks.get(one[2]["type"], 2)))
-    others = [one for place, _, one in found if place == steps]
+    contexts = [(one["type"], one.get("ctx", {})) for place, _, one in found if place == steps]
     context, where, name = best.get("ctx", {}), place(steps, names, files), ".".join(names)
+    known = list(dict.fromkeys(key for _, one in contexts for key in one.get("known", ())))
+    nearest = difflib.get_close_matches(context.get("word", names[-1]), known, n=1, cutoff=0.5)
+    remedy = f"did you mean '{nearest[0]}'?" if nearest else f"known: {', '.join(known)}"
     match best["type"]:
         case "missing":
             return f"'{names[-1]}' is missing in {'.'.join(names[:-1])} ({where})"
         case "unknown":
-            known = [key for one in others for key in one.get("ctx", {}).get("known", ())]
-            word, remedy = context["word"], _nearest(context["word"], list(dict.fromkeys(known)))
-            table = name.removesuffix(f".{word}")
-            return f"unknown '{word}' in {table} ({where}); {remedy}"
+            word = context.get("word", names[-1])
+            return f"unknown '{word}' in {name.removesuffix(f'.{word}')} ({where}); {remedy}"
+        case "no_name":
+            also = f"; {remedy}" if nearest else ""
+            return (
+                f"{name} must be one of {', '.join(known)}, or a table with a type ({where}){also}"
+            )
         case "value_error":
             return f"{name} {context['error']} ({where})"
-    expected = dict.fromkeys(
-        EXPECTED.get(one["type"], "another value").format(**one.get("ctx", {})) for one in others
-    )
+    expected = {EXPECTED.get(kind, "another value").format(**one): None for kind, one in contexts}
     return f"{name} must be {' or '.join(expected)} ({where})"
 
 
@@ -81,16 +84,20 @@ def place(steps: Sequence[str | int], names: Sequence[str], files: list[Path]) -
     """
     depths = range(len(steps), 0, -1)
     variables = {n: re.sub(r"\W", "_", "__".join(names[:n])).upper() for n in depths}
+    is_list = len(steps) > 3 and isinstance(steps[3], int)
     for depth in depths:  # a variable replaces all that is below it, ...
-        if depth > 3 and variables[depth] in os.environ:
+        if (depth > 3 or (depth == 3 and is_list)) and variables[depth] in os.environ:
             return variables[depth]
+    below = [one for one in os.environ if names and one.startswith(f"{variables[len(steps)]}__")]
     for depth in depths:
         if depth == 3 and variables[depth] in os.environ:
-            return variables[depth]  # ... but one for a whole section only adds to it
+            return variables[depth]  # ... but one for a whole table of ours only adds to it
         for file in files:
             for number, path in _lines(file):
-                if path == [*steps[:depth]]:
+                if path == [*steps[:depth]] or path[:depth] == steps:
                     return f"{file}, line {number}"
+        if below:
+            return min(below)
     return str(files[-1])
 
 
@@ -104,7 +111,8 @@ def _located(error: ErrorDetails, value: Any, start: Sequence[str]) -> tuple[Ste
             names.append(str(part))
         elif isinstance(part, int):
             value = value[part] if isinstance(value, list) else None
-            names.append(str(value.get("name", part) if isinstance(value, Mapping) else part))
+            name = value.get("name") if isinstance(value, Mapping) else None
+            names.append(name if isinstance(name, str) else str(part))
         else:
             continue
         steps.append(part)
@@ -115,16 +123,13 @@ def _located(error: ErrorDetails, value: Any, start: Sequence[str]) -> tuple[Ste
     return steps, names
 
 
-def _nearest(key: str, known: Sequence[str]) -> str:
-    nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-    return f"did you mean '{nearest[0]}'?" if nearest else f"known: {', '.join(known)}"
-
-
 def _lines(file: Path) -> Iterator[tuple[int, Steps]]:
     """The lines of a TOML file that begin a table or a value, each with the steps to it."""
     table: Steps = []
     last: dict[tuple[str | int, ...], int] = {}
-    for number, line in enumerate(_text(file).splitlines(), 1):
+    # What cannot be read was refused before.
+    lines = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
+    for number, line in enumerate(lines.splitlines(), 1):
         found = _LINE.match(line)
         if found is None:
             continue
@@ -140,10 +145,3 @@ def _lines(file: Path) -> Iterator[tuple[int, Steps]]:
         if found[1]:
             table = steps
         yield number, steps
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        return ""

@@ -13,12 +13,14 @@ from zoneinfo import ZoneInfo, available_timezones
 
 import pydantic
 from dlt.common.configuration.utils import auto_cast
-from jsonpath_ng.exceptions import JSONPathError
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
-from events_assets.errors import UnreadableTimeError
+from events_assets.errors import ConfigurationError, UnreadableTimeError
 from events_assets.json_path import finder
+
+SAMPLE = "sample"
+"""The `client.base_url` that stands for the built-in sample API."""
 
 OFFSET = re.compile(r"(?:UTC|GMT)?([+-])(2[0-3]|[01]?[0-9])(?::?([0-5][0-9]))?")
 
@@ -27,13 +29,8 @@ class EnvironmentText(str):
     """The text of an environment variable, of which the type is still to be found."""
 
 
-class Settings(
-    pydantic.BaseModel,
-    extra="forbid",
-    strict=True,
-    hide_input_in_errors=True,
-    use_attribute_docstrings=True,
-    defer_build=True,
+class Table(
+    pydantic.BaseModel, extra="forbid", strict=True, hide_input_in_errors=True, defer_build=True
 ):
     """A table of settings: no other keys, and values of just these types."""
 
@@ -43,9 +40,12 @@ class Settings(
         known = [field.alias or name for name, field in cls.model_fields.items()]
         for key in table if isinstance(table, Mapping) else ():
             if key not in known:
-                context = {"key": str(key), "word": str(key), "known": known}
-                raise PydanticCustomError("unknown", "unknown key", context)
+                raise PydanticCustomError("unknown", "unknown key", {"key": key, "known": known})
         return table
+
+
+class Settings(Table):
+    """A table of settings of our own; they may be texts of the environment."""
 
     @pydantic.field_validator("*", mode="wrap")
     @classmethod
@@ -93,22 +93,26 @@ def _zones() -> set[str]:
     return available_timezones() - {"localtime", "Factory"}
 
 
-def _zone_name(name: str) -> str:
-    try:
-        zone(name)
-    except UnreadableTimeError:
-        raise ValueError(
-            f'is {name!r}, which is no time zone: use an IANA name like "Europe/Lisbon"'
-        ) from None
+def _iana_name(name: str) -> str:
+    if name != "UTC" and name not in _zones():
+        use = 'use an IANA name like "Europe/Lisbon"'
+        raise ValueError(f"is {name!r}, which is no time zone: {use}")
     return name
 
 
+def _zone_name(name: str) -> str:
+    with suppress(UnreadableTimeError):
+        zone(name)
+        return name
+    return _iana_name(name)
+
+
 def _json_path(path: str) -> str:
-    try:
-        finder(path)
-    except (JSONPathError, AttributeError, TypeError, ValueError):
-        raise ValueError(f"is {path!r}, which is no JSON path") from None
-    return path
+    with suppress(ConfigurationError):
+        if path:
+            finder(path)
+        return path
+    raise ValueError(f"is {path!r}, which is no JSON path")
 
 
 def _format_fault(form: str) -> str | None:
@@ -123,7 +127,10 @@ def _format_fault(form: str) -> str | None:
 
 Text = Annotated[str, Field(pattern=r"\S")]
 Path = Annotated[Text, AfterValidator(_json_path)]
+PathOrNone = Annotated[str, AfterValidator(_json_path)]
+"""Empty: none, which TOML cannot say; dlt's paginators look at usual places by themselves."""
 Zone = Annotated[Text, AfterValidator(_zone_name)]
+IanaZone = Annotated[Text, AfterValidator(_iana_name)]
 Count = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0)]
 Moment = Annotated[
@@ -168,7 +175,7 @@ class ScanSettings(Settings):
     """Rows by which a page starts before the end of the page before; 0: plain offsets."""
     read_ahead: Count = 4
     """Requests under way besides the one that is waited for; 0: one after another."""
-    total_path: str | None = None
+    total_path: PathOrNone | None = None
     """JSON path to where the API counts its rows, for any way of paging."""
     total_header: str | None = None
     """Header in which the API counts its rows."""
@@ -211,7 +218,7 @@ class ScheduleSettings(Settings):
 
     cron: Text = "0 * * * *"
     """A cron expression."""
-    timezone: Zone = "UTC"
+    timezone: IanaZone = "UTC"
     """An IANA name, like Europe/Lisbon."""
 
 
@@ -229,8 +236,7 @@ class WarehouseSettings(Settings):
 class PathSettings(Settings):
     """A table of which the path may stand alone."""
 
-    path: Path | None = None
-    """JSON path to it in a row."""
+    path: Path | None = Field(None, description="JSON path to it in a row.")
 
     @pydantic.model_validator(mode="before")
     @classmethod
@@ -252,8 +258,6 @@ class PathSettings(Settings):
 class TimeSettings(PathSettings):
     """Where a time is in a row, and how it is written."""
 
-    unit: Literal["seconds", "milliseconds", "minutes", "hours"] | None = None
-    """Of a Unix time (seconds or milliseconds), or of a duration, that is a number."""
     format: Text | None = None
     """For `strptime`, where the time is neither ISO 8601 nor RFC 2822."""
     time_path: Path | None = None
@@ -262,6 +266,21 @@ class TimeSettings(PathSettings):
     """JSON path of the zone of a local time."""
     duration_path: Path | None = None
     """Of an end, in place of `path`: JSON path of the time from the start to it."""
+    unit: Literal["seconds", "milliseconds", "minutes", "hours"] | None = None
+    """Of a Unix time (seconds or milliseconds), or of a duration, that is a number."""
+
+    @pydantic.field_validator("unit", mode="before")
+    @classmethod
+    def _suits(cls, unit: Any, info: ValidationInfo) -> Any:
+        """A Unix time has fewer units than a duration."""
+        expected = "'seconds' or 'milliseconds'"
+        if (
+            isinstance(unit, str)
+            and f"'{unit}'" not in expected
+            and not info.data.get("duration_path")
+        ):
+            raise PydanticCustomError("literal_error", "no unit", {"expected": expected})
+        return unit
 
     def faults(self) -> Iterator[str]:
         of_texts = [key for key in ("format", "time_path", "timezone_path") if getattr(self, key)]
@@ -272,8 +291,6 @@ class TimeSettings(PathSettings):
             yield "has no path: say where in a row it is"
         if self.unit and of_texts:
             yield f"has both unit, for a number, and {of_texts[0]}, for a text; remove one"
-        if self.unit in ("minutes", "hours") and not self.duration_path:
-            yield f"has the unit {self.unit}, which is none of a Unix time: seconds, milliseconds"
         if self.format and "%Z" in self.format:
             yield "has a format with %Z, which does not tell zones apart; use %z, or timezone_path"
         if self.format and (why := _format_fault(self.format)):

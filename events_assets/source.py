@@ -10,6 +10,7 @@ import dlt
 from dlt.extract import DltResource, DltSource
 from dlt.sources.rest_api.config_setup import build_resource_dependency_graph
 from dlt.sources.rest_api.typing import RESTAPIConfig
+from jsonpath_ng.exceptions import JSONPathError
 
 from events_assets import configuration
 from events_assets.authentication import Authentication
@@ -123,7 +124,7 @@ class _ScanBuilder:
             _, resources, self.parameters = build_resource_dependency_graph(
                 cast(Any, self.defaults), cast(Any, [*self.entries.values()])
             )
-        except ValueError as error:
+        except (ValueError, JSONPathError) as error:
             raise ConfigurationError(
                 f"wrong [[{configuration.SECTION}.resources]]: {error}"
             ) from error
@@ -159,7 +160,11 @@ class _ScanBuilder:
         """The scan of the lists of a table; those of parents are read, but not loaded."""
         entry = self.resources[names[0]]
         key = entry.get("primary_key") or []
-        identity = Identity([key] if isinstance(key, str) else list(key))
+        key = [key] if isinstance(key, str) else list(key)
+        identity = Identity(key)
+        if table == "events":  # a canonical column keeps its type in a key, too
+            types = {name: EVENT_COLUMNS.get(name, {}).get("data_type") for name in key}
+            identity.types |= {name: kind for name, kind in types.items() if kind}
         parents = {
             name: self.scan(parent, [parent], is_loaded=False)
             for name in names

@@ -1,26 +1,26 @@
 """All that `.dlt/config.toml` may hold: dlt's REST vocabulary and our own sections as one model.
 
 dlt describes its vocabulary as typed dictionaries, among whose values are objects and functions of
-Python. Here they become models of what TOML can say. Run as a program, this module prints the JSON
-schema of the file, `docs/config.schema.json`.
+Python. Here they become models of what TOML can say.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import date, datetime
 from functools import cache, reduce
 from operator import or_
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
+import pydantic
 from dlt.common.typing import is_typeddict
 from dlt.sources.rest_api import typing as rest
 from dlt.sources.rest_api.config_setup import AUTH_MAP, PAGINATOR_MAP
-from pydantic import ConfigDict, Field, PlainValidator, create_model
-from pydantic.json_schema import GenerateJsonSchema
+from jsonpath_ng import JSONPath
+from pydantic import AfterValidator, Field, HttpUrl, PlainValidator, create_model
 from pydantic_core import PydanticCustomError
 
-from events_assets.settings import SECTIONS, Settings
+from events_assets.settings import SAMPLE, SECTIONS, PathOrNone, Table
 
 AUTHENTICATIONS: dict[str, Any] = {
     "bearer": rest.BearerTokenAuthConfig,
@@ -47,12 +47,8 @@ TABLE: Any = dict
 ONE_OF: Any = Literal
 
 
-class _Table(Settings, use_attribute_docstrings=False):  # whose search takes three times as long
-    """A table as dlt describes it."""
-
-
 @cache
-def events_model() -> type[Settings]:
+def events_model() -> type[Table]:
     """The model of `[sources.events]`."""
     hints = {
         "client": _in_toml(rest.ClientConfig),
@@ -61,37 +57,11 @@ def events_model() -> type[Settings]:
         **SECTIONS,
         "api_key": str,
     }
-    return create_model("Events", __base__=_Table, **_optional(hints))
+    return create_model("Events", __base__=Table, **optional(hints))
 
 
-def schema() -> dict[str, Any]:
-    """The JSON schema of `.dlt/config.toml`: strict in `[sources.events]`, loose elsewhere."""
-    loose = ConfigDict(extra="allow")
-    sources = create_model("Sources", __config__=loose, **_optional({"events": events_model()}))
-    tables = dict.fromkeys(("load", "runtime", "destination"), dict[str, Any])
-    hints = {"destination_type": str, "sources": sources, **tables}
-    model = create_model("Configuration", __config__=loose, **_optional(hints))
-    found: dict[str, Any] = model.model_json_schema(schema_generator=_TomlSchema)
-    return found
-
-
-def _optional(hints: Mapping[str, Hint]) -> dict[str, Any]:
+def optional(hints: Mapping[str, Hint]) -> dict[str, Any]:
     return {key: (hint | None, None) for key, hint in hints.items()}
-
-
-class _TomlSchema(GenerateJsonSchema):
-    """With what stands below each field; without null, which TOML does not have."""
-
-    def nullable_schema(self, schema: Any) -> Any:
-        return self.generate_inner(schema["schema"])
-
-    def default_schema(self, schema: Any) -> Any:
-        if schema.get("default", ...) is None:
-            return self.generate_inner(schema["schema"])
-        return super().default_schema(schema)
-
-    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002
-        return False
 
 
 def _in_toml(hint: Hint) -> Hint:
@@ -101,6 +71,8 @@ def _in_toml(hint: Hint) -> Hint:
     if is_typeddict(hint):
         return _model(hint)
     if origin in (Union, UnionType):
+        if JSONPath in arguments:
+            return PathOrNone
         members = [_in_toml(one) for one in arguments]
         return Any if Any in members else reduce(or_, members)
     if origin in (dict, Mapping):
@@ -112,12 +84,12 @@ def _in_toml(hint: Hint) -> Hint:
 
 
 @cache
-def _model(spec: Any, kind: str | None = None) -> type[Settings]:
+def _model(spec: Any, kind: str | None = None) -> type[Table]:
     """The model of a typed dictionary of dlt, or of those that have `kind` as their type."""
     required = spec.__required_keys__ | ({"name"} if spec is rest.EndpointResource else set())
     fields: dict[str, Any] = {}
     for key, hint in get_type_hints(spec).items():
-        found = BY_TYPE[key]() if key in BY_TYPE else _in_toml(hint)
+        found = BY_KEY[key]() if key in BY_KEY else _in_toml(hint)
         if key == "type" and kind:
             found = ONE_OF[kind]
         if found is not NoneType and found != LIST[NoneType]:
@@ -125,7 +97,7 @@ def _model(spec: Any, kind: str | None = None) -> type[Settings]:
             default = Field(None if optional else ..., alias=key)
             # Keys may have names that a model needs for itself, like `json`.
             fields[f"key_{key}"] = (found | None if optional else found, default)
-    return create_model(kind or spec.__name__, __base__=_Table, __doc__=spec.__doc__, **fields)
+    return create_model(kind or spec.__name__, __base__=Table, __doc__=spec.__doc__, **fields)
 
 
 def _by_type(specs: Mapping[str, Any], registered: Mapping[str, Any], default: str) -> Hint:
@@ -137,12 +109,9 @@ def _by_type(specs: Mapping[str, Any], registered: Mapping[str, Any], default: s
         kind = value.get("type", default) if is_table else value
         if not isinstance(kind, str):
             raise PydanticCustomError("no_type", "a name, or a table with a type")
-        if kind not in registered and not is_table:  # not quoted: it may be a secret out of place
-            names = ", ".join(registered)
-            raise PydanticCustomError("no_name", "no known type", {"names": names})
         if kind not in registered:
-            context = {"key": "type", "word": kind, "known": list(registered)}
-            raise PydanticCustomError("unknown", "unknown type", context)
+            context = {"key": "type" if is_table else "", "word": kind, "known": list(registered)}
+            raise PydanticCustomError("unknown" if is_table else "no_name", "no type", context)
         if is_table and kind in tables:
             tables[kind].model_validate(value)
         return value
@@ -151,11 +120,19 @@ def _by_type(specs: Mapping[str, Any], registered: Mapping[str, Any], default: s
     return Annotated[Any, PlainValidator(check, json_schema_input_type=written)]
 
 
-BY_TYPE: dict[str, Callable[[], Hint]] = {
+def _base_url(value: str) -> str:
+    with suppress(pydantic.ValidationError):
+        if value in ("", SAMPLE) or HttpUrl(value).port != 0:
+            return value
+    raise ValueError(
+        f"is {value!r}, which is no URL: write it with its scheme, like "
+        f'"https://api.example.com", or "{SAMPLE}" for the built-in sample API'
+    )
+
+
+BY_KEY: dict[str, Callable[[], Hint]] = {
     "auth": cache(lambda: _by_type(AUTHENTICATIONS, AUTH_MAP, "bearer")),
     "paginator": cache(lambda: _by_type(PAGINATORS, PAGINATOR_MAP, "auto")),
+    "base_url": lambda: Annotated[str, AfterValidator(_base_url)],
 }
-
-
-if __name__ == "__main__":
-    print(json.dumps(schema(), indent=2))
+"""Of values about which more is known than dlt's hints say."""

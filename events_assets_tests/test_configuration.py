@@ -1,10 +1,12 @@
 """What the configuration may hold: the same to the schema that editors use, and to a run."""
 
 import json
+import os
 import re
 import tomllib
 import traceback
 from contextlib import contextmanager
+from pathlib import Path
 
 import dlt
 import jsonschema
@@ -16,8 +18,10 @@ from dlt.sources.rest_api.config_setup import AUTH_MAP, PAGINATOR_MAP, register_
 
 from events_assets import configuration, vocabulary
 from events_assets.errors import ConfigurationError
+from events_assets.json_path import finder
 from events_assets.source import events_outline
-from events_assets_tests.conftest import ROOT
+from events_assets_tests.config_schema import schema
+from events_assets_tests.conftest import ROOT, event, failure
 from events_assets_tests.recipes import put_into, recipes
 
 SCHEMA = json.loads((ROOT / "docs" / "config.schema.json").read_text())
@@ -47,8 +51,8 @@ def mistake() -> str:
 
 
 def test_the_schema_for_editors_is_that_of_the_code():
-    assert vocabulary.schema() == SCHEMA, (
-        "python -m events_assets.vocabulary > docs/config.schema.json"
+    assert schema() == SCHEMA, (
+        "python -m events_assets_tests.config_schema > docs/config.schema.json"
     )
     assert COMMITTED.startswith("#:schema ../docs/config.schema.json\n")
 
@@ -110,6 +114,124 @@ def test_the_right_one_of_many_equal_keys_is_named(change):
         f"unknown 'pth' in sources.events.resources.venues.endpoint (.dlt/config.toml, "
         f"line {line}); did you mean 'path'?"
     )
+
+
+@pytest.mark.parametrize(
+    ("key", "name", "told"),
+    [
+        ("resources.events.endpoint.paginator", "ofset", "did you mean 'offset'?"),
+        ("client.paginator", "everything", "must be one of json_link, "),
+        ("client.auth", "barer", "did you mean 'bearer'?"),
+        ("client.auth", "magic", "must be one of bearer, api_key, http_basic, "),
+    ],
+)
+def test_a_wrong_name_in_place_of_a_table_is_told_the_known_ones(monkeypatch, key, name, told):
+    monkeypatch.setenv(f"SOURCES__EVENTS__{key.replace('.', '__').upper()}", name)
+    said = mistake()
+    assert told in said and f"sources.events.{key} must be one of" in said and name not in said
+
+
+def test_an_entry_whose_name_is_none_is_named_by_its_number(configure):
+    configure('[sources.events]\nclient.base_url = "sample"\nresources = [{ name = 5 }]')
+    place = "(.dlt/config.toml, line 3)"
+    assert mistake() == f"sources.events.resources.0.name must be a text {place}"
+
+
+def test_what_is_wrong_with_a_table_is_found_also_where_none_of_its_lines_names_it(configure):
+    configure('\n[sources.events.fields.end_time]\nduration_path = "length"')
+    assert mistake().endswith("say where it is (.dlt/config.toml, line 2)")
+
+
+def test_what_is_wrong_with_a_table_of_the_environment_names_a_variable(monkeypatch):
+    name = "SOURCES__EVENTS__FIELDS__END_TIME__DURATION_PATH"
+    monkeypatch.setenv(name, "length")
+    assert mistake().endswith(f"say where it is ({name})")
+
+
+@pytest.mark.parametrize("value", ["5", '"five"', "false"])
+def test_a_section_that_is_none_is_refused_also_where_the_environment_sets_a_part(change, value):
+    text = change("[sources.events.scan]", "[other]").replace(
+        "\n[sources.events.client]",
+        f"\n[sources.events]\nscan = {value}\n[sources.events.client]",
+        1,
+    )
+    Path(".dlt/config.toml").write_text(text)
+    configuration.reload_providers()
+    line = text[: text.index("scan = ")].count("\n") + 1
+    assert os.environ["SOURCES__EVENTS__SCAN__READ_AHEAD"]
+    assert mistake() == f"sources.events.scan must be a table (.dlt/config.toml, line {line})"
+
+
+BROKEN_PATHS = {
+    "data_selector": ('data_selector = "data"', 'data_selector = "["'),
+    "total_path of all": ("overlap = 1", 'overlap = 1\ntotal_path = "[["'),
+    "total_path": ("limit = 100", 'limit = 100\ntotal_path = "a[?"'),
+    "has_more_path": ("limit = 100", 'limit = 100\nhas_more_path = "a."'),
+    "next_url_path": ('type = "offset"\nlimit = 100', 'type = "json_link"\nnext_url_path = "$$"'),
+}
+
+
+@pytest.mark.parametrize("setting", BROKEN_PATHS)
+def test_a_broken_json_path_is_named_with_its_line(change, setting):
+    text = change(*BROKEN_PATHS[setting])
+    key = setting.split()[0]
+    line = text[: text.index(f"\n{key} = ")].count("\n") + 2
+    said = mistake()
+    assert said.endswith(f"which is no JSON path (.dlt/config.toml, line {line})")
+    assert f".{key} is '" in said
+
+
+def test_a_broken_json_path_ends_a_run_and_a_check_before_any_request(serve, run, monkeypatch):
+    api = serve([event(1)])
+    monkeypatch.setenv("SOURCES__EVENTS__SCAN__TOTAL_PATH", "[[")
+    told = "sources.events.scan.total_path is '[[', which is no JSON path"
+    assert failure(run()).startswith(told)
+    assert told in str(run("check_api_job").all_events)
+    assert api.paths == []
+
+
+def test_a_broken_path_to_what_a_parent_is_asked_for_ends_the_run(serve, run, configure):
+    api = serve([event(1)])
+    configure(
+        """
+[[sources.events.resources]]
+name = "venues"
+endpoint.path = "/v1/venues"
+[[sources.events.resources]]
+name = "events"
+endpoint.path = "/v1/{venue}"
+endpoint.params.venue = { type = "resolve", resource = "venues", field = "[" }
+"""
+    )
+    assert "wrong [[sources.events.resources]]" in failure(run())
+    assert api.paths == []
+
+
+def test_keys_that_are_no_json_path_are_looked_up_as_they_are():
+    assert finder("hydra:view.hydra:total")({"hydra:view": {"hydra:total": 7}}) == [7]
+    assert finder("number of events")({"number of events": 7}) == [7]
+    for broken in ("[", "[[", "a.", ".", "a[?", "a..", "$$"):
+        with pytest.raises(ConfigurationError):
+            finder(broken)
+
+
+@pytest.mark.parametrize("zone", ["+02:00", "Z", "UTC+1", "Europe/Lisboa"])
+def test_a_time_zone_that_dagster_does_not_know_is_named_with_its_line(change, zone):
+    text = change('timezone = "UTC"', f'timezone = "{zone}"')
+    line = text[: text.index(f'"{zone}"')].count("\n") + 1
+    assert mistake() == (
+        f"sources.events.schedule.timezone is '{zone}', which is no time zone: use an IANA name "
+        f'like "Europe/Lisbon" (.dlt/config.toml, line {line})'
+    )
+
+
+def test_a_wrong_cron_expression_ends_the_run_with_its_line(serve, run, change):
+    api = serve([event(1)])
+    text = change('cron = "0 * * * *"', 'cron = "0 25 * * *"')
+    line = text[: text.index("cron =")].count("\n") + 1
+    told = failure(run())
+    assert told.startswith("sources.events.schedule.cron is '0 25 * * *', but should be like")
+    assert f"(.dlt/config.toml, line {line})" in told and api.paths == []
 
 
 def test_a_wrong_value_of_the_environment_is_named_by_its_variable(monkeypatch):
@@ -242,3 +364,19 @@ def test_types_that_were_registered_with_dlt_are_accepted_with_any_keys(monkeypa
     monkeypatch.setenv("SOURCES__EVENTS__CLIENT__AUTH", '{"type": "singed"}')
     assert "unknown 'singed' in sources.events.client.auth.type (SOURCES__" in mistake()
     assert "did you mean 'signed'?" in mistake()
+
+
+def test_a_start_time_in_the_key_stays_a_time_and_keeps_instances_apart(serve, run, rows, change):
+    change('primary_key = "id"', 'primary_key = ["id", "start_time"]')
+    times = [f"2026-05-0{day}T10:00:00+02:00" for day in (1, 2, 3)]
+    api = serve([event("a", start_time=time, end_time=None) for time in [*times, "", "soon"]])
+    assert run().success
+    assert rows("SELECT count(*) FROM quarantined_events") == [(2,)]
+    times = [f"2026-05-0{day}T08:00:00Z" for day in (1, 2, 3, 4)]
+    api.events[:] = [event("a", start_time=time, end_time=None) for time in times]
+    assert run().success
+    assert rows("SELECT id, start_time::VARCHAR FROM events ORDER BY ALL") == [
+        ("a", f"2026-05-0{day} 08:00:00+00") for day in (1, 2, 3, 4)
+    ]
+    kind = "SELECT data_type FROM duckdb_columns() WHERE column_name = 'start_time'"
+    assert set(rows(kind)) == {("TIMESTAMP WITH TIME ZONE",)}

@@ -5,7 +5,6 @@ import dagster as dg
 from events_assets import configuration
 from events_assets.defs.configured import configured
 from events_assets.defs.jobs import events_job
-from events_assets.errors import ConfigurationError
 from events_assets.settings import ScheduleSettings
 
 
@@ -23,16 +22,14 @@ def configured_schedule() -> dg.ScheduleDefinition:
     """`events_schedule` at the times that are configured.
 
     Raises:
-        ConfigurationError: they are no cron expression or no time zone.
+        ConfigurationError: there is no such time zone, or `cron` is no cron expression.
     """
     settings = configuration.schedule_settings()
     try:
         return schedule_at(settings)
     except dg.DagsterInvalidDefinitionError as error:
-        raise ConfigurationError(
-            f"cron and timezone in [{configuration.SECTION}.schedule] of .dlt/config.toml are "
-            f"{settings.cron!r} and {settings.timezone!r}, but should be like '0 * * * *' and "
-            f"'Europe/Lisbon': {error}"
+        raise configuration.mistake(
+            "schedule.cron", f"is {settings.cron!r}, but should be like '0 * * * *': {error}"
         ) from error
 
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import suppress
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, cast
 
@@ -105,6 +106,8 @@ class Identity:
             converted = coerce_value(column_type, own_type, value)
         except (ValueError, TypeError):
             converted = None
+        if isinstance(converted, datetime):
+            return converted.isoformat()
         if converted is None or str(converted) != str(value):
             raise UnloadableError(f"{name} does not fit its column of type {column_type}")
         return cast(Hashable, converted)
