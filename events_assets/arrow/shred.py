@@ -1,8 +1,10 @@
 """Rows taken apart into Arrow tables, those that dlt makes of them."""
 
 from collections.abc import Iterable, Iterator, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
+from operator import itemgetter
 from types import NoneType
 from typing import Any
 
@@ -86,13 +88,12 @@ class Shred:
     def _read_objects(self, level: Level, objects: Sequence[Row], path: Path) -> None:
         """Reads the objects at a path within those of a level."""
         above = [self._dlt.column_part(key) for key in path]
-        for key in dict.fromkeys(chain.from_iterable(objects)):
+        for key, values in _columns(objects):
             part = self._part(key, level.path + path)
             column = self._dlt.joined(*above, part)
             is_stable = self._dlt.schema.naming.normalize_path(column) == column
             if part and is_stable and column not in level.seen:
                 level.seen.add(column)
-                values = [item.get(key) for item in objects]
                 self._read_values(level, column, values, (*path, key))
             else:
                 self._refuse(level, (at for at, item in enumerate(objects) if key in item))
@@ -205,6 +206,17 @@ def tables(shred: Shred, load_id: str) -> Iterator[tuple[str, pa.Table]]:
             table = table.filter(pa.array([root not in shred.unfit for root in level.roots]))
         if table.num_rows:
             yield name, table
+
+
+def _columns(objects: Sequence[Row]) -> Iterator[tuple[str, Sequence[Any]]]:
+    """The keys of objects in the order in which they come, each with its value in each object."""
+    first = objects[0]
+    if len(first) > 1 and {*map(len, objects)} == {len(first)}:
+        with suppress(KeyError):  # all have the same keys, as most APIs answer, and it is quicker
+            yield from zip(first, zip(*map(itemgetter(*first), objects), strict=True), strict=True)
+            return
+    for key in dict.fromkeys(chain.from_iterable(objects)):
+        yield key, [item.get(key) for item in objects]
 
 
 def _alike(lists: dict[int, list[Any]]) -> dict[int, list[Any]]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any, cast
@@ -11,6 +11,8 @@ from dlt.common.data_types import DATA_TYPES, TDataType, coerce_value
 
 from events_assets.errors import UnloadableError
 from events_assets.rows.rules import RULES, Key, Path, Rule, beyond_64_bit, objection
+
+Row = dict[str, Any]
 
 RESERVED = frozenset({"_dlt_id", "_dlt_load_id", "_dlt_parent_id", "_dlt_root_id", "_dlt_list_idx"})
 """Columns that dlt fills itself."""
@@ -40,22 +42,26 @@ class Identity:
         self.primary_key = primary_key
         self.types: dict[str, TDataType] = {}
 
-    def with_key(self, row: Any, identity: Hashable) -> dict[str, Any]:
-        """The row, whose identity is known, with its primary key as the warehouse will hold it.
-
-        Raises:
-            UnloadableError: the row is no object, or its key is missing, empty, neither text nor
-                integer, or does not fit the column.
-        """
+    def objection(self, row: Any) -> str:
+        """Why a row has no usable key: it is no object, or its key is missing, empty, neither text
+        nor integer, or does not fit the column. Empty for one that has."""
         if not isinstance(row, dict):
-            raise UnloadableError("not an object")
-        if isinstance(identity, bytes):
-            self._key(row)  # raises, if there is one
-            return row
-        if row.get(self.primary_key[0]) is identity:  # as are most
-            return row
-        values = identity if isinstance(identity, tuple) else (identity,)
-        return row | dict(zip(self.primary_key, values, strict=True))
+            return "not an object"
+        try:
+            self._key(row)
+        except UnloadableError as error:
+            return str(error)
+        return ""
+
+    def with_keys(self, rows: list[Row], identities: Iterable[Any]) -> list[Row]:
+        """The rows, which have usable keys, with these as the warehouse will hold them."""
+        if not self.primary_key:
+            return rows
+        keyed = zip(rows, identities, strict=True)
+        if len(self.primary_key) > 1:
+            return [row | dict(zip(self.primary_key, key, strict=True)) for row, key in keyed]
+        (name,) = self.primary_key
+        return [row if row[name] is key else row | {name: key} for row, key in keyed]
 
     def is_keyless(self, identity: Hashable) -> bool:
         """Whether an identity stands for a row without a usable key. Such rows may be equal, and

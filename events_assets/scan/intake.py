@@ -8,7 +8,6 @@ from typing import Any
 import dlt
 
 from events_assets.arrow.convert import BATCH, ByRow, Columnar
-from events_assets.errors import UnloadableError
 from events_assets.paging.base import Page
 from events_assets.rows.identity import Identity, Loadable
 from events_assets.scan.list_pass import ListPass
@@ -37,8 +36,8 @@ class Intake:
         self._refused: set[Hashable] = set()
         """Rows that were set aside; all others that came are loaded, or wait to be."""
         self._refused_earlier: frozenset[Hashable] = frozenset()
-        self._waiting: dict[Hashable, tuple[dict[str, Any], Any, int]] = {}
-        """Rows to load by their identities, each as it came and with its position, too."""
+        self._waiting: dict[Hashable, tuple[Any, int]] = {}
+        """Rows to load by their identities, as they came, each with its position."""
         self._batches: Columnar | ByRow | None = None
         self.fingerprint = Fingerprint()
 
@@ -77,10 +76,17 @@ class Intake:
                     yield from self.flush()
                 is_new = self._is_new(one, page, identity, identity in on_page, before)
                 on_page.add(identity)
-            if is_new and (reason := self._refusal(row, identity, one.distinct - 1)):
-                yield from self._set_aside(identity, row, reason, one.distinct - 1)
-            elif not is_new:
+            if not is_new:
                 self._receipt.repeats += 1
+                continue
+            if identity not in self._refused_earlier:
+                self.fingerprint.add(row)
+            is_whole = type(identity) is bytes and self._is_loaded  # else it is the row's key
+            if is_whole and (reason := self._identity.objection(row)):
+                yield from self._set_aside(identity, row, reason, one.distinct - 1)
+            else:
+                self._refused.discard(identity)
+                self._waiting[identity] = (row, one.distinct - 1)
         if len(self._waiting) >= BATCH:
             yield from self.flush()
 
@@ -91,10 +97,13 @@ class Intake:
             return
         if self._batches is None:  # the first rows have decided on the types of keys
             self._batches = self._new_batches()
-        refused = self._batches.take([keyed for keyed, _, _ in waiting.values()])
+        rows = [row for row, _ in waiting.values()]
+        if self._is_loaded:
+            rows = self._identity.with_keys(rows, waiting)
+        refused = self._batches.take(rows)
         entries = list(waiting.items()) if refused else []
         for place, reason in refused.items():
-            identity, (_, row, position) = entries[place]
+            identity, (row, position) = entries[place]
             yield from self._set_aside(identity, row, reason, position)
         self._receipt.rows_loaded += len(waiting) - len(refused)
         yield from self._batches.items()
@@ -128,18 +137,6 @@ class Intake:
             one.distinct += 1
             one.shared += any(identity in came for came in self._counted)
         return refused or identity not in self._earlier
-
-    def _refusal(self, row: Any, identity: Hashable, position: int) -> str:
-        """Why a row has no usable key, empty for one that has: that waits to be loaded."""
-        if identity not in self._refused_earlier:
-            self.fingerprint.add(row)
-        try:
-            keyed = self._identity.with_key(row, identity) if self._is_loaded else row
-        except UnloadableError as error:
-            return str(error)
-        self._refused.discard(identity)
-        self._waiting[identity] = (keyed, row, position)
-        return ""
 
     def _set_aside(self, identity: Hashable, row: Any, reason: str, position: int) -> Iterator[Any]:
         """Sets a row aside, unless an earlier pass has done so."""
