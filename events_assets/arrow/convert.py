@@ -21,6 +21,7 @@ from events_assets.arrow.shred import Row, Shred, tables
 from events_assets.dlt_private import Normalizer, for_nested_table, is_shared
 from events_assets.errors import UnloadableError
 from events_assets.rows.identity import Loadable
+from events_assets.rows.names import distinct
 
 BATCH = 5_000
 """Rows that are converted together; dlt writes Arrow tables of this size at once."""
@@ -124,7 +125,7 @@ class Columnar(ByRow):
         self._schema = schema = dlt.current.source_schema()
         self._conversion: Conversion | None = None
         if key_types:
-            columns: Any = {name: {"data_type": kind} for name, kind in key_types.items()}
+            columns: Any = {distinct(name): {"data_type": kind} for name, kind in key_types.items()}
             resource.apply_hints(columns=columns)
         if (
             resource.has_dynamic_table_name

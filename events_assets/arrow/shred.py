@@ -15,6 +15,7 @@ from dlt.common.schema.typing import TTableSchemaColumns
 from events_assets.arrow.arrays import PLAIN, column_array, dlt_ids, missing, plain_kinds
 from events_assets.dlt_private import Normalizer
 from events_assets.rows.identity import RESERVED
+from events_assets.rows.names import distinct
 from events_assets.rows.rules import NESTED, Key, Path, Rule, objection, offenders
 
 Row = dict[str, Any]
@@ -87,7 +88,7 @@ class Shred:
 
     def _read_objects(self, level: Level, objects: Sequence[Row], path: Path) -> None:
         """Reads the objects at a path within those of a level."""
-        above = [self._dlt.column_part(key) for key in path]
+        above = [self._dlt.column_part(distinct(key)) for key in path]
         for key, values in _columns(objects):
             part = self._part(key, level.path + path)
             column = self._dlt.joined(*above, part)
@@ -102,7 +103,7 @@ class Shred:
         """The part of a key in names; empty if it, or the column, is dlt's to decide."""
         if objection(self._rules, key, above, Key) or not key.strip():
             return ""
-        part = self._dlt.column_part(key)
+        part = self._dlt.column_part(distinct(key))
         # A name with two underscores may stand for something within another key, or for a variant.
         return "" if part in RESERVED or "__" in part else part
 
@@ -133,8 +134,8 @@ class Shred:
         self._refuse(level, lists.keys() - alike.keys())
         if not alike:
             return
-        between = [self._dlt.column_part(key) for key in path[:-1]]
-        parts = (*level.parts, *between, self._dlt.table_part(path[-1]))
+        between = [self._dlt.column_part(distinct(key)) for key in path[:-1]]
+        parts = (*level.parts, *between, self._dlt.table_part(distinct(path[-1])))
         table = self._dlt.joined(*parts)
         if table in self.levels or not self._dlt.is_table_of_lists(table):
             self._refuse(level, alike)

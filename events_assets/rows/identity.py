@@ -10,6 +10,7 @@ from typing import Any, cast
 from dlt.common.data_types import DATA_TYPES, TDataType, coerce_value
 
 from events_assets.errors import UnloadableError
+from events_assets.rows.names import distinct
 from events_assets.rows.rules import RULES, Key, Path, Rule, beyond_64_bit, objection
 
 Row = dict[str, Any]
@@ -119,8 +120,9 @@ class Identity:
 class Loadable:
     """Makes rows fit to be loaded without losing a value.
 
-    Keys that dlt would give one and the same column are told apart by a number (`Event Name`
-    beside `event_name` becomes `event_name_2`); dlt would keep only one of their values.
+    Keys get the names that `distinct` gives them. Plain ones that dlt would give one and the same
+    column are told apart by a number (`Event Name` beside `event_name` becomes `event_name_2`); dlt
+    would keep only one of their values.
     `normalize` gives the column name that dlt makes of a key.
     """
 
@@ -160,11 +162,12 @@ class Loadable:
             while key not in kept and (name in taken or name.endswith(VARIANTS)):
                 name, number = f"{names[key]}_{number}", number + 1
             taken.add(name)
-            renamed[key if key.strip() and name == names[key] else name] = item
+            is_usual = key.strip() and name == names[key] and key == distinct(key)
+            renamed[key if is_usual else name] = item
         return renamed
 
     def _name(self, key: str) -> str:
-        return self._normalize(key) if key.strip() else EMPTY_KEY
+        return self._normalize(distinct(key)) if key.strip() else EMPTY_KEY
 
     def _within(self, value: Any) -> Iterator[str]:
         """Names of all that objects and lists hold, and what such names begin with."""
