@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from events_assets.rows.names import distinct
 from events_assets.rows.rules import RULES, Key, objection
-from events_assets_tests.conftest import load
+from events_assets_tests.conftest import event, load
 from events_assets_tests.tables import Rows, Tables, for_duckdb
 
 column_of = NamingConvention().normalize_path
@@ -139,3 +139,19 @@ def test_a_primary_key_in_another_script_tells_events_apart(configure: Any, rows
     assert rows(found) == [(6, 6, 1.0)]
     types = "SELECT data_type FROM duckdb_columns() WHERE schema_name = 'events_data'"
     assert rows(f"{types} AND table_name = 'events' AND column_name = '{price}'") == [("DOUBLE",)]
+
+
+def test_keys_that_differ_in_case_or_punctuation_keep_their_columns_from_load_to_load(
+    serve: Any, rows: Any
+) -> None:
+    serve()
+    both = {"Price": "P", "price": "p", "venue": {"Name": "N", "name": "n"}}
+    first = [event(1, **both), event(2, Price="P"), event(3, venue={"Name": "N"})]
+    second = [event(4, Price="P", venue={"Name": "N"}), event(5, price="p", PRICE="3")]
+    load([*first, *(event(n, Price="P") for n in range(10, 30))])
+    load([*reversed(second), *(event(n, Price="P") for n in range(30, 50))])
+    held = "SELECT list_sort(list_distinct(list({}))) FROM events"
+    expected = {"price": "p", "price_2": "P", "price_3": "3", "venue__name": "n"}
+    for column, value in {**expected, "venue__name_2": "N"}.items():
+        assert rows(held.format(column)) == [([value],)]
+    assert rows("SELECT count(price_2), count(venue__name_2) FROM events") == [(43, 3)]

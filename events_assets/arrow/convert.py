@@ -50,7 +50,7 @@ class Conversion:
         start = 0
         while start < len(rows):
             some = rows[start : start + self._size]
-            shred = Shred(self._normalizer, self.table, self._loadable.rules, some)
+            shred = Shred(self._normalizer, self.table, self._loadable, some)
             if 0 < shred.new < len(some):
                 self._size = shred.new  # the rows before the one that brings something new
                 continue

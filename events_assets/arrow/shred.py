@@ -14,9 +14,8 @@ from dlt.common.schema.typing import TTableSchemaColumns
 
 from events_assets.arrow.arrays import PLAIN, column_array, dlt_ids, missing, plain_kinds
 from events_assets.dlt_private import Normalizer
-from events_assets.rows.identity import RESERVED
-from events_assets.rows.names import distinct
-from events_assets.rows.rules import NESTED, Key, Path, Rule, objection, offenders
+from events_assets.rows.identity import RESERVED, Loadable
+from events_assets.rows.rules import NESTED, Key, Path, objection, offenders
 
 Row = dict[str, Any]
 
@@ -52,9 +51,9 @@ class Shred:
     """
 
     def __init__(
-        self, normalizer: Normalizer, table: str, rules: Sequence[Rule], rows: list[Row]
+        self, normalizer: Normalizer, table: str, loadable: Loadable, rows: list[Row]
     ) -> None:
-        self._dlt, self._rules = normalizer, rules
+        self._dlt, self._rules, self._names = normalizer, loadable.rules, loadable.names
         self.new = len(rows)
         self.unfit: set[int] = set()
         self.levels: dict[str, Level] = {}
@@ -88,9 +87,12 @@ class Shred:
 
     def _read_objects(self, level: Level, objects: Sequence[Row], path: Path) -> None:
         """Reads the objects at a path within those of a level."""
-        above = [self._dlt.column_part(distinct(key)) for key in path]
-        for key, values in _columns(objects):
-            part = self._part(key, level.path + path)
+        above, here = self._parts(level, path), level.path + path
+        found = dict(_columns(objects))
+        sound = [key for key in found if not objection(self._rules, key, here, Key)]
+        names = self._names(filter(str.strip, sound), here)
+        for key, values in found.items():
+            part = self._part(names.get(key, ""))
             column = self._dlt.joined(*above, part)
             is_stable = self._dlt.schema.naming.normalize_path(column) == column
             if part and is_stable and column not in level.seen:
@@ -99,11 +101,14 @@ class Shred:
             else:
                 self._refuse(level, (at for at, item in enumerate(objects) if key in item))
 
-    def _part(self, key: str, above: Path) -> str:
+    def _parts(self, level: Level, path: Path) -> list[str]:
+        """The parts of the keys of a path in names."""
+        keys = [(key, level.path + path[:at]) for at, key in enumerate(path)]
+        return [self._dlt.column_part(self._names([key], above)[key]) for key, above in keys]
+
+    def _part(self, name: str) -> str:
         """The part of a key in names; empty if it, or the column, is dlt's to decide."""
-        if objection(self._rules, key, above, Key) or not key.strip():
-            return ""
-        part = self._dlt.column_part(distinct(key))
+        part = self._dlt.column_part(name) if name else ""
         # A name with two underscores may stand for something within another key, or for a variant.
         return "" if part in RESERVED or "__" in part else part
 
@@ -134,8 +139,8 @@ class Shred:
         self._refuse(level, lists.keys() - alike.keys())
         if not alike:
             return
-        between = [self._dlt.column_part(distinct(key)) for key in path[:-1]]
-        parts = (*level.parts, *between, self._dlt.table_part(distinct(path[-1])))
+        name = self._names(path[-1:], level.path + path[:-1])[path[-1]]
+        parts = (*level.parts, *self._parts(level, path[:-1]), self._dlt.table_part(name))
         table = self._dlt.joined(*parts)
         if table in self.levels or not self._dlt.is_table_of_lists(table):
             self._refuse(level, alike)

@@ -10,6 +10,7 @@ import dlt
 from events_assets.arrow.convert import BATCH, ByRow, Columnar
 from events_assets.paging.base import Page
 from events_assets.rows.identity import Identity, Loadable
+from events_assets.rows.names import Names
 from events_assets.scan.list_pass import ListPass
 from events_assets.scan.receipt import Fingerprint, Receipt
 from events_assets.scan.tables import quarantine_item
@@ -151,7 +152,8 @@ class Intake:
         if not self._is_loaded:
             return ByRow()
         naming = dlt.current.source_schema().naming
-        return Columnar(self._identity.types, Loadable(naming.normalize_path))
+        owners = dlt.current.resource_state().setdefault("owners of names", {})
+        return Columnar(self._identity.types, Loadable(Names(naming.normalize_path, owners)))
 
 
 def _overlap(before: Sequence[Hashable], page: Sequence[Hashable]) -> int:
