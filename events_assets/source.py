@@ -22,6 +22,7 @@ from events_assets.json_path import value_at
 from events_assets.paging.base import Total
 from events_assets.paging.windows import Window
 from events_assets.rows.identity import Identity
+from events_assets.rows.names import distinct
 from events_assets.scan.data_selector import DataSelector
 from events_assets.scan.endpoint import Endpoint
 from events_assets.scan.list_request import ListRequests
@@ -149,6 +150,11 @@ class _ScanBuilder:
         if table == "events":
             own_id = {} if "id" in scan.identity.primary_key else {"id": {"data_type": "text"}}
             hints["columns"] = {**EVENT_COLUMNS, **own_id, **hints.get("columns", {})}
+        for hint in {"primary_key", "merge_key"} & hints.keys():
+            keys = hints[hint]
+            hints[hint] = distinct(keys) if isinstance(keys, str) else [*map(distinct, keys)]
+        if isinstance(hints.get("columns"), dict):
+            hints["columns"] = {distinct(key): hint for key, hint in hints["columns"].items()}
         resource: DltResource = dlt.resource(lambda: scan.items(), name=table, **hints)()
         for step in steps:
             for kind, change in step.items():

@@ -16,6 +16,7 @@ from events_assets.arrow.coercion import fitting
 from events_assets.arrow.convert import Conversion
 from events_assets.dlt_private import Normalizer
 from events_assets.rows.identity import Loadable
+from events_assets.rows.names import Names
 from events_assets.source import EVENT_COLUMNS
 
 Rows = list[dict[str, Any]]
@@ -64,10 +65,11 @@ class Tables:
     def __init__(self, disposition: TWriteDisposition = "merge", **types: str) -> None:
         self.schema = declared(disposition, **types).clone()
         self.written: dict[str, Rows] = {}
+        self.owners: dict[str, str] = {}
         self.arrow: dict[str, int] = {}
 
     def loadable(self, *rules: Any) -> Loadable:
-        return Loadable(self.schema.naming.normalize_path, *rules)
+        return Loadable(Names(self.schema.naming.normalize_path, self.owners), *rules)
 
     def convert(self, load_id: str, rows: Rows, loadable: Loadable, size: int) -> dict[int, str]:
         """Takes rows as a scan does, so many at a time; the places of those that were refused."""

@@ -16,6 +16,7 @@ from events_assets.arrow.coercion import fitting
 from events_assets.arrow.convert import Columnar
 from events_assets.errors import UnloadableError
 from events_assets.rows.identity import Loadable
+from events_assets.rows.names import Names
 from events_assets.sample_api import SampleApi, sample_events
 from events_assets.source import events_source
 from events_assets_tests.tables import Rows, Tables, columns, content, for_duckdb
@@ -252,7 +253,7 @@ def extracted(api: SampleApi) -> dict[str, int]:
 
 def converted(events: Rows) -> Iterator[Any]:
     """The items for dlt."""
-    loadable = Loadable(dlt.current.source_schema().naming.normalize_path)
+    loadable = Loadable(Names(dlt.current.source_schema().naming.normalize_path, {}))
     conversion = Columnar({"id": "bigint"}, loadable)
     for start in range(0, len(events), 5):
         assert not conversion.take(events[start : start + 5])

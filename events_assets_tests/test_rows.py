@@ -56,7 +56,10 @@ AWKWARD: dict[str, tuple[Any, Any]] = {
     ),
     "colliding ids": ({"ID": 8}, {"id_2": 8}),
     "empty key": ({"": "x"}, {"empty": "x"}),
-    "blank key": ({"   ": "x", "!!!": "y", "é": "z"}, {"empty": "x", "x": "y", "x_2": "z"}),
+    "blank key": (
+        {"   ": "x", "!!!": "y", "é": "z"},
+        {"empty_2": "x", "x_3894b0d5": "y", "e_954544c2": "z"},
+    ),
     "1000 keys": (
         {f"key {n}": n for n in range(1000)},
         {f"key_{n}": n for n in range(1000)},

@@ -66,7 +66,7 @@ def column_array(
 
 def missing(array: pa.Array, values: Sequence[Any]) -> list[int]:
     """The places where the array has nothing, but something belongs there."""
-    if array.null_count == values.count(None):
+    if not array.null_count or array.null_count == values.count(None):
         return []
     there = array.is_valid().to_pylist()
     return [at for at, value in enumerate(values) if value is not None and not there[at]]

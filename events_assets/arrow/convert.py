@@ -22,6 +22,7 @@ from events_assets.arrow.shred import Row, Shred, tables
 from events_assets.dlt_private import Normalizer, for_nested_table, is_shared
 from events_assets.errors import UnloadableError
 from events_assets.rows.identity import Loadable
+from events_assets.rows.names import distinct
 
 LATER_ID = "zzzzzzzz{:016x}".format
 """Row ids of later versions: they grow, and come after all that dlt makes up, so that a merge which
@@ -54,7 +55,7 @@ class Conversion:
         start = 0
         while start < len(rows):
             some = rows[start : start + self._size]
-            shred = Shred(self._normalizer, self.table, self._loadable.rules, some)
+            shred = Shred(self._normalizer, self.table, self._loadable, some)
             if 0 < shred.new < len(some):
                 self._size = shred.new  # the rows before the one that brings something new
                 continue
@@ -134,7 +135,7 @@ class Columnar(ByRow):
         self._conversion: Conversion | None = None
         self._later_ids = map(LATER_ID, count(time.time_ns()))
         if key_types:
-            columns: Any = {name: {"data_type": kind} for name, kind in key_types.items()}
+            columns: Any = {distinct(name): {"data_type": kind} for name, kind in key_types.items()}
             resource.apply_hints(columns=columns)
         if (
             resource.has_dynamic_table_name

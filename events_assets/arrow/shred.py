@@ -1,8 +1,10 @@
 """Rows taken apart into Arrow tables, those that dlt makes of them."""
 
 from collections.abc import Iterable, Iterator, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
+from operator import itemgetter
 from types import NoneType
 from typing import Any
 
@@ -12,8 +14,8 @@ from dlt.common.schema.typing import TTableSchemaColumns
 
 from events_assets.arrow.arrays import PLAIN, column_array, dlt_ids, missing, plain_kinds
 from events_assets.dlt_private import Normalizer
-from events_assets.rows.identity import RESERVED
-from events_assets.rows.rules import NESTED, Key, Path, Rule, objection, offenders
+from events_assets.rows.identity import RESERVED, Loadable
+from events_assets.rows.rules import NESTED, Key, Path, objection, offenders
 
 Row = dict[str, Any]
 
@@ -49,9 +51,9 @@ class Shred:
     """
 
     def __init__(
-        self, normalizer: Normalizer, table: str, rules: Sequence[Rule], rows: list[Row]
+        self, normalizer: Normalizer, table: str, loadable: Loadable, rows: list[Row]
     ) -> None:
-        self._dlt, self._rules = normalizer, rules
+        self._dlt, self._rules, self._names = normalizer, loadable.rules, loadable.names
         self.new = len(rows)
         self.unfit: set[int] = set()
         self.levels: dict[str, Level] = {}
@@ -85,23 +87,28 @@ class Shred:
 
     def _read_objects(self, level: Level, objects: Sequence[Row], path: Path) -> None:
         """Reads the objects at a path within those of a level."""
-        above = [self._dlt.column_part(key) for key in path]
-        for key in dict.fromkeys(chain.from_iterable(objects)):
-            part = self._part(key, level.path + path)
+        above, here = self._parts(level, path), level.path + path
+        found = dict(_columns(objects))
+        sound = [key for key in found if not objection(self._rules, key, here, Key)]
+        names = self._names(filter(str.strip, sound), here)
+        for key, values in found.items():
+            part = self._part(names.get(key, ""))
             column = self._dlt.joined(*above, part)
             is_stable = self._dlt.schema.naming.normalize_path(column) == column
             if part and is_stable and column not in level.seen:
                 level.seen.add(column)
-                values = [item.get(key) for item in objects]
                 self._read_values(level, column, values, (*path, key))
             else:
                 self._refuse(level, (at for at, item in enumerate(objects) if key in item))
 
-    def _part(self, key: str, above: Path) -> str:
+    def _parts(self, level: Level, path: Path) -> list[str]:
+        """The parts of the keys of a path in names."""
+        keys = [(key, level.path + path[:at]) for at, key in enumerate(path)]
+        return [self._dlt.column_part(self._names([key], above)[key]) for key, above in keys]
+
+    def _part(self, name: str) -> str:
         """The part of a key in names; empty if it, or the column, is dlt's to decide."""
-        if objection(self._rules, key, above, Key) or not key.strip():
-            return ""
-        part = self._dlt.column_part(key)
+        part = self._dlt.column_part(name) if name else ""
         # A name with two underscores may stand for something within another key, or for a variant.
         return "" if part in RESERVED or "__" in part else part
 
@@ -132,8 +139,8 @@ class Shred:
         self._refuse(level, lists.keys() - alike.keys())
         if not alike:
             return
-        between = [self._dlt.column_part(key) for key in path[:-1]]
-        parts = (*level.parts, *between, self._dlt.table_part(path[-1]))
+        name = self._names(path[-1:], level.path + path[:-1])[path[-1]]
+        parts = (*level.parts, *self._parts(level, path[:-1]), self._dlt.table_part(name))
         table = self._dlt.joined(*parts)
         if table in self.levels or not self._dlt.is_table_of_lists(table):
             self._refuse(level, alike)
@@ -205,6 +212,17 @@ def tables(shred: Shred, load_id: str) -> Iterator[tuple[str, pa.Table]]:
             table = table.filter(pa.array([root not in shred.unfit for root in level.roots]))
         if table.num_rows:
             yield name, table
+
+
+def _columns(objects: Sequence[Row]) -> Iterator[tuple[str, Sequence[Any]]]:
+    """The keys of objects in the order in which they come, each with its value in each object."""
+    first = objects[0]
+    if len(first) > 1 and {*map(len, objects)} == {len(first)}:
+        with suppress(KeyError):  # all have the same keys, as most APIs answer, and it is quicker
+            yield from zip(first, zip(*map(itemgetter(*first), objects), strict=True), strict=True)
+            return
+    for key in dict.fromkeys(chain.from_iterable(objects)):
+        yield key, [item.get(key) for item in objects]
 
 
 def _alike(lists: dict[int, list[Any]]) -> dict[int, list[Any]]:

@@ -22,6 +22,7 @@ from dlt.common.normalizers.naming.snake_case import NamingConvention
 from events_assets import json_path
 from events_assets.errors import UnreadableTimeError
 from events_assets.rows import times
+from events_assets.rows.names import distinct
 from events_assets.settings import FieldsSettings, RuleSettings, StatusSettings, TimeSettings, zone
 
 Row = dict[str, Any]
@@ -105,7 +106,7 @@ class Fields:
         """New names for keys that share a canonical column, None for one that becomes it."""
         moves: dict[str, str | None] = {}
         for key in keys:
-            name = _normalize(key) if key.strip() else ""
+            name = _normalize(distinct(key)) if key.strip() else ""
             if name in self._as_it_is:
                 taken = {*keys, *moves.values()}
                 moves[key] = None if self._as_it_is[name] == key else _free(name, taken)

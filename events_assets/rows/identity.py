@@ -2,25 +2,24 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
-from functools import lru_cache
 from typing import Any, cast
 
 from dlt.common.data_types import DATA_TYPES, TDataType, coerce_value
 
 from events_assets.errors import UnloadableError
+from events_assets.rows.names import Names
 from events_assets.rows.rules import RULES, Key, Path, Rule, beyond_64_bit, objection
+
+Row = dict[str, Any]
 
 RESERVED = frozenset({"_dlt_id", "_dlt_load_id", "_dlt_parent_id", "_dlt_root_id", "_dlt_list_idx"})
 """Columns that dlt fills itself."""
 
 VARIANTS = tuple(f"__v_{data_type}" for data_type in DATA_TYPES)
 """Ends of the names of columns for values of another type than that of their own column."""
-
-EMPTY_KEY = "empty"
-"""Stands for a key without a visible character; dlt mixes up the tables below such keys."""
 
 KEY_TYPES: dict[type, TDataType] = {str: "text", int: "bigint"}
 
@@ -41,22 +40,26 @@ class Identity:
         self.primary_key = primary_key
         self.types: dict[str, TDataType] = {}
 
-    def with_key(self, row: Any, identity: Hashable) -> dict[str, Any]:
-        """The row, whose identity is known, with its primary key as the warehouse will hold it.
-
-        Raises:
-            UnloadableError: the row is no object, or its key is missing, empty, neither text nor
-                integer, or does not fit the column.
-        """
+    def objection(self, row: Any) -> str:
+        """Why a row has no usable key: it is no object, or its key is missing, empty, neither text
+        nor integer, or does not fit the column. Empty for one that has."""
         if not isinstance(row, dict):
-            raise UnloadableError("not an object")
-        if isinstance(identity, bytes):
-            self._key(row)  # raises, if there is one
-            return row
-        if row.get(self.primary_key[0]) is identity:  # as are most
-            return row
-        values = identity if isinstance(identity, tuple) else (identity,)
-        return row | dict(zip(self.primary_key, values, strict=True))
+            return "not an object"
+        try:
+            self._key(row)
+        except UnloadableError as error:
+            return str(error)
+        return ""
+
+    def with_keys(self, rows: list[Row], identities: Iterable[Any]) -> list[Row]:
+        """The rows, which have usable keys, with these as the warehouse will hold them."""
+        if not self.primary_key:
+            return rows
+        keyed = zip(rows, identities, strict=True)
+        if len(self.primary_key) > 1:
+            return [row | dict(zip(self.primary_key, key, strict=True)) for row, key in keyed]
+        (name,) = self.primary_key
+        return [row if row[name] is key else row | {name: key} for row, key in keyed]
 
     def is_keyless(self, identity: Hashable) -> bool:
         """Whether an identity stands for a row without a usable key. Such rows may be equal, and
@@ -116,13 +119,12 @@ class Identity:
 class Loadable:
     """Makes rows fit to be loaded without losing a value.
 
-    Keys that dlt would give one and the same column are told apart by a number (`Event Name`
-    beside `event_name` becomes `event_name_2`); dlt would keep only one of their values.
-    `normalize` gives the column name that dlt makes of a key.
+    Keys that dlt would give one and the same column get names of their own, by `names`; dlt would
+    keep only one of their values.
     """
 
-    def __init__(self, normalize: Callable[[str], str], rules: Sequence[Rule] = RULES) -> None:
-        self._normalize = lru_cache(maxsize=100_000)(normalize)
+    def __init__(self, names: Names, rules: Sequence[Rule] = RULES) -> None:
+        self.names = names
         self.rules = rules
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
@@ -140,11 +142,11 @@ class Loadable:
         for key in value:
             if found := objection(self.rules, key, path, Key):
                 raise UnloadableError(f"{found} at {_place(path)}")
-        return self._renamed({key: self._value(one, (*path, key)) for key, one in value.items()})
+        items = {key: self._value(one, (*path, key)) for key, one in value.items()}
+        return self._renamed(items, self.names(items, path))
 
-    def _renamed(self, items: dict[str, Any]) -> dict[str, Any]:
+    def _renamed(self, items: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
         """An object with keys of which dlt makes different columns."""
-        names = {key: self._name(key) for key in items}
         taken = {*RESERVED} | {
             f"{names[key]}__{rest}" for key, item in items.items() for rest in self._within(item)
         }
@@ -157,20 +159,19 @@ class Loadable:
             while key not in kept and (name in taken or name.endswith(VARIANTS)):
                 name, number = f"{names[key]}_{number}", number + 1
             taken.add(name)
-            renamed[key if key.strip() and name == names[key] else name] = item
+            is_usual = key.strip() and name == self.names.column(key)
+            renamed[key if is_usual else name] = item
         return renamed
 
-    def _name(self, key: str) -> str:
-        return self._normalize(key) if key.strip() else EMPTY_KEY
-
     def _within(self, value: Any) -> Iterator[str]:
-        """Names of all that objects and lists hold, and what such names begin with."""
+        """Names of all that objects and lists hold, and what such names begin with; the keys in
+        there have their names already."""
         if type(value) is list:
             for item in value:
                 yield from self._within(item)
         elif type(value) is dict:
             for key, item in value.items():
-                name = self._name(key)
+                name = self.names.column(key)
                 yield from (name[:at] for at in range(len(name)) if name.startswith("__", at))
                 yield name
                 yield from (f"{name}__{rest}" for rest in self._within(item))

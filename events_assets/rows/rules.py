@@ -13,6 +13,7 @@ import pyarrow.compute as pc  # type: ignore[import-untyped]
 from dlt.common.time import ensure_datetime
 
 from events_assets.dlt_private import MARKS
+from events_assets.rows.names import distinct
 
 Path = tuple[str, ...]
 """The keys above a value and its own; `list` stands for the place in a list. Empty for a row."""
@@ -125,7 +126,7 @@ def _too_deep(_: Any, path: Path) -> str | None:
 
 def _too_long(_: Any, path: Path) -> str | None:
     """A nested list becomes a table, and a file, named after all keys above it."""
-    too_long = sum(2 * len(key) + 2 for key in path) > LONGEST_PATH
+    too_long = sum(2 * len(distinct(key)) + 2 for key in path) > LONGEST_PATH
     return "a list nested too deep" if too_long else None
 
 

@@ -11,16 +11,12 @@ import dlt
 import orjson
 
 from events_assets.arrow.convert import BATCH, ByRow, Columnar
-from events_assets.errors import UnloadableError
 from events_assets.paging.base import Page
 from events_assets.rows.identity import Identity, Loadable
+from events_assets.rows.names import Names
 from events_assets.scan.list_pass import ListPass
 from events_assets.scan.receipt import Receipt
 from events_assets.scan.tables import quarantine_item
-
-Waiting = tuple[dict[str, Any], Any, int, bool]
-"""A row that waits to be loaded: with its key; as it came; its position in the scan; whether an
-earlier version of it is being loaded already."""
 
 
 class Intake:
@@ -45,7 +41,9 @@ class Intake:
         self._other_lists: set[Hashable] = set()
         """Rows of the lists that were read before, in the same pass over all of them."""
         self._digest = hashlib.blake2b(digest_size=16)
-        self._waiting: dict[Hashable, Waiting] = {}
+        self._waiting: dict[Hashable, tuple[Any, int, bool]] = {}
+        """Rows to load by their identities, as they came, each with its position, and whether an
+        earlier version of it is being loaded already."""
         self._batches: Columnar | ByRow | None = None
         self.has_later_versions = False
         """Whether a row is loaded in more than one version, of which the last one counts."""
@@ -103,19 +101,22 @@ class Intake:
             return
         if self._batches is None:  # the first rows have decided on the types of keys
             self._batches = self._new_batches()
-        first = {identity: one for identity, one in waiting.items() if not one[3]}
-        later = {identity: one for identity, one in waiting.items() if one[3]}
-        for entries, take in ((first, self._batches.take), (later, self._batches.take_later)):
-            refused = take([keyed for keyed, *_ in entries.values()]) if entries else {}
-            places = [*entries.items()] if refused else []
+        for later, take in ((False, self._batches.take), (True, self._batches.take_later)):
+            some = {identity: one for identity, one in waiting.items() if one[2] is later}
+            rows = [row for row, _, _ in some.values()]
+            if self._is_loaded:
+                rows = self._identity.with_keys(rows, some)
+            refused = take(rows) if rows else {}
+            entries = [*some.items()] if refused else []
             for place, reason in refused.items():
-                identity, (_, row, position, is_later) = places[place]
-                if is_later:
-                    self._receipt.repeats -= 1
+                identity, (row, position, _) = entries[place]
+                if later:
                     self._loaded_before.add(identity)
                 yield from self._set_aside(row, reason, position)
-            if entries is first:
-                self._receipt.rows_loaded += len(entries) - len(refused)
+            if later:
+                self._receipt.repeats += len(some) - len(refused)
+            else:
+                self._receipt.rows_loaded += len(some) - len(refused)
         yield from self._batches.items()
 
     def _doubtful(self, page: Page) -> set[Hashable]:
@@ -154,7 +155,6 @@ class Intake:
         is_loaded = known not in self._refused or identity in self._loaded_before
         is_later = known is not None and is_loaded
         self.has_later_versions |= is_later
-        self._receipt.repeats += is_later
         return self._take_version(row, identity, version, known or 0, one, is_later)
 
     def _take_version(
@@ -169,12 +169,11 @@ class Intake:
         """Lets a row wait to be loaded. Why it has no usable key, empty for one that has."""
         self._versions[identity] = version
         self.fingerprint += version - known
-        try:
-            keyed = self._identity.with_key(row, identity) if self._is_loaded else row
-        except UnloadableError as error:
-            return str(error)
-        self._waiting[identity] = (keyed, row, one.distinct - 1, is_later)
-        return ""
+        is_whole = type(identity) is bytes and self._is_loaded  # else it is the row's key
+        refusal = self._identity.objection(row) if is_whole else ""
+        if not refusal:
+            self._waiting[identity] = (row, one.distinct - 1, is_later)
+        return refusal
 
     def _set_aside(self, row: Any, reason: str, position: int) -> Iterator[Any]:
         self._refused.add(int.from_bytes(content_digest(row)))
@@ -185,7 +184,8 @@ class Intake:
         if not self._is_loaded:
             return ByRow()
         naming = dlt.current.source_schema().naming
-        return Columnar(self._identity.types, Loadable(naming.normalize_path))
+        owners = dlt.current.resource_state().setdefault("owners of names", {})
+        return Columnar(self._identity.types, Loadable(Names(naming.normalize_path, owners)))
 
 
 def content_digest(row: Any) -> bytes:

@@ -9,6 +9,7 @@ from dlt.common.data_types import TDataType
 from dlt.extract import DltResource
 
 from events_assets.rows.identity import Identity
+from events_assets.rows.names import distinct
 from events_assets.scan.receipt import RECEIPT_COLUMNS, Receipt
 
 RECEIPTS = "scan_receipts"
@@ -65,7 +66,7 @@ def quarantine_item(row: Any, reason: str, position: int, receipt: Receipt) -> A
 def empty_item(identity: Identity) -> Any:
     """Lets the table of the rows exist where none came, its key with the types it has, or text."""
     types = dict.fromkeys(identity.primary_key, "text") | identity.types
-    columns: Any = {key: {"data_type": kind} for key, kind in types.items()}
+    columns: Any = {distinct(key): {"data_type": kind} for key, kind in types.items()}
     hints = dlt.mark.make_hints(columns=columns)
     return dlt.mark.with_hints(dlt.mark.materialize_table_schema(), hints)
 
@@ -84,7 +85,9 @@ def key_types(table: str, identity: Identity) -> dict[str, TDataType]:
     schema = dlt.current.source_schema()
     found = schema.tables.get(schema.naming.normalize_table_identifier(table))
     columns = found["columns"] if found else {}
-    names = {name: schema.naming.normalize_identifier(name) for name in identity.primary_key}
+    names = {
+        name: schema.naming.normalize_identifier(distinct(name)) for name in identity.primary_key
+    }
     types = {name: columns.get(column, {}).get("data_type") for name, column in names.items()}
     return {name: data_type for name, data_type in types.items() if data_type}
 
