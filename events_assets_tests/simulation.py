@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -14,6 +15,7 @@ from events_assets.errors import ApiError, EmptyPageError, NotAPageError
 from events_assets.http.answer import Answer
 from events_assets.http.redaction import Redaction
 from events_assets.http.transport import Traffic
+from events_assets.json_path import value_at
 from events_assets.paging.base import Total
 from events_assets.rows.identity import Identity
 from events_assets.scan.data_selector import DataSelector
@@ -29,8 +31,8 @@ URL = "http://127.0.0.1/v1/events"
 
 Document = Any
 Api = Callable[[dict[str, str]], Any]
-"""Answers the parameters of a request: with a document, with a document and headers, or with None
-where it has nothing (404)."""
+"""Answers the parameters of a request: with a document, with a document and headers, with the
+status by which it refuses, or with None where it has nothing (404)."""
 
 
 class MemorySession:
@@ -68,9 +70,9 @@ class MemorySession:
         query = dict(parse_qsl(urlsplit(request.url).query))
         query |= {name: str(value) for name, value in (request.params or {}).items()}
         found = self.api(query)
-        if found is None:
-            error = ApiError("404")
-            error.status = 404
+        if found is None or isinstance(found, HTTPStatus):
+            error = ApiError(f"{found or 404}")
+            error.status = found or 404
             raise error
         document, headers = found if isinstance(found, tuple) else (found, {})
         links = {
@@ -122,6 +124,7 @@ class Simulation:
     rows_at: str = "data"
     total: str | None = None
     threads: int = 0
+    order: str | None = None
     identity: Identity = field(default_factory=lambda: Identity(["id"]))
 
     def endpoint(self) -> Endpoint:
@@ -135,6 +138,8 @@ class Simulation:
             total=Total(self.total) if self.total or total is None else total,
             identify=self.identity,
             threads=self.threads,
+            order_of=value_at(self.order) if self.order else None,
+            max_pages_factor=100,
         )
 
     def read(self) -> tuple[list[Any], ListPass]:

@@ -1,0 +1,148 @@
+"""What a receipt claims: each proof alone, what it costs, and what is none."""
+
+from http import HTTPStatus
+
+import pytest
+
+from events_assets.errors import ApiError, EndlessScanError
+from events_assets_tests.simulation import Simulation, ids
+
+OFFSETS = {"type": "offset", "limit": 10}
+CURSOR = {"type": "cursor", "cursor_path": "next", "cursor_param": "cursor"}
+
+
+class Api:
+    """Ids behind offsets; `changes` are made before the requests of their numbers."""
+
+    def __init__(self, numbers, changes=None, counts=True):
+        self.ids, self.changes, self.counts, self.requests = list(numbers), changes or {}, counts, 0
+
+    def __call__(self, query):
+        self.requests += 1
+        self.changes.get(self.requests, lambda ids: None)(self.ids)
+        page = ids(self.ids[int(query["offset"]) :][:10])
+        return {"data": page} | ({"total": len(self.ids)} if self.counts else {})
+
+
+def scan(api, paginator=OFFSETS, **more):
+    return Simulation(api, paginator, **{"total": "total"} | more).scan()
+
+
+@pytest.mark.parametrize(
+    ("count", "requests", "proof"),
+    [(5, 2, "one answer"), (10, 2, "one answer"), (11, 2, None), (100, 12, None), (105, 12, None)],
+)
+def test_a_quiet_list_in_order_is_read_once(count, requests, proof):
+    _, receipt = scan(Api(range(count)))
+    assert receipt.proof == proof or receipt.proof == "touching pages in a fixed order"
+    assert (receipt.verdict, receipt.scans, receipt.requests) == ("complete", 1, requests)
+
+
+def test_a_quiet_list_in_no_order_is_read_twice():
+    _, receipt = scan(Api([3, 1, 4, 15, 9, 2, 6, 5, 35, 8, 97, 93, 23, 84]))
+    assert (receipt.proof, receipt.scans) == ("two equal passes", 2)
+
+
+def test_a_row_that_moves_where_another_went_is_not_lost():
+    def move(ids):  # no page shifts, and the rows that come are in order
+        ids.remove(90)
+        ids.insert(5, 90)
+        ids.remove(12)
+
+    rows, receipt = scan(Api(range(100), {5: move}))
+    assert 90 in rows and receipt.verdict == "complete" and receipt.scans > 1
+
+
+def newest(ids):
+    ids.insert(0, ids[0] + 1)
+
+
+def test_an_order_that_is_named_needs_no_second_pass():
+    changes = dict.fromkeys((3, 7), newest)
+    _, receipt = scan(Api(range(100, 0, -1), changes))
+    assert (receipt.proof, receipt.scans) == ("touching pages in a fixed order", 2)
+    _, receipt = scan(Api(range(100, 0, -1), changes), order="id")
+    assert (receipt.proof, receipt.scans) == ("touching pages in a fixed order", 1)
+
+
+@pytest.mark.parametrize("passes", [1, 2, 3, 5])
+def test_a_list_that_moves_all_the_time_is_read_as_often_as_allowed_and_never_torn(passes):
+    def shuffle(ids):
+        ids.insert(3, ids.pop())
+
+    api = Api([7, *range(100)], dict.fromkeys(range(500), shuffle))
+    _, receipt = Simulation(api, OFFSETS, overlap=0, total="total").scan(passes)
+    assert (receipt.verdict, receipt.scans) == ("unproven", passes)
+
+
+def test_the_last_version_of_a_row_is_the_one_that_counts():
+    versions = iter(range(1000))
+
+    def answer(query):
+        version = next(versions)
+        first = 10 * int(query["page"])
+        return {"data": [{"id": n, "version": version} for n in range(25)[first : first + 10]]}
+
+    rows, receipt = scan(answer, {"type": "page_number", "base_page": 0})
+    assert receipt.verdict == "unproven"
+    assert [rows[n]["version"] for n in (0, 10, 20)] == [8, 9, 10]
+
+
+def test_hundreds_of_empty_pages_with_fresh_cursors_are_no_repetition():
+    def answer(query):
+        page = int(query.get("cursor", 0))
+        rows = ids([page]) if page % 400 == 0 else []
+        return {"data": rows, "next": str(page + 1) if page < 1200 else None}
+
+    rows, receipt = scan(answer, CURSOR)
+    assert [*rows] == [0, 400, 800, 1200] and receipt.verdict == "complete"
+
+
+def test_empty_pages_that_never_end_do_end_the_scan():
+    with pytest.raises(EndlessScanError, match="1,000 pages in a row are empty"):
+        scan(lambda query: {"data": [], "next": str(int(query.get("cursor", 0)) + 1)}, CURSOR)
+
+
+def test_pages_without_end_are_bounded_by_the_total():
+    def answer(query):
+        return {"data": ids(range(start := int(query["offset"]), start + 10)), "total": 50}
+
+    with pytest.raises(EndlessScanError, match="max_pages_factor in"):
+        scan(answer)
+
+
+def test_a_cursor_that_expires_starts_the_pass_anew():
+    expired, requests = {3}, iter(range(1, 100))
+
+    def answer(query):
+        if next(requests) in expired:
+            return None
+        start = int(query.get("cursor", "t0")[1:])
+        page = range(45)[start : start + 10]
+        return {"data": ids(page), "next": f"t{start + 10}" if start < 40 else None}
+
+    rows, receipt = scan(answer, CURSOR)
+    assert [*rows] == [*range(45)] and receipt.verdict == "complete"
+    expired.update(range(100))
+    with pytest.raises(ApiError):
+        scan(answer, CURSOR)
+
+
+@pytest.mark.parametrize("status", [400, 404, 410, 416, 422])
+def test_a_page_that_is_refused_after_the_last_one_is_the_end(status):
+    def answer(query):
+        page = ids(range(20)[10 * int(query["page"]) :][:10])
+        return {"data": page, "total": 20} if page else HTTPStatus(status)
+
+    rows, receipt = scan(answer, {"type": "page_number", "base_page": 0})
+    assert len(rows) == 20 and receipt.proof == "two equal passes"
+
+
+@pytest.mark.parametrize("status", [400, 422, 403])
+def test_a_page_that_is_refused_before_the_last_one_is_no_end(status):
+    def answer(query):
+        page = ids(range(40)[10 * int(query["page"]) :][:10])
+        return {"data": page, "total": 40} if query["page"] < "2" else HTTPStatus(status)
+
+    with pytest.raises(ApiError):
+        scan(answer, {"type": "page_number", "base_page": 0})
