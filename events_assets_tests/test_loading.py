@@ -226,3 +226,36 @@ def test_a_database_file_is_configured_as_dlt_documents_it(project, monkeypatch,
     assert load([event(1)]) == (1, 1, 0, 0)
     assert (project / "elsewhere.duckdb").exists()
     assert not (project / "data" / "events.duckdb").exists()
+
+
+PAGE_NUMBERS = '{"type": "page_number", "base_page": 0, "total_path": "pages"}'
+
+
+@pytest.mark.parametrize("again", [1, 2])
+def test_of_several_versions_of_a_row_the_last_one_is_loaded(serve, run, rows, monkeypatch, again):
+    monkeypatch.setenv("SOURCES__EVENTS__RESOURCES__EVENTS__ENDPOINT__PAGINATOR", PAGE_NUMBERS)
+    api = serve([])
+
+    def answer(number, path):
+        events = [
+            event(n, name=f"v{number}", tags=[{"t": number}], **({"new": 1} if number > 3 else {}))
+            for n in range(200)
+        ]
+        start = 100 * int(path.split("page=")[1].split("&")[0])
+        return Answer(200, {"data": events[start : start + 100], "pages": 2})
+
+    api.intercept = answer
+    for _ in range(again):
+        assert run().success
+    last = 6 * again
+    for first, number in ((0, last - 1), (100, last)):
+        found = rows(f"SELECT DISTINCT name, new FROM events WHERE id - {first} BETWEEN 0 AND 99")
+        assert found == [(f"v{number}", 1)]
+    assert rows("SELECT count(*), count(DISTINCT id) FROM events") == [(200, 200)]
+    joined = "events__tags JOIN events ON events__tags._dlt_parent_id = events._dlt_id"
+    assert rows(f"SELECT count(*), count(DISTINCT id) FROM {joined}") == [(200, 200)]
+    assert rows("SELECT count(*) FROM events__tags") == [(200,)]
+    assert rows(f"SELECT count(*) FROM {joined} WHERE name <> 'v' || t") == [(0,)]
+    assert rows("SELECT max(rows_loaded), max(repeats), max(verdict) FROM scan_receipts") == [
+        (200, 400, "unproven")
+    ]
