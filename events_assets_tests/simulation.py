@@ -25,6 +25,7 @@ from events_assets.scan.list_pass import ListPass
 from events_assets.scan.list_request import ListRequest
 from events_assets.scan.paginators import paging_of
 from events_assets.scan.receipt import Receipt
+from events_assets.scan.table_pass import Table
 from events_assets.scan.table_scan import TableScan
 
 URL = "http://127.0.0.1/v1/events"
@@ -103,14 +104,6 @@ def _response(document: Any, headers: dict[str, str], url: str) -> requests.Resp
     return response
 
 
-class MemoryScan(TableScan):
-    """A scan whose rows go nowhere: of several versions of a row the last one comes last."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._intake = Intake(self.identity, self.receipt, is_loaded=False)
-
-
 @dataclass
 class Simulation:
     """The endpoint `events` of an API in memory.
@@ -151,7 +144,9 @@ class Simulation:
 
     def scan(self, passes: int = 3) -> tuple[dict[Any, dict[str, Any]], Receipt]:
         """As many passes as a load makes: the rows to load by their ids, and the receipt."""
-        scan = MemoryScan("events", self.identity, [self.endpoint()], passes=passes)
+        scan = TableScan(Table("events", self.identity, [self.endpoint()]), passes=passes)
+        # Rows go nowhere: of several versions of a row the last one comes last.
+        scan.intake = Intake(self.identity, scan.receipt, is_loaded=False)
         return {row["id"]: row for rows in scan.rows() for row in rows}, scan.receipt
 
 

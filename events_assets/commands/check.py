@@ -29,8 +29,8 @@ from events_assets.paging.page_numbers import PageNumbers
 from events_assets.scan.endpoint import Endpoint
 from events_assets.scan.list_pass import ListPass
 from events_assets.scan.list_request import ListRequest
-from events_assets.scan.table_scan import TableScan
-from events_assets.source import events_scan
+from events_assets.scan.table_pass import Table
+from events_assets.source import events_table
 
 FAULTS = (ApiError, EndlessScanError, ValueError)
 """What a pass may raise: the API refuses, its pages go round, a paginator misses something."""
@@ -48,7 +48,7 @@ def try_api(report: Report) -> None:
             report.redaction = Redaction(key)
         with configured_api() as (config, authentication):
             report.redaction = authentication.redaction
-            scan = events_scan(config, authentication, logging.getLogger("events_assets"))
+            scan = events_table(config, authentication, logging.getLogger("events_assets"))
             try:
                 for endpoint in scan.endpoints:
                     _Trial(report, config, authentication, scan, endpoint).run()
@@ -65,7 +65,7 @@ class _Trial:
     report: Report
     config: RESTAPIConfig
     authentication: Authentication
-    scan: TableScan
+    scan: Table
     endpoint: Endpoint
 
     def __post_init__(self) -> None:
@@ -196,7 +196,7 @@ class _Trial:
             return None
 
 
-def _request(scan: TableScan, endpoint: Endpoint, report: Report) -> ListRequest:
+def _request(scan: Table, endpoint: Endpoint, report: Report) -> ListRequest:
     """The request for a list; if it depends on parents, for the first that can be asked for."""
     parents = scan.parents.get(endpoint.name)
     if parents is None:
