@@ -46,10 +46,10 @@ NAMES = {
         *("title", "event title", "event name"),
     ),
 }
-"""The likeliest last."""
+"""The words of a key, the likeliest last."""
 WRAPPERS = ("attributes", "fields", "properties", "event", "node", "data", "content", "submission")
 """Objects within a row that may hold all of its fields."""
-TIME_NAMES = {
+TIMES = {
     "start_time": (
         {"start time", "starts at", "start at", "start", "date from", "begin", "utc start date"},
         {"start", "starts", "begin", "begins", "from", "started", "starting"},
@@ -91,24 +91,19 @@ def walk(value: Any) -> Iterator[tuple[Path, Any]]:
         ]
 
 
-def lists_of_rows(document: Any) -> dict[str, list[Any]]:
-    """The lists of objects by their path, those first whose rows look most like events; then the
-    longest; empty lists come last."""
-    found = lists_of(dict, document)
+def lists_of_rows(document: Any, kind: type = dict) -> dict[str, list[Any]]:
+    """The lists of objects, or of values of another type, by their path, those first whose rows
+    look most like events; then the longest; empty lists come last."""
+    found = {
+        join(path): value
+        for path, value in walk(document)
+        if isinstance(value, list) and all(isinstance(row, kind) for row in value)
+    }
     order = {
         path: (len({*CANONICAL} & {*field_settings(rows)}) if rows else -1, len(rows))
         for path, rows in found.items()
     }
     return {path: found[path] for path in sorted(found, key=order.__getitem__, reverse=True)}
-
-
-def lists_of(kind: type, document: Any) -> dict[str, list[Any]]:
-    """The lists that hold nothing but values of a type, by their path."""
-    return {
-        join(path): value
-        for path, value in walk(document)
-        if isinstance(value, list) and all(isinstance(row, kind) for row in value)
-    }
 
 
 def totals(document: Any, headers: Mapping[str, str], received: int) -> dict[str, int]:
@@ -120,14 +115,14 @@ def totals(document: Any, headers: Mapping[str, str], received: int) -> dict[str
     """
     found = []
     for path, value in walk(document):
-        name = _plain(path)
+        name = _key(path)
         if TOTAL_NAME.fullmatch(name) and _is_text_or_number(value):
             order = "filter" not in name, "total" not in name, len(path)
             found.append((*order, join(path), str(value)))
     counts = {path: text for *_, path, text in sorted(found)}
-    for name, text in headers.items():
-        if name.lower() in TOTAL_HEADERS:
-            counts[name] = text.strip().rpartition("/")[2]
+    counts |= {
+        n: v.strip().rpartition("/")[2] for n, v in headers.items() if n.lower() in TOTAL_HEADERS
+    }
     numbers = {at: int(text) for at, text in counts.items() if re.fullmatch(r"\d{1,15}", text)}
     return {at: number for at, number in numbers.items() if number >= received}
 
@@ -155,13 +150,13 @@ def link_parameters(url: str) -> dict[str, int]:
 
 def cursors(document: Any) -> dict[str, str]:
     """Cursors to the next page by their path."""
-    found = {p: str(v) for p, v in _named(document, CURSOR_NAMES) if _is_text_or_number(v)}
+    found = {at: str(v) for at, v in _named(document, CURSOR_NAMES) if _is_text_or_number(v)}
     return {path: cursor for path, cursor in found.items() if cursor and not URL.match(cursor)}
 
 
 def has_more(document: Any) -> dict[str, bool]:
     """What says whether there is another page, by its path."""
-    return {p: value for p, value in _named(document, HAS_MORE_NAMES) if isinstance(value, bool)}
+    return {at: v for at, v in _named(document, HAS_MORE_NAMES) if isinstance(v, bool)}
 
 
 def continues(document: Any, headers: Mapping[str, str]) -> bool:
@@ -172,14 +167,15 @@ def continues(document: Any, headers: Mapping[str, str]) -> bool:
 
 def _named(document: Any, names: Sequence[str]) -> list[tuple[str, Any]]:
     """Values whose key is one of `names`, in their order, with their paths."""
-    found = [(path, value) for path, value in walk(document) if _plain(path) in names]
-    found.sort(key=lambda item: (names.index(_plain(item[0])), len(item[0]), join(item[0])))
-    return [(join(path), value) for path, value in found]
+    found = [
+        (names.index(key), path, v) for path, v in walk(document) if (key := _key(path)) in names
+    ]
+    return [(join(path), value) for _, path, value in sorted(found, key=lambda one: one[0])]
 
 
-def _plain(path: Path) -> str:
+def _key(path: Path) -> str:
     """The last key of a path, without what separates its words: `next_page` → nextpage."""
-    return re.sub(r"[\W_]+", "", path[-1]).lower() if path else ""
+    return "".join(_words(path[-1:]))
 
 
 def _is_text_or_number(value: Any) -> bool:
@@ -196,12 +192,12 @@ def field_settings(rows: Sequence[Any]) -> dict[str, Any]:
             values.setdefault(path, []).append(value)
     found: dict[str, Any] = {}
     for name in CANONICAL:
-        scored = [(_score(name, path, values[path]), -len(path), path) for path in values]
+        scored = [(_likeness(name, path, values[path]), -len(path), path) for path in values]
         best, _, path = max(scored, default=(0, 0, ()), key=lambda item: item[:2])
         repeated = name == "id" and len({str(v) for v in values.get(path, [])}) < len(objects)
         if best > 0 and not repeated:
             sample = next(iter(_known(values[path])), None)
-            unit = unix_unit(sample) if name in TIME_NAMES else None
+            unit = unix_unit(sample) if name in TIMES else None
             found[name] = {"path": join(path), "unit": unit} if unit else join(path)
             for language in _languages(sample)[:1]:
                 found["language"] = language
@@ -214,12 +210,12 @@ def only(settings: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if name in wanted}
 
 
-def _score(name: str, path: Path, values: list[Any]) -> int:
-    """How much a path and its values look like a canonical field; 0: not at all."""
+def _likeness(name: str, path: Path, values: list[Any]) -> int:
+    """How much a path and its values look like a canonical field; 0 or less: not at all."""
     known = _known(values)
-    if name in TIME_NAMES:
-        score = _score_time(name, _words(path), known) if known and all(map(is_time, known)) else 0
-        return score - len(path)
+    if name in TIMES:
+        fits = bool(known) and all(map(is_time, known))
+        return _likeness_of_time(name, _words(path), known) - len(path) if fits else 0
     if name == "id":
         fits = len(path) == 1 and all(map(_is_text_or_number, values))
     else:
@@ -229,14 +225,14 @@ def _score(name: str, path: Path, values: list[Any]) -> int:
     return 1 + NAMES[name].index(words) if fits and words in NAMES[name] else 0
 
 
-def _score_time(name: str, words: list[str], known: list[Any]) -> int:
+def _likeness_of_time(name: str, words: list[str], known: list[Any]) -> int:
     """By whole names, by words within one, and last by one word that says little alone."""
-    names, within, alone = TIME_NAMES[name]
+    names, within, alone = TIMES[name]
     if OTHER_TIMES & {*words}:
         return 0
-    score = 40 if " ".join(words) in names else 20 if within & {*words} else 0
-    if not score:
+    if " ".join(words) not in names and not within & {*words}:
         return 11 if words[-1:] == [alone] else 0
+    score = 40 if " ".join(words) in names else 20
     score += 5 if {"utc", "gmt"} & {*words} else 0
     score -= 2 if {"local", "date"} & {*words} else 0
     precise = any(":" in str(value) or unix_unit(value) for value in known)

@@ -10,20 +10,17 @@ import requests
 from dlt.sources.helpers.rest_client.utils import join_url
 
 from events_assets.authentication import Authentication
-from events_assets.commands import detect, findings
-from events_assets.commands.location import NO_KEY, PLACES, KeyPlace, challenge, in_query, likeliest
-from events_assets.commands.pages import (
-    CURSORS,
-    PAGING,
-    SPANS,
-    EventList,
-    Total,
-    Way,
-    find_total,
-    way_through,
+from events_assets.commands import detect, findings, pages
+from events_assets.commands.location import (
+    NO_KEY,
+    PLACES,
+    KeyPlace,
+    challenge,
+    key_place,
+    likeliest,
 )
-from events_assets.commands.report import NOTE, OK, Report, StopError, counted, inline
-from events_assets.commands.toml_file import Description
+from events_assets.commands.report import NOTE, OK, Report, StopError
+from events_assets.commands.toml_file import Description, inline
 from events_assets.errors import ApiError
 from events_assets.http.answer import Answer
 from events_assets.http.explain import message_of
@@ -56,24 +53,28 @@ class Discovery:
             StopError: it is too little to be written.
         """
         self._clean_address()
+        scan: dict[str, Any] = {}
         try:
             place = self.accepted_place()
             self._require_answer(place)
             events = self._find_rows()
-            way = way_through(events)
-            self.report.add(OK if way.is_understood else NOTE, "paging", way.finding)
-            total = find_total(events, way.params)
+            endpoint: dict[str, Any] = {
+                "path": self.path,
+                "data_selector": events.selector,
+                "headers": {},
+                "params": {},
+                "paginator": {},
+            }
+            pages.find_way(events, endpoint, self.report)
+            pages.find_total(events, endpoint, scan, self.report)
         except ApiError as error:
             raise StopError("reachable", str(error)) from None
-        self.report.add(*_total(total))
-        found, scan = _described(way, total)
-        endpoint = {"path": self.path, "data_selector": events.selector, **found}
-        client = {"base_url": self.base_url, **(place or NO_KEY).client}
-        fields: dict[str, Any] = {}
-        if events.first_rows:
-            finding, fields = _fields(events.first_rows)
-            self.report.add(*finding)
-        return Description(client, endpoint, scan, fields)
+        return Description(
+            client={"base_url": self.base_url, **(place or NO_KEY).client},
+            endpoint={name: value for name, value in endpoint.items() if value},
+            scan=scan,
+            fields=self._find_fields(events.first_rows),
+        )
 
     def accepted_place(self) -> KeyPlace | None:
         """The first place of the key that is accepted, None if none is.
@@ -136,7 +137,8 @@ class Discovery:
         paging: list[str] = []
         for parameter in filter(None, f"{base_query}&{query}".split("&")):
             if self.authentication.redaction.text(parameter) != parameter:
-                self.place = self.place or in_query(unquote_plus(parameter.partition("=")[0]))
+                name = unquote_plus(parameter.partition("=")[0])
+                self.place = self.place or key_place(f"query:{name}")
             else:
                 (paging if _asks_for_a_page(parameter) else kept).append(parameter)
         self.path += f"?{'&'.join(kept)}" if kept else ""
@@ -148,9 +150,7 @@ class Discovery:
         status, words = self.first.status, message_of(self.first.body)
         refused = f"the API answers {status}" + (f' ("{words}")' if words else "")
         if place is None:
-            raise StopError(
-                "key", refused + _remedy(self.first, self.place, self.authentication.has_key)
-            )
+            raise StopError("key", refused + self._remedy())
         self.report.add(OK, "reachable", f"answered in {self.first.seconds:.1f} s")
         if not 200 <= status < 300:
             hint = ": nothing is at this path; check base URL and path" if status == 404 else ""
@@ -166,9 +166,22 @@ class Discovery:
             finding += ", so none is sent; --key-in says where to send it all the same"
         self.report.add(OK, "key", finding)
 
-    def _find_rows(self) -> EventList:
-        lists = detect.lists_of_rows(self.first.document)
-        tables = [path for path, rows in detect.lists_of(list, self.first.document).items() if rows]
+    def _remedy(self) -> str:
+        """What to do where the key is accepted nowhere."""
+        where = "API_KEY, or api_key in .dlt/secrets.toml"
+        if not self.authentication.has_key:
+            return f" and there is no key: set {where}"
+        places = "; ".join(one.description for one in ([self.place] if self.place else PLACES))
+        tried = places.replace("; the key ", "; ")
+        check = f", with {tried}. Check the key ({where}), or say where it goes, like --key-in"
+        if challenge(self.first.headers) == "basic":
+            return f"{check} basic:USER: it asks for a user and a password"
+        return f"{check} header:NAME"
+
+    def _find_rows(self) -> pages.EventList:
+        document = self.first.document
+        lists = detect.lists_of_rows(document)
+        tables = [path for path, rows in detect.lists_of_rows(document, list).items() if rows]
         selector, rows = next(iter(lists.items()), ("", []))
         key = detect.field_settings(rows).get("id")
         if tables and not key:
@@ -176,15 +189,30 @@ class Discovery:
             raise StopError("rows", f"{finding} by a parameter of the API, in the path")
         if not lists:
             raise StopError("rows", "there is no list of objects in the answer; check the path")
-        self.report.add(*findings.rows(self.first.document, len(rows), selector))
-        return EventList(self.ask, selector, (key or "id").strip("'"), self.first)
+        self.report.add(*findings.rows(document, len(rows), selector))
+        return pages.EventList(self.ask, selector, (key or "id").strip("'"), self.first)
+
+    def _find_fields(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        """Settings of the canonical fields that have other names, or are written otherwise."""
+        if not rows:
+            return {}
+        found, row = detect.field_settings(rows), rows[0]
+        known = [name for name in detect.CANONICAL if name in row or name in found]
+        elsewhere = [n for n in known if n not in row or isinstance(found.get(n), dict)]
+        settings = detect.only(found, elsewhere)
+        places = ", ".join(f"{n} ← {inline(settings[n])}" if n in elsewhere else n for n in known)
+        missing = ", ".join(name for name in detect.CANONICAL if name not in known)
+        finding = f"{places or 'none'}; not found: {missing}" if missing else places
+        self.report.add(NOTE if missing else OK, "fields", finding)
+        return settings
 
 
 def _asks_for_a_page(parameter: str) -> bool:
     """Whether a parameter, as it is written in a query, is one of paging; a date is none."""
     name, value = next(iter(parse_qsl(parameter)), ("", ""))
     number = value.isdecimal() and not detect.is_time(value)
-    return name in PAGING and (number or (name in CURSORS and name not in SPANS))
+    is_cursor = name in pages.CURSORS and name not in pages.SPANS
+    return name in pages.PAGING and (number or is_cursor)
 
 
 def _path_after(redirect: str, base_url: str, path: str) -> str:
@@ -194,54 +222,3 @@ def _path_after(redirect: str, base_url: str, path: str) -> str:
     moved = "/" + urlsplit(redirect).path.removeprefix(base).lstrip("/")
     same = urlsplit(redirect).path.startswith(base) and moved.strip("/") == plain.strip("/")
     return moved + mark + query if same else path
-
-
-def _remedy(refused: Answer, place: KeyPlace | None, has_key: bool) -> str:
-    """What to do where the key is accepted nowhere."""
-    where = "API_KEY, or api_key in .dlt/secrets.toml"
-    if not has_key:
-        return f" and there is no key: set {where}"
-    places = "; ".join(one.description for one in ([place] if place else PLACES))
-    tried = places.replace("; the key ", "; ")
-    check = f", with {tried}. Check the key ({where}), or say where it goes, like --key-in"
-    if challenge(refused.headers) == "basic":
-        return f"{check} basic:USER: it asks for a user and a password"
-    return f"{check} header:NAME"
-
-
-def _fields(rows: list[dict[str, Any]]) -> tuple[tuple[str, str, str], dict[str, Any]]:
-    """Where the canonical fields are, in words and as settings."""
-    found, row = detect.field_settings(rows), rows[0]
-    known = [name for name in detect.CANONICAL if name in row or name in found]
-    elsewhere = [n for n in known if n not in row or isinstance(found.get(n), dict)]
-    settings = detect.only(found, elsewhere)
-    places = ", ".join(f"{n} ← {inline(settings[n])}" if n in elsewhere else n for n in known)
-    missing = ", ".join(name for name in detect.CANONICAL if name not in known)
-    finding = f"{places or 'none'}; not found: {missing}" if missing else places
-    return (NOTE if missing else OK, "fields", finding), settings
-
-
-def _total(total: Total) -> tuple[str, str, str]:
-    if not total.place:
-        none = "the API counts its rows nowhere; whether all came cannot be proven by a total"
-        return NOTE, "total", none
-    place = f"in the header {total.place}" if total.in_header else f'at "{total.place}"'
-    finding = f"the API counts {counted(total.rows, 'row')} {place}"
-    for name, value in [*(total.params or total.headers).items()][:1]:
-        finding += f", asked for by {name}={value}"
-    return OK, "total", finding
-
-
-def _described(way: Way, total: Total) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What pages and totals add to the endpoint, and to the scan. A total stands where the
-    paginator reads it, that of offsets, else in the scan's settings."""
-    paginator, scan = dict(way.paginator), {}
-    if total.in_header:
-        scan["total_header"] = total.place
-    elif total.place and paginator["type"] != "offset":
-        scan["total_path"] = total.place
-    elif total.place not in ("", "total"):  # where offset paging looks by itself
-        paginator["total_path"] = total.place
-    params = way.params | total.params
-    endpoint = {"headers": total.headers, "params": params, "paginator": paginator}
-    return {name: table for name, table in endpoint.items() if table}, scan

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import click
 from requests.structures import CaseInsensitiveDict
 
 SECRET = "{secrets.api_key}"  # noqa: S105, stands for the key
@@ -19,35 +20,44 @@ class KeyPlace:
 
 
 NO_KEY = KeyPlace("no key")
-BEARER = KeyPlace("the key as header Authorization: Bearer", {"auth": {"type": "bearer"}})
 
 
-def in_query(name: str = "api_key") -> KeyPlace:
-    auth = {"type": "api_key", "name": name, "location": "query"}
-    return KeyPlace(f"the key as query parameter {name}", {"auth": auth})
+def key_place(text: str) -> KeyPlace:
+    """The place that `--key-in` names.
+
+    Raises:
+        BadParameter: it names none.
+    """
+    auth: dict[str, str]
+    kind, _, name = text.partition(":")
+    match kind, name:
+        case "none", "":
+            return NO_KEY
+        case "bearer", "":
+            words, auth = "header Authorization: Bearer", {"type": "bearer"}
+        case "token" | "apikey", "":
+            scheme = {"token": "Token"}.get(kind, kind)
+            headers = {"Authorization": f"{scheme} {SECRET}"}
+            return KeyPlace(f"the key as header Authorization: {scheme}", {"headers": headers})
+        case "query" | "header", _:
+            name = name or {"query": "api_key", "header": "X-API-Key"}[kind]
+            words = f"{'query parameter' if kind == 'query' else kind} {name}"
+            auth = {"type": "api_key", "name": name, "location": kind}
+        case "basic", _:
+            words = f"{f'password of {name}' if name else 'user name'} (HTTP basic)"
+            user, password = (name, SECRET) if name else (SECRET, "")
+            auth = {"type": "http_basic", "username": user, "password": password}
+        case _:
+            names = "query, query:NAME, header, header:NAME, bearer, token, basic, basic:USER"
+            raise click.BadParameter(f"write {names} or none")
+    return KeyPlace(f"the key as {words}", {"auth": auth})
 
 
-def in_header(name: str = "X-API-Key") -> KeyPlace:
-    auth = {"type": "api_key", "name": name, "location": "header"}
-    return KeyPlace(f"the key as header {name}", {"auth": auth})
-
-
-def authorization(scheme: str) -> KeyPlace:
-    headers = {"Authorization": f"{scheme} {SECRET}"}
-    return KeyPlace(f"the key as header Authorization: {scheme}", {"headers": headers})
-
-
-def basic(user: str = "") -> KeyPlace:
-    """The key as password of a user, without one as the name of the user."""
-    part = f"password of {user}" if user else "user name"
-    names = {"username": user, "password": SECRET} if user else {"username": SECRET, "password": ""}
-    return KeyPlace(f"the key as {part} (HTTP basic)", {"auth": {"type": "http_basic", **names}})
-
-
-PLACES = (
-    *(in_query(), BEARER, authorization("Token"), in_header(), in_query("access_token")),
-    *(in_query("token"), in_query("key"), in_query("apikey"), authorization("apikey"), basic()),
+COMMON = (
+    *("query", "bearer", "token", "header", "query:access_token", "query:token", "query:key"),
+    *("query:apikey", "apikey", "basic"),
 )
+PLACES = [*map(key_place, COMMON)]
 
 
 def challenge(refused: Mapping[str, str]) -> str:
@@ -60,21 +70,3 @@ def likeliest(refused: Mapping[str, str]) -> list[KeyPlace]:
     """The common places, first those that the headers of a refusal ask for."""
     scheme = challenge(refused)
     return sorted(PLACES, key=lambda p: scheme not in re.findall(r"\w+", p.description.lower()))
-
-
-def key_place(text: str) -> KeyPlace:
-    """The place that `--key-in` names.
-
-    Raises:
-        ValueError: it names none.
-    """
-    kind, _, name = text.partition(":")
-    fixed = {"bearer": BEARER, "token": authorization("Token"), "none": NO_KEY}
-    kinds = {"query": in_query, "header": in_header, "basic": basic}
-    if text in fixed:
-        return fixed[text]
-    if kind in kinds:
-        return kinds[kind](name) if name else kinds[kind]()
-    raise ValueError(
-        "write query, query:NAME, header, header:NAME, bearer, token, basic, basic:USER or none"
-    )

@@ -5,11 +5,12 @@ raise `ApiError` where the API cannot be reached.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
 from events_assets.commands import detect
+from events_assets.commands.report import NOTE, OK, Report, counted
 from events_assets.http.answer import Answer
 
 PAGE = 100
@@ -151,39 +152,36 @@ class EventList:
         return self.sized(min(PAGE, granted) if is_full else PAGE)
 
 
-@dataclass(frozen=True)
-class Way:
-    """A way through the pages: dlt's paginator, the parameters of each request, and in words."""
-
-    paginator: Params
-    finding: str
-    params: Params = field(default_factory=dict)
-    is_understood: bool = True
-
-
-def way_through(events: EventList) -> Way:
-    """Offsets are preferred, as their pages can touch; then links, cursors, page numbers."""
+def find_way(events: EventList, endpoint: Params, report: Report) -> None:
+    """Tells the endpoint how pages are asked for. Offsets are preferred, as their pages can touch;
+    then links, cursors, page numbers."""
     events.find_size()
     came = len(events.first_rows)
     if came < 2:
+        endpoint["paginator"] = events.link[0] or {"type": "auto"}
         finding = "too few rows to find out; run init once more when there are more"
-        return Way(events.link[0] or {"type": "auto"}, finding, is_understood=False)
+        report.add(NOTE, "paging", finding)
+        return
     for params, paginator, words in chain(_offsets(events), _named(events), _numbers(events)):
         if params is None or events.are_others(events.page(params), events.few):
-            paginator = {k: v for k, v in paginator.items() if DEFAULTS.get(k) != v}
             large = events.large()
-            for size, rows in large.items():
-                words += f", {rows} rows a page by {size}"
             if "limit" in paginator:
-                return Way(paginator | {"limit": large[events.size]}, words)
-            return Way(paginator, words, large)
-    if not events.has_more_than(came, events.first):
-        return Way({"type": "single_page"}, f"none found: all {came} rows at once")
-    finding = (
-        f"the API has more than these {came} rows, but none of the known ways leads to them; set "
-        f"the paginator by hand"
-    )
-    return Way({"type": "single_page"}, finding, is_understood=False)
+                paginator["limit"] = large[events.size]
+            else:
+                endpoint["params"] = large
+            endpoint["paginator"] = {k: v for k, v in paginator.items() if DEFAULTS.get(k) != v}
+            sizes = [f", {rows} rows a page by {size}" for size, rows in large.items()]
+            report.add(OK, "paging", "".join([words, *sizes]))
+            return
+    endpoint["paginator"] = {"type": "single_page"}
+    if events.has_more_than(came, events.first):
+        finding = (
+            f"the API has more than these {came} rows, but none of the known ways leads to them; "
+            f"set the paginator by hand"
+        )
+        report.add(NOTE, "paging", finding)
+    else:
+        report.add(OK, "paging", f"none found: all {came} rows at once")
 
 
 def _offsets(events: EventList) -> Iterator[Trial]:
@@ -234,27 +232,33 @@ def _positions(events: EventList) -> Sequence[str]:
     return NUMBERS if events.are_others(second, events.first_rows) else ()
 
 
-@dataclass(frozen=True)
-class Total:
-    """Where all rows are counted, a path or a header, and what asks for that; nowhere, if empty."""
-
-    place: str = ""
-    rows: int = 0
-    in_header: bool = False
-    params: Params = field(default_factory=dict)
-    headers: Params = field(default_factory=dict)
-
-
-def find_total(events: EventList, sent: Params) -> Total:
-    """The total of a list. `sent` are the parameters of each request."""
+def find_total(events: EventList, endpoint: Params, scan: Params, report: Report) -> None:
+    """Tells the endpoint how the API is asked to count all rows, and where that stands: to a
+    paginator that reads totals, that of offsets, else to the scan's settings."""
     ways: list[tuple[Params, Params]] = [({}, {}), (COUNTS, COUNT_HEADER)]
     ways += [*(({name: value}, {}) for name, value in COUNTS.items()), ({}, COUNT_HEADER)]
+    sent = endpoint["params"] | events.sized(len(events.few))
     for params, headers in ways:
-        answer = events.get({**sent, **events.sized(len(events.few)), **params}, headers)
+        answer = events.get(sent | params, headers)
         is_page = bool(events.rows(answer) or not events.first_rows)
         found = events.totals(answer) if is_page else {}
-        if params is COUNTS and is_page and not found:
-            break  # all ways at once bring nothing, so none does
-        for place, rows in found.items() if params is not COUNTS else ():
-            return Total(place, rows, place in answer.headers, params, headers)
-    return Total()
+        if params is COUNTS:
+            if is_page and not found:
+                break  # all ways at once bring nothing, so none does
+            continue
+        for place, rows in found.items():
+            in_header = place in answer.headers
+            where = f"in the header {place}" if in_header else f'at "{place}"'
+            asked = [f", asked for by {name}={v}" for name, v in (params or headers).items()][:1]
+            finding = f"the API counts {counted(rows, 'row')} {where}"
+            report.add(OK, "total", "".join([finding, *asked]))
+            endpoint |= {"params": endpoint["params"] | params, "headers": headers}
+            if in_header:
+                scan["total_header"] = place
+            elif endpoint["paginator"]["type"] != "offset":
+                scan["total_path"] = place
+            elif place != "total":  # where offset paging looks by itself
+                endpoint["paginator"]["total_path"] = place
+            return
+    finding = "the API counts its rows nowhere; whether all came cannot be proven by a total"
+    report.add(NOTE, "total", finding)

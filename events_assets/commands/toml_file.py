@@ -2,14 +2,12 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import tomlkit
 from tomlkit.items import AoT, Table, Trivia
-
-from events_assets.commands.report import inline
 
 REMARKS = {
     "auth": "the key itself goes to the environment (API_KEY) or to .dlt/secrets.toml",
@@ -23,15 +21,15 @@ REMARKS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass
 class Description:
     """An API, as tables below `sources.events`: its client, the endpoint of `events`, where the
     scan finds totals, where rows have the canonical fields."""
 
-    client: Mapping[str, Any]
-    endpoint: Mapping[str, Any]
-    scan: Mapping[str, Any]
-    fields: Mapping[str, Any]
+    client: dict[str, Any] = field(default_factory=dict)
+    endpoint: dict[str, Any] = field(default_factory=dict)
+    scan: dict[str, Any] = field(default_factory=dict)
+    fields: dict[str, Any] = field(default_factory=dict)
 
 
 def describe(document: tomlkit.TOMLDocument, api: Description) -> str:
@@ -59,6 +57,14 @@ def write(path: Path, text: str) -> None:
     scratch = path.with_name(f".{path.name}.new")
     scratch.write_text(text, encoding="utf-8")
     scratch.replace(path)
+
+
+def inline(value: Any) -> str:
+    """A value as TOML in one line. (Nested tables of tomlkit's own have no space after a comma.)"""
+    if isinstance(value, Mapping):
+        pairs = (f"{tomlkit.key(name).as_string()} = {inline(v)}" for name, v in value.items())
+        return f"{{ {', '.join(pairs)} }}"
+    return str(tomlkit.item(value).as_string())
 
 
 def _table(parent: Any, name: str) -> Any:
@@ -93,8 +99,7 @@ def _put(parent: Any, name: str, values: Mapping[str, Any], keep: bool = False) 
     text, trivia = (old.as_string(), old.trivia) if is_table else (_lines(old), Trivia())
     body = re.sub(r"(?m)(^[ \t]*(#.*)?\n)+\Z", "", text)
     after = text.removeprefix(body) or "\n"
-    lines = (body if keep else "") + _lines(values)
-    table = Table(tomlkit.parse(lines + after), trivia, False)
+    table = Table(tomlkit.parse((body if keep else "") + _lines(values) + after), trivia, False)
     table.add(tomlkit.ws(""))  # else tomlkit adds a blank line of its own
     if name in REMARKS:
         table.comment(REMARKS[name])
