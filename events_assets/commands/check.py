@@ -18,7 +18,7 @@ from events_assets import configuration
 from events_assets.api import configured_api
 from events_assets.authentication import Authentication
 from events_assets.commands import detect, findings
-from events_assets.commands.init import Discovery
+from events_assets.commands.location import Dialogue
 from events_assets.commands.report import FAILED, NOTE, OK, Report, StopError, counted
 from events_assets.errors import ApiError, EndlessScanError, EventsError, UnaddressableError
 from events_assets.paging.base import Page
@@ -152,7 +152,7 @@ class _Trial:
         if authentication.has_key and session.traffic.requests == 1:
             with suppress(ApiError):
                 url = self.client["base_url"], str(self.settings["path"])
-                found = Discovery(*url, session.settings, authentication, self.report)
+                found = Dialogue(*url, session.settings, authentication, self.report)
                 if place := found.accepted_place():
                     settings = {f"client.{name}": value for name, value in place.client.items()}
                     finding += f". The API accepts {place.description}"

@@ -14,8 +14,8 @@ from events_assets import __version__, configuration
 from events_assets.authentication import Authentication
 from events_assets.commands import toml_file
 from events_assets.commands.check import try_api
-from events_assets.commands.init import Discovery
-from events_assets.commands.location import KeyPlace, key_place
+from events_assets.commands.init import discover
+from events_assets.commands.location import Dialogue, KeyPlace, key_place
 from events_assets.commands.report import FAILED, Report, Step, StopError, terminal_columns
 from events_assets.errors import EventsError
 from events_assets.http.log_masking import masked
@@ -138,11 +138,11 @@ def _found_out(
     with masked(report.redaction):
         click.echo(report.redaction.text(f"Finding out how {base_url} works ...\n"))
         try:
-            api = Discovery(base_url, path, settings, authentication, report, place).run()
+            api = Dialogue(base_url, path, settings, authentication, report, place)
+            return report, discover(api)
         except StopError as stop:
             report.add(FAILED, *stop.args)
             raise click.ClickException(f"{file} is left as it was") from None
-    return report, api
 
 
 def _asked(value: str | None, question: str, option: str) -> str:

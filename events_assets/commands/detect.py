@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC
 from itertools import chain
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 from requests.structures import CaseInsensitiveDict
 from requests.utils import parse_header_links
@@ -142,12 +141,6 @@ def link_to_next(document: Any, headers: Mapping[str, str]) -> tuple[dict[str, s
     return {}, ""
 
 
-def link_parameters(url: str) -> dict[str, int]:
-    """The numeric parameters of a link: they tell how the API names its pages."""
-    query = parse_qsl(urlsplit(url).query)
-    return {name: int(value) for name, value in query if re.fullmatch(r"\d{1,12}", value)}
-
-
 def cursors(document: Any) -> dict[str, str]:
     """Cursors to the next page by their path."""
     found = {at: str(v) for at, v in _named(document, CURSOR_NAMES) if _is_text_or_number(v)}
@@ -188,19 +181,19 @@ def field_settings(rows: Sequence[Any]) -> dict[str, Any]:
     objects = [row for row in rows if isinstance(row, dict)][:50]
     values: dict[Path, list[Any]] = {}
     for path, value in chain.from_iterable(map(walk, objects)):
-        if path:
+        if path and value not in (None, ""):
             values.setdefault(path, []).append(value)
     found: dict[str, Any] = {}
     for name in CANONICAL:
         scored = [(_likeness(name, path, values[path]), -len(path), path) for path in values]
         best, _, path = max(scored, default=(0, 0, ()), key=lambda item: item[:2])
-        repeated = name == "id" and len({str(v) for v in values.get(path, [])}) < len(objects)
-        if best > 0 and not repeated:
-            sample = next(iter(_known(values[path])), None)
-            unit = unix_unit(sample) if name in TIMES else None
-            found[name] = {"path": join(path), "unit": unit} if unit else join(path)
-            for language in _languages(sample)[:1]:
-                found["language"] = language
+        if best <= 0 or (name == "id" and len({*map(str, values[path])}) < len(objects)):
+            continue
+        sample = values[path][0]
+        unit = unix_unit(sample) if name in TIMES else None
+        found[name] = {"path": join(path), "unit": unit} if unit else join(path)
+        for language in _languages(sample)[:1]:
+            found["language"] = language
     return found
 
 
@@ -212,35 +205,29 @@ def only(settings: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
 
 def _likeness(name: str, path: Path, values: list[Any]) -> int:
     """How much a path and its values look like a canonical field; 0 or less: not at all."""
-    known = _known(values)
     if name in TIMES:
-        fits = bool(known) and all(map(is_time, known))
-        return _likeness_of_time(name, _words(path), known) - len(path) if fits else 0
+        fits = all(map(is_time, values))
+        return _likeness_of_time(name, _words(path), values) - len(path) if fits else 0
     if name == "id":
         fits = len(path) == 1 and all(map(_is_text_or_number, values))
     else:
-        fits = bool(known) and all(isinstance(v, str) or _languages(v) for v in known)
+        fits = all(isinstance(value, str) or _languages(value) for value in values)
         path = path[1:] if len(path) > 1 and path[0] in WRAPPERS else path
     words = " ".join(_words(path))
     return 1 + NAMES[name].index(words) if fits and words in NAMES[name] else 0
 
 
-def _likeness_of_time(name: str, words: list[str], known: list[Any]) -> int:
+def _likeness_of_time(name: str, words: list[str], values: list[Any]) -> int:
     """By whole names, by words within one, and last by one word that says little alone."""
     names, within, alone = TIMES[name]
     if OTHER_TIMES & {*words}:
         return 0
     if " ".join(words) not in names and not within & {*words}:
         return 11 if words[-1:] == [alone] else 0
-    score = 40 if " ".join(words) in names else 20
+    precise = any(":" in str(value) or unix_unit(value) for value in values)
+    score = (40 if " ".join(words) in names else 20) - (0 if precise else 10)
     score += 5 if {"utc", "gmt"} & {*words} else 0
-    score -= 2 if {"local", "date"} & {*words} else 0
-    precise = any(":" in str(value) or unix_unit(value) for value in known)
-    return score if precise else score - 10
-
-
-def _known(values: list[Any]) -> list[Any]:
-    return [value for value in values if value not in (None, "")]
+    return score - 2 if {"local", "date"} & {*words} else score
 
 
 def _words(path: Path) -> list[str]:

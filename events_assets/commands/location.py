@@ -1,12 +1,23 @@
-"""Where APIs commonly take their key, in words and as settings of `[sources.events.client]`."""
+"""Where APIs commonly take their key, in words and as settings of `[sources.events.client]`, and
+how an API is asked with the key in such a place."""
 
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
+import requests
+from dlt.sources.helpers.rest_client.utils import join_url
 from requests.structures import CaseInsensitiveDict
+
+from events_assets.authentication import Authentication
+from events_assets.commands.report import Report
+from events_assets.http.answer import Answer
+from events_assets.http.session import ApiSession
+from events_assets.settings import HttpSettings
 
 SECRET = "{secrets.api_key}"  # noqa: S105, stands for the key
 
@@ -70,3 +81,82 @@ def likeliest(refused: Mapping[str, str]) -> list[KeyPlace]:
     """The common places, first those that the headers of a refusal ask for."""
     scheme = challenge(refused)
     return sorted(PLACES, key=lambda p: scheme not in re.findall(r"\w+", p.description.lower()))
+
+
+@dataclass
+class Dialogue:
+    """Asks an API for a list, with the key in the place that it accepts; `report` counts requests.
+
+    `place` is where the key goes; None: the common places are tried.
+    """
+
+    base_url: str
+    path: str
+    settings: HttpSettings
+    authentication: Authentication
+    report: Report
+    place: KeyPlace | None = None
+
+    def __post_init__(self) -> None:
+        # A server error may be what the API thinks of a parameter; only these pass by waiting.
+        self.settings = self.settings.model_copy(update={"retry_statuses": [429, 503]})
+
+    def accepted_place(self) -> KeyPlace | None:
+        """The first place of the key that is accepted, None if none is. `first` is the answer then.
+
+        Raises:
+            ApiError: the API cannot be reached.
+        """
+        places = [self.place or NO_KEY]
+        for place in places:
+            self._open(place)
+            self.first = self.ask()
+            if self.first.redirected:
+                self.path = _path_after(self.first.url, self.base_url, self.path)
+            if self.first.status not in (401, 403):
+                return place
+            if place is NO_KEY and self.authentication.has_key and not self.place:
+                places += likeliest(self.first.headers)
+        return None
+
+    def ask(
+        self, params: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """The answer, whatever its status; what is worth a retry is asked again.
+
+        Raises:
+            ApiError: there is none, or it leads to another origin.
+        """
+        is_url = self.path.startswith(("http://", "https://"))
+        url = self.path if is_url else join_url(self.base_url, self.path)
+        sent = {**self.headers, **(headers or {})}
+        request = requests.Request("GET", url, params=dict(params or {}), headers=sent)
+        traffic = self.session.traffic
+        before = traffic.requests
+        try:
+            return self.session.ask(request, lambda answer: answer, any_status=True)
+        finally:
+            self.report.requests += traffic.requests - before
+
+    def _open(self, place: KeyPlace) -> None:
+        """Opens a session that sends the key to a place."""
+
+        def new_session(base_url: str, auth: Any = None) -> ApiSession:
+            log, redaction = logging.getLogger("events_assets"), self.authentication.redaction
+            return ApiSession(base_url, self.settings, redaction, log, auth=auth)
+
+        sent = place.client if self.authentication.has_key else {}
+        config: Any = {"client": {"base_url": self.base_url, **sent}, "resources": []}
+        client: Any = self.authentication.fill(config)["client"]
+        self.headers = client.get("headers", {})
+        auth = self.authentication.of(client.get("auth"), new_session)
+        self.session = new_session(self.base_url, auth)
+
+
+def _path_after(redirect: str, base_url: str, path: str) -> str:
+    """The path that a redirect leads to, so that no further request is sent twice; the old one
+    where another path would be another list."""
+    base, (plain, mark, query) = urlsplit(base_url).path, path.partition("?")
+    moved = "/" + urlsplit(redirect).path.removeprefix(base).lstrip("/")
+    same = urlsplit(redirect).path.startswith(base) and moved.strip("/") == plain.strip("/")
+    return moved + mark + query if same else path

@@ -20,14 +20,17 @@ REMARKS = {
     "fields": "where the canonical columns are in a row of the API, as JSON paths",
 }
 
+ENDPOINT = ("path", "data_selector", "headers", "params", "paginator")
+"""The keys of the endpoint, in this order."""
+
 
 @dataclass
 class Description:
     """An API, as tables below `sources.events`: its client, the endpoint of `events`, where the
     scan finds totals, where rows have the canonical fields."""
 
-    client: dict[str, Any] = field(default_factory=dict)
-    endpoint: dict[str, Any] = field(default_factory=dict)
+    client: dict[str, Any]
+    endpoint: dict[str, Any]
     scan: dict[str, Any] = field(default_factory=dict)
     fields: dict[str, Any] = field(default_factory=dict)
 
@@ -39,7 +42,8 @@ def describe(document: tomlkit.TOMLDocument, api: Description) -> str:
     if "resource_defaults" not in events:
         defaults = {"primary_key": "id", "write_disposition": "merge"}
         _put(events, "resource_defaults", defaults)
-    _put(_resource(events), "endpoint", api.endpoint)
+    endpoint = {key: api.endpoint[key] for key in ENDPOINT if api.endpoint.get(key)}
+    _put(_resource(events), "endpoint", endpoint)
     if api.scan or "scan" in events:
         for name in ("total_path", "total_header"):
             _table(events, "scan").pop(name, None)
