@@ -176,17 +176,13 @@ class _Trial:
             raise StopError("second page", f"the second page fails: {error}", way) from None
         self.report.add(*findings.second_page(first, second, again, one, way))
         if isinstance(paging, PageNumbers) and not again:
-            before = self._page_at(paging.first - 1, paging) if paging.first else None
+            before = None
+            with suppress(ApiError, IgnoreResponseException):
+                if paging.first:
+                    request = self.request.within(self.endpoint.window)
+                    before = self.endpoint.page(request, paging.ask(paging.first - 1), (), set())
             self.report.add(*findings.numbering(paging, before, first))
         return second is not None and not {*second.identities} <= {*first.identities}
-
-    def _page_at(self, number: int, paging: PageNumbers) -> Page | None:
-        """The page of a number, None if there is none."""
-        request = self.request.within(self.endpoint.window)
-        try:
-            return self.endpoint.page(request, paging.ask(number), (), set())
-        except (ApiError, IgnoreResponseException):
-            return None
 
 
 def _request(scan: TableScan, endpoint: Endpoint, report: Report) -> ListRequest:
@@ -202,8 +198,7 @@ def _request(scan: TableScan, endpoint: Endpoint, report: Report) -> ListRequest
             raise StopError("parent", f"{outer.name}: {error}") from None
         finally:
             report.requests += outer.session.traffic.requests
-    usable, unusable = [], []
-    rows = page.rows if page else []
+    rows, usable, unusable = page.rows if page else [], [], []
     for number, row in enumerate(rows, start=1):
         try:
             usable.append(endpoint.request_for(row))

@@ -106,12 +106,8 @@ def lists_of_rows(document: Any, kind: type = dict) -> dict[str, list[Any]]:
 
 
 def totals(document: Any, headers: Mapping[str, str], received: int) -> dict[str, int]:
-    """Numbers that count all rows, by their path or the name of their header; paths come first, the
-    most telling one before others. Of `Content-Range: 0-24/573` it is the 573.
-
-    Args:
-        received: rows in this answer; a total is not less.
-    """
+    """Numbers that count all rows, not less than were `received`, by their path or the name of
+    their header; paths first, the most telling one before others. Of `0-24/573` it is the 573."""
     found = []
     for path, value in walk(document):
         name = _key(path)

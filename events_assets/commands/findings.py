@@ -134,12 +134,8 @@ def only_page(page: Page, one: ListPass, way: Settings) -> Finding:
 def second_page(
     first: Page, second: Page | None, again: bool, one: ListPass, way: Settings
 ) -> Finding:
-    """How the second page goes on from the first.
-
-    Args:
-        again: whether the second page was the first once more; then `second` is the third one.
-        way: the paginator that the answer suggests.
-    """
+    """How the second page goes on from the first; where that came `again`, `second` is the third
+    one. `way` is what the answer suggests."""
     kind, name, paging = _kind(one), "second page", one.endpoint.paging
     if second is None or not second.rows:
         return OK, name, f"{kind}: empty, all rows are on the first page", {}
@@ -186,10 +182,7 @@ def order(first: Page, again: Page | None) -> Finding:
 
 
 def page_size(page: Page, more: bool, limit: int | None, params: Settings) -> Finding:
-    """How many rows came of those asked for by the paginator's limit, or else by `params`.
-
-    `more`: a further page brought further rows.
-    """
+    """How many rows came of those asked for, and whether `more` came with a further page."""
     asked = [
         (f"params.{n}", int(v)) for n, v in params.items() if n in SIZES and str(v).isdecimal()
     ]

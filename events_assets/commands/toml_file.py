@@ -82,14 +82,11 @@ def _resource(events: Any) -> Any:
     if not isinstance(events.get("resources"), AoT):
         events.pop("resources", None)
         events["resources"] = tomlkit.aot()
-    for entry in events["resources"]:
-        if entry.get("name") == "events":
-            return entry
-    entry = tomlkit.table()
-    entry.add("name", "events")
-    entry.add(tomlkit.nl())
-    events["resources"].append(entry)
-    return events["resources"][-1]
+    resources = events["resources"]
+    if not any(entry.get("name") == "events" for entry in resources):
+        resources.append(tomlkit.item({"name": "events"}))
+        resources[-1].add(tomlkit.nl())
+    return next(entry for entry in resources if entry.get("name") == "events")
 
 
 def _put(parent: Any, name: str, values: Mapping[str, Any], keep: bool = False) -> None:
