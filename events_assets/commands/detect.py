@@ -5,9 +5,11 @@ them, `$` for the document itself.
 """
 
 import re
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 from requests.structures import CaseInsensitiveDict
@@ -21,53 +23,21 @@ DEPTH = 4
 
 CANONICAL = ("id", "event_name", "start_time", "end_time")
 
+NAMES = tomllib.loads(Path(__file__).with_name("names.toml").read_text(encoding="utf-8"))
+"""What APIs commonly call things."""
+
+FIELDS = NAMES["fields"]
+TIMES = ("start_time", "end_time")
+
 TOTAL_NAME = re.compile(
     r"(?=.*(total|count|match|found|hits|filtered))"
     r"(odata|total|filter(ed)?|match(ed)?|found|hits|num(ber)?|of|table|all|count|size|exact"
     r"|(row|record|item|result|element|object|entrie|event)s?)+"
 )
 """What counts all rows is named by these words only: `totalItems`, `filtered_count`."""
-TOTAL_HEADERS = (
-    *("x-total-count", "x-total", "total-count", "x-pagination-total-count", "x-count"),
-    *("x-wp-total", "x-total-results", "x-total-items", "content-range"),
-)
-CURSOR_NAMES = (
-    *("nextcursor", "endcursor", "nextpagetoken", "continuationtoken", "continuation", "nexttoken"),
-    *("cursornext", "nextpagecursor", "after", "cursor", "next", "end"),
-)
-HAS_MORE_NAMES = ("hasmore", "hasmoreitems", "hasnext", "hasnextpage", "more", "moreitems")
 NEXT, URL = re.compile("next", re.IGNORECASE), re.compile(r"https?://|/|\?")
 
-NAMES = {
-    "id": ("slug", "code", "key", "identifier", "uuid", "guid", "uid", "event id", "id"),
-    "event_name": (
-        *("label", "subject", "headline", "summary", "name text", "title rendered", "name"),
-        *("title", "event title", "event name"),
-    ),
-}
-"""The words of a key, the likeliest last."""
-WRAPPERS = ("attributes", "fields", "properties", "event", "node", "data", "content", "submission")
-"""Objects within a row that may hold all of its fields."""
-TIMES = {
-    "start_time": (
-        {"start time", "starts at", "start at", "start", "date from", "begin", "utc start date"},
-        {"start", "starts", "begin", "begins", "from", "started", "starting"},
-        "date",
-    ),
-    "end_time": (
-        {"end time", "ends at", "end at", "end", "date to", "finish", "utc end date"},
-        {"end", "ends", "finish", "finishes", "to", "until", "till", "ended", "ending"},
-        "",
-    ),
-}
-"""Whole names, words within a name, and a last word that says little alone."""
-OTHER_TIMES = {
-    *("presale", "sale", "sales", "registration", "booking", "created", "updated", "modified"),
-    *("published", "admission", "publish", "deadline", "available"),
-}
-"""Words for times of something else than the event."""
-
-Path = tuple[str, ...]
+Keys = tuple[str, ...]
 
 
 def join(path: Sequence[str]) -> str:
@@ -77,9 +47,9 @@ def join(path: Sequence[str]) -> str:
     return ".".join(key if plain.fullmatch(key) else quoted[key] for key in path) or "$"
 
 
-def walk(value: Any) -> Iterator[tuple[Path, Any]]:
+def walk(value: Any) -> Iterator[tuple[Keys, Any]]:
     """All values below nested objects with their paths, outer ones first; lists are not entered."""
-    level: list[tuple[Path, Any]] = [((), value)]
+    level: list[tuple[Keys, Any]] = [((), value)]
     while level:
         yield from level
         level = [
@@ -116,7 +86,9 @@ def totals(document: Any, headers: Mapping[str, str], received: int) -> dict[str
             found.append((*order, join(path), str(value)))
     counts = {path: text for *_, path, text in sorted(found)}
     counts |= {
-        n: v.strip().rpartition("/")[2] for n, v in headers.items() if n.lower() in TOTAL_HEADERS
+        n: v.strip().rpartition("/")[2]
+        for n, v in headers.items()
+        if n.lower() in NAMES["headers"]["total"]
     }
     numbers = {at: int(text) for at, text in counts.items() if re.fullmatch(r"\d{1,15}", text)}
     return {at: number for at, number in numbers.items() if number >= received}
@@ -139,13 +111,15 @@ def link_to_next(document: Any, headers: Mapping[str, str]) -> tuple[dict[str, s
 
 def cursors(document: Any) -> dict[str, str]:
     """Cursors to the next page by their path."""
-    found = {at: str(v) for at, v in _named(document, CURSOR_NAMES) if _is_text_or_number(v)}
+    found = {
+        at: str(v) for at, v in _named(document, NAMES["keys"]["cursor"]) if _is_text_or_number(v)
+    }
     return {path: cursor for path, cursor in found.items() if cursor and not URL.match(cursor)}
 
 
 def has_more(document: Any) -> dict[str, bool]:
     """What says whether there is another page, by its path."""
-    return {at: v for at, v in _named(document, HAS_MORE_NAMES) if isinstance(v, bool)}
+    return {at: v for at, v in _named(document, NAMES["keys"]["has_more"]) if isinstance(v, bool)}
 
 
 def continues(document: Any, headers: Mapping[str, str]) -> bool:
@@ -162,7 +136,7 @@ def _named(document: Any, names: Sequence[str]) -> list[tuple[str, Any]]:
     return [(join(path), value) for _, path, value in sorted(found, key=lambda one: one[0])]
 
 
-def _key(path: Path) -> str:
+def _key(path: Keys) -> str:
     """The last key of a path, without what separates its words: `next_page` → nextpage."""
     return "".join(_words(path[-1:]))
 
@@ -175,7 +149,7 @@ def field_settings(rows: Sequence[Any]) -> dict[str, Any]:
     """`[sources.events.fields]`: where the canonical fields seem to be, as far as they are found;
     those that are times in numbers as tables with their unit."""
     objects = [row for row in rows if isinstance(row, dict)][:50]
-    values: dict[Path, list[Any]] = {}
+    values: dict[Keys, list[Any]] = {}
     for path, value in chain.from_iterable(map(walk, objects)):
         if path and value not in (None, ""):
             values.setdefault(path, []).append(value)
@@ -199,7 +173,7 @@ def only(settings: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if name in wanted}
 
 
-def _likeness(name: str, path: Path, values: list[Any]) -> int:
+def _likeness(name: str, path: Keys, values: list[Any]) -> int:
     """How much a path and its values look like a canonical field; 0 or less: not at all."""
     if name in TIMES:
         fits = all(map(is_time, values))
@@ -208,25 +182,26 @@ def _likeness(name: str, path: Path, values: list[Any]) -> int:
         fits = len(path) == 1 and all(map(_is_text_or_number, values))
     else:
         fits = all(isinstance(value, str) or _languages(value) for value in values)
-        path = path[1:] if len(path) > 1 and path[0] in WRAPPERS else path
-    words = " ".join(_words(path))
-    return 1 + NAMES[name].index(words) if fits and words in NAMES[name] else 0
+        path = path[1:] if len(path) > 1 and path[0] in FIELDS["wrappers"] else path
+    names, words = FIELDS[name], " ".join(_words(path))
+    return len(names) - names.index(words) if fits and words in names else 0
 
 
 def _likeness_of_time(name: str, words: list[str], values: list[Any]) -> int:
     """By whole names, by words within one, and last by one word that says little alone."""
-    names, within, alone = TIMES[name]
-    if OTHER_TIMES & {*words}:
+    names = FIELDS[name]
+    if {*FIELDS["other_times"]} & {*words}:
         return 0
-    if " ".join(words) not in names and not within & {*words}:
-        return 11 if words[-1:] == [alone] else 0
+    is_name = " ".join(words) in names["names"]
+    if not is_name and not {*names["words"]} & {*words}:
+        return 11 if words and words[-1] in names["alone"] else 0
     precise = any(":" in str(value) or unix_unit(value) for value in values)
-    score = (40 if " ".join(words) in names else 20) - (0 if precise else 10)
+    score = (40 if is_name else 20) - (0 if precise else 10)
     score += 5 if {"utc", "gmt"} & {*words} else 0
     return score - 2 if {"local", "date"} & {*words} else score
 
 
-def _words(path: Path) -> list[str]:
+def _words(path: Keys) -> list[str]:
     """The words of a path in lower case: `startDate.utc` → start, date, utc."""
     spaced = re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", " ".join(path))
     return re.sub(r"[\W_]+", " ", spaced).lower().split()

@@ -5,6 +5,7 @@ and settings to make, by their path below `sources.events`; or it raises `StopEr
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -67,8 +68,9 @@ def fields(page: Page, raw: list[Any]) -> Finding:
         values[name] = [row[name] for row in found if row.get(name) is not None]
     present = [name for name in values if values[name]]
     missing = [name for name in values if not values[name]]
-    unread = [name for name in detect.TIMES if any(map(_is_unread, values[name]))]
-    naive = [name for name in detect.TIMES if any(map(_is_naive, values[name]))]
+    faults = {name: {*map(_fault, values[name])} for name in detect.TIMES}
+    unread = [name for name in faults if "unread" in faults[name]]
+    naive = [name for name in faults if "naive" in faults[name]]
     with_unit = [name for name in unread if isinstance(proposed.get(name), dict)]
     set_anew = detect.only(proposed, [*missing, *with_unit])
     finding = ", ".join(present)
@@ -226,14 +228,12 @@ def _time(value: Any) -> datetime | None:
         return None
 
 
-def _is_unread(value: Any) -> bool:
-    """Whether a time is none, or one that only a number in the wrong unit can mean."""
+def _fault(value: Any) -> str:
+    """Whether a time is `unread`, as one that only a number in the wrong unit can mean, or `naive`,
+    without a zone."""
     time = _time(value)
-    return time is None or (isinstance(value, int | float) and time.year >= LIKELY_YEARS.stop)
-
-
-def _is_naive(value: Any) -> bool:
-    try:
-        return isinstance(value, str) and not has_offset(value)
-    except UnreadableTimeError:
-        return False
+    if time is None or (isinstance(value, int | float) and time.year >= LIKELY_YEARS.stop):
+        return "unread"
+    with suppress(UnreadableTimeError):
+        return "naive" if isinstance(value, str) and not has_offset(value) else ""
+    return ""

@@ -43,7 +43,7 @@ def _clean_address(api: Dialogue) -> None:
     for parameter in filter(None, f"{base_query}&{query}".split("&")):
         name, value = next(iter(parse_qsl(parameter)), ("", ""))
         is_number = value.isdecimal() and not detect.is_time(value)
-        is_cursor = name in pages.CURSORS and name not in pages.SPANS
+        is_cursor = name in pages.CURSORS and name not in pages.NAMES["span"]
         if api.report.redaction.text(parameter) != parameter:
             api.place = api.place or key_place(f"query:{unquote_plus(parameter.partition('=')[0])}")
         elif name in pages.PAGING and (is_number or is_cursor):

@@ -119,9 +119,7 @@ class Dialogue:
                 places += likeliest(self.first.headers)
         return None
 
-    def ask(
-        self, params: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
-    ) -> Answer:
+    def ask(self, params: Mapping[str, Any] = {}, headers: Mapping[str, str] = {}) -> Answer:
         """The answer, whatever its status; what is worth a retry is asked again.
 
         Raises:
@@ -129,8 +127,8 @@ class Dialogue:
         """
         is_url = self.path.startswith(("http://", "https://"))
         url = self.path if is_url else join_url(self.base_url, self.path)
-        sent = {**self.headers, **(headers or {})}
-        request = requests.Request("GET", url, params=dict(params or {}), headers=sent)
+        sent = {**self.headers, **headers}
+        request = requests.Request("GET", url, params=dict(params), headers=sent)
         traffic = self.session.traffic
         before = traffic.requests
         try:

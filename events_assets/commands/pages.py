@@ -21,50 +21,15 @@ PAGE = 100
 DEFAULTS = {"offset_param": "offset", "limit_param": "limit", "page_param": "page"}
 """What dlt's paginators take by themselves."""
 
-SIZES = {
-    "limit": ("offset", "page", "skip", "start"),
-    "_limit": ("_start", "_page"),
-    "per_page": ("page", "offset"),
-    "page_size": ("page", "offset"),
-    "pagination[limit]": ("pagination[start]",),
-    "pagination[pageSize]": ("pagination[page]",),
-    "size": ("page", "offset", "from"),
-    "pageSize": ("page", "pageNumber"),
-    "perPage": ("page",),
-    "page[size]": ("page[number]",),
-    "page[limit]": ("page[offset]",),
-    "count": ("offset", "start", "page"),
-    "take": ("skip",),
-    "top": ("skip",),
-    "$top": ("$skip",),
-    "rows": ("start", "page"),
-    "max_results": ("page", "start"),
-    "pagelen": ("page",),
-}
-"""Names of the page size, and the names of positions that go with them, the likeliest first."""
-
-OFFSETS = (
-    *("offset", "skip", "start", "from", "_start", "$skip", "pagination[start]"),
-    *("page[offset]", "startAt", "startIndex"),
-)
-NUMBERS = ("page", "_page", "pageNumber", "page_number", "page[number]", "p")
-CURSORS = (
-    *("cursor", "after", "page_token", "pageToken", "next_token", "starting_after"),
-    *("continuation", "continuation_token", "next_cursor", "page[after]", "since", "from"),
-)
-LAST_IDS = ("starting_after", "after", "after_id", "since_id", "last_id")
-"""Names of cursors that are the id of the last row."""
-SPANS = ("after", "since", "from")
-"""Names of cursors that may as well ask for a span of time."""
-
+NAMES = detect.NAMES["params"]
+SIZES: dict[str, list[str]] = NAMES["size"]
+OFFSETS: list[str] = NAMES["offset"]
+NUMBERS: list[str] = NAMES["page_number"]
+CURSORS: list[str] = NAMES["cursor"]
 PAGING = {*SIZES, *chain(*SIZES.values()), *OFFSETS, *NUMBERS, *CURSORS}
 
-COUNTS = {
-    "meta": "*",
-    **dict.fromkeys(("include_totals", "with_count", "count", "$count"), "true"),
-}
 COUNT_HEADER = {"Prefer": "count=exact"}
-"""Parameters and a header by which some APIs are asked to count."""
+"""A header by which some APIs are asked to count, as by parameters."""
 
 NO_WAY = "none of the known ways leads to them; set the paginator by hand"
 
@@ -206,7 +171,7 @@ def _trials(events: EventList) -> Iterator[Trial]:
             yield {name: cursor}, paginator, f'cursors: {name} takes what is at "{path}"'
     last = events.few[-1].get(events.id) if events.few else None
     for more in [*detect.has_more(events.small.document)][:1] if last is not None else ():
-        for name in LAST_IDS:
+        for name in NAMES["last_id"]:
             paginator = {"type": "cursor", "cursor_path": id_at, "cursor_param": name}
             words = f'{name} takes the id of the last row, "{more}" says whether to go on'
             yield {name: last}, paginator | {"has_more_path": more}, words
@@ -234,13 +199,13 @@ def find_total(events: EventList, api: Description, report: Report) -> None:
     """Describes how the API is asked to count all rows, and where it does: in the paginator if
     that reads totals, as that of offsets, else in the scan's settings."""
     paginator, sent = api.endpoint["paginator"], api.endpoint.get("params", {})
-    ways: list[tuple[Params, Params]] = [({}, {}), (COUNTS, COUNT_HEADER)]
-    ways += [*(({name: value}, {}) for name, value in COUNTS.items()), ({}, COUNT_HEADER)]
+    ways: list[tuple[Params, Params]] = [({}, {}), (NAMES["count"], COUNT_HEADER)]
+    ways += [*(({name: value}, {}) for name, value in NAMES["count"].items()), ({}, COUNT_HEADER)]
     for params, headers in ways:
         answer = events.get(sent | events.sized(len(events.few)) | params, headers)
         is_page = bool(events.rows(answer) or not events.first_rows)
         found = events.totals(answer) if is_page else {}
-        if params is COUNTS:
+        if params is NAMES["count"]:
             if is_page and not found:
                 break  # all ways at once bring nothing, so none does
             continue

@@ -105,13 +105,9 @@ class Report:
 
     def json(self) -> str:
         """The report for programs."""
-        report = {
-            "works": self.failed is None,
-            "requests": self.requests,
-            "steps": [asdict(step) for step in self.steps],
-            "example": self.example,
-        }
-        return json.dumps(report, indent=2, default=str)
+        steps = [asdict(step) for step in self.steps]
+        report = {"works": self.failed is None, "requests": self.requests, "steps": steps}
+        return json.dumps(report | {"example": self.example}, indent=2, default=str)
 
     def markdown(self) -> str:
         """The report for the UI, as in a terminal."""
