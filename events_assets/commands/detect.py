@@ -8,8 +8,8 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC
+from importlib.resources import files
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 from requests.structures import CaseInsensitiveDict
@@ -23,7 +23,7 @@ DEPTH = 4
 
 CANONICAL = ("id", "event_name", "start_time", "end_time")
 
-NAMES = tomllib.loads(Path(__file__).with_name("names.toml").read_text(encoding="utf-8"))
+NAMES = tomllib.loads(files(__package__).joinpath("names.toml").read_text(encoding="utf-8"))
 """What APIs commonly call things."""
 
 FIELDS = NAMES["fields"]
