@@ -105,7 +105,7 @@ def judge(readings: Sequence[Reading], passes: int, is_order_fixed: bool) -> Ver
         is_promised_twice = passes == 1 or last.totals == readings[-2].totals
         return Verdict(TORN if is_promised_twice else UNPROVEN, missing)
     if not missing and (why := last.first("unprovable")):
-        return Verdict(UNPROVEN, f"{why}; {_compared(last)}")
+        return Verdict(UNPROVEN, why + _compared(last))
     if len(readings) < passes and (is_empty or not is_equal):
         return None  # an empty list is what an API gives whose database is away
     came = any(one.rows for reading in readings for one in reading.lists)
@@ -224,10 +224,12 @@ def _advice(readings: Sequence[Reading], last: Reading) -> str:
 
 
 def _compared(last: Reading) -> str:
+    if len(last.lists) > 1:
+        return ""
     total = last.only.evidence.total_last
     if total is None:
-        return "the API tells no total to compare with (scan.total_path, scan.total_header)"
-    return f"the API counts {total} rows, but gave {last.only.rows}"
+        return "; the API tells no total to compare with (scan.total_path, scan.total_header)"
+    return f"; the API counts {total} rows, but gave {last.only.rows}"
 
 
 def _rows(last: Reading) -> str:
