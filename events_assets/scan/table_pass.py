@@ -64,7 +64,6 @@ class TablePass:
         self._table, self._intake, self._receipt = table, intake, receipt
         self._progress = progress
         self._seen: list[Seen] = []
-        self._digest_of_parents = b""
 
     def items(self) -> Iterator[Any]:
         """The rows that no pass before has given, as items for dlt."""
@@ -77,7 +76,7 @@ class TablePass:
 
     def reading(self) -> Reading:
         """What was seen, when the items have ended."""
-        return Reading(self._seen, self._intake.digest() + self._digest_of_parents)
+        return Reading(self._seen)
 
     def broken(self) -> Exception | None:
         """Why a list could not be read to its end."""
@@ -97,9 +96,7 @@ class TablePass:
                 self._seen.append(Seen(endpoint.name, Evidence(torn=torn)))
             else:
                 yield from self._whole(endpoint, request)
-        reading = parents.reading()
-        self._seen += reading.lists
-        self._digest_of_parents += reading.digest
+        self._seen += parents.reading().lists
 
     def _whole(self, endpoint: Endpoint, request: ListRequest) -> Iterator[Any]:
         """Reads a list, or all windows of it, and how many rows there are without windows."""

@@ -24,12 +24,13 @@ CHAINS = ("cursor", "links")
 
 @dataclass(frozen=True)
 class Seen:
-    """What one pass over one list saw: the name of the list, the evidence of its pages, and its
-    rows, each counted once."""
+    """What one pass over one list saw: the name of the list, the evidence of its pages, its rows,
+    each counted once, and the digest of all that came, in this order."""
 
     name: str
     evidence: Evidence
     rows: int = 0
+    digest: bytes = b""
 
     @property
     def missing(self) -> str:
@@ -42,11 +43,9 @@ class Seen:
 
 @dataclass(frozen=True)
 class Reading:
-    """One pass over all lists of a table; `digest` is that of all their rows, in the order in which
-    they came."""
+    """One pass over all lists of a table."""
 
     lists: Sequence[Seen]
-    digest: bytes = b""
 
     @property
     def only(self) -> Seen:
@@ -192,7 +191,8 @@ def two_equal_passes(readings: Sequence[Reading]) -> bool:
     """
     if len(readings) < 2:
         return False
-    return readings[-2].digest == readings[-1].digest
+    before, last = ([(one.name, one.digest) for one in each.lists] for each in readings[-2:])
+    return before == last
 
 
 def doubt(last: Reading) -> str:
