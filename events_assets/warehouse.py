@@ -11,13 +11,16 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from operator import itemgetter
+from typing import Any, cast
 
 import dlt
 from dlt.common.configuration import resolve_configuration
 from dlt.common.pipeline import LoadInfo
+from dlt.common.schema.utils import get_nested_tables
 from dlt.destinations.exceptions import DestinationConnectionError
 from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
+from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.pipeline.exceptions import PipelineStepFailed
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
@@ -61,6 +64,7 @@ def loading(log: logging.Logger = logger) -> Iterator[dlt.Pipeline]:
         fitting(),
         collecting_seldom(),
     ):
+        _make_again(dataset, log)
         _forget_unfinished(dataset)
         yield dlt.pipeline(
             "events_assets",
@@ -89,6 +93,7 @@ def load(
         _lift_memory_limit(pipeline, log)
         info = pipeline.load()
     info.raise_on_failed_jobs()
+    _forget_repeated(pipeline, info.loads_ids)
     return info
 
 
@@ -192,6 +197,54 @@ def collecting_seldom() -> Iterator[None]:
             usual = _loads_under_way.pop()
             if not _loads_under_way:
                 gc.set_threshold(*usual)
+
+
+def _make_again(dataset: dlt.Dataset, log: logging.Logger) -> None:
+    """Makes tables and columns that were dropped by hand again: dlt only looks at its own notes.
+
+    Raises:
+        WarehouseError: a column is missing without which its rows are worth nothing.
+    """
+    schema, client = dataset.schema, cast(SqlJobClientBase, dataset.destination_client)
+    known = [str(table["name"]) for table in schema.data_tables(seen_data_only=True)]
+    with client:
+        found = dict(client.get_storage_tables(known)) if known else {}
+    dropped = {
+        f"{table}.{name}" if there else table: (table, there and not column.get("nullable", True))
+        for table, there in found.items()
+        for name, column in schema.get_table_columns(table).items()
+        if name not in there
+    }
+    for name, (table, is_required) in dropped.items():
+        if is_required:
+            raise WarehouseError(
+                f"the column {name} was dropped from the warehouse, and its rows cannot be told "
+                f"apart without it: drop the table {table}, too, and load again"
+            )
+    for table in [name for name in dropped if name in found]:
+        for nested in map(itemgetter("name"), get_nested_tables(schema.tables, table)[1:]):
+            if found.get(nested):  # no row is left that its rows belong to
+                name = dataset.sql_client.make_qualified_table_name(nested)
+                dataset.sql_client.execute_sql(f"DELETE FROM {name}")  # noqa: S608
+    if dropped:
+        log.warning(f"made again what was dropped from the warehouse: {', '.join(dropped)}")
+        with client:
+            client.update_stored_schema({table for table, _ in dropped.values()}, force=True)
+
+
+def _forget_repeated(pipeline: dlt.Pipeline, load_ids: list[str]) -> None:
+    """Removes rows that were set aside before, and have been once more: the last one stays."""
+    with pipeline.dataset() as dataset:
+        for table in dataset.tables:
+            for load_id in load_ids if table.startswith("quarantined_") else ():
+                select(
+                    dataset,
+                    "DELETE FROM {table} WHERE _dlt_load_id <> %s AND document IN "
+                    "(SELECT document FROM {table} WHERE _dlt_load_id = %s)",
+                    load_id,
+                    load_id,
+                    table=dataset.sql_client.make_qualified_table_name(table),
+                )
 
 
 def _forget_unfinished(dataset: dlt.Dataset) -> None:
