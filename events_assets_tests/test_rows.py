@@ -95,16 +95,24 @@ AWKWARD: dict[str, tuple[Any, Any]] = {
     ),
     "time as object": (
         {"start_time": {"utc": "2026-01-01T00:00:00Z"}},
-        {"start_time": None, "start_time__utc": "2026-01-01T00:00:00+00:00"},
+        {"start_time": None, "start_time__v_text": 'unreadable: {"utc": "2026-01-01T00:00:00Z"}'},
     ),
     "time as list": (
         {"start_time": ["2026-01-01T00:00:00Z"]},
-        {"start_time": None, "start_time[]": ["2026-01-01T00:00:00+00:00"]},
+        {"start_time": None, "start_time__v_text": 'unreadable: ["2026-01-01T00:00:00Z"]'},
     ),
     "time as boolean": ({"start_time": True}, {"start_time": None, "start_time__v_bool": True}),
     "name as number": ({"event_name": 5}, {"event_name": "5"}),
-    "name as object": ({"event_name": {"en": "x"}}, {"event_name": None, "event_name__en": "x"}),
-    "name as list": ({"event_name": ["x"]}, {"event_name": None, "event_name[]": ["x"]}),
+    "name as object": (
+        {"event_name": {"en": {"a": "x"}}},
+        {"event_name": 'unreadable: {"en": {"a": "x"}}'},
+    ),
+    "name as list": ({"event_name": ["x"]}, {"event_name": 'unreadable: ["x"]'}),
+    "status as object": ({"status": {}}, {"status": "unreadable: {}"}),
+    "end under a name of another case": (
+        {"endTime": ["x"], "end_time": [[]]},
+        {"end_time": None, "end_time__v_text": "unreadable: [[]]", "end_time_2[]": ["x"]},
+    ),
     "boolean for a number": ({"capacity": True}, {"capacity__v_bool": True}),
     "list for an object": ({"venue": ["x"]}, {"venue[]": ["x"]}),
     "list of mixed values": (
