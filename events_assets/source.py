@@ -4,6 +4,7 @@ table, which scans the lists that go to it."""
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
+from itertools import chain, count
 from typing import Any, cast
 
 import dlt
@@ -136,6 +137,7 @@ class _ScanBuilder:
         self.settings = configuration.scan_settings()
         self.http = configuration.http_settings()
         self.rate_limit = RateLimit(self.http.max_requests, self.http.period)
+        self.identities: dict[tuple[str, bool], Identity] = {}
         self.tables: dict[str, list[str]] = {}
         for name, entry in self.entries.items():
             if entry.get("selected", True):
@@ -155,7 +157,9 @@ class _ScanBuilder:
             hints[hint] = distinct(keys) if isinstance(keys, str) else [*map(distinct, keys)]
         if isinstance(hints.get("columns"), dict):
             hints["columns"] = {distinct(key): hint for key, hint in hints["columns"].items()}
-        resource: DltResource = dlt.resource(lambda: scan.items(), name=table, **hints)()
+        # Keys of another type than before make dlt read all anew.
+        scans = chain([scan], (self.scan(table, names) for _ in count()))
+        resource: DltResource = dlt.resource(lambda: next(scans).items(), name=table, **hints)()
         for step in steps:
             for kind, change in step.items():
                 add = {"filter": "add_filter", "map": "add_map", "yield_map": "add_yield_map"}[kind]
@@ -167,7 +171,8 @@ class _ScanBuilder:
         entry = self.resources[names[0]]
         key = entry.get("primary_key") or []
         key = [key] if isinstance(key, str) else list(key)
-        identity = Identity(key)
+        identity = self.identities.setdefault((table, is_loaded), Identity(key))
+        identity.widened.clear()
         if table == "events":  # a canonical column keeps its type in a key, too
             types = {name: EVENT_COLUMNS.get(name, {}).get("data_type") for name in key}
             identity.types |= {name: kind for name, kind in types.items() if kind}

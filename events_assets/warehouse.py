@@ -10,13 +10,14 @@ import re
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from operator import itemgetter
 from typing import Any, cast
 
 import dlt
 from dlt.common.configuration import resolve_configuration
 from dlt.common.pipeline import LoadInfo
+from dlt.common.schema import Schema
 from dlt.common.schema.utils import get_nested_tables
 from dlt.destinations.exceptions import DestinationConnectionError
 from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
@@ -26,7 +27,8 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_de
 
 from events_assets import configuration
 from events_assets.arrow.coercion import fitting
-from events_assets.errors import WarehouseError
+from events_assets.errors import KeyTypeError, WarehouseError
+from events_assets.rows.names import distinct
 from events_assets.settings import WarehouseSettings
 
 logger = logging.getLogger("events_assets")
@@ -82,19 +84,60 @@ def load(
     DuckDB, which would take most of the memory there is for a merge that needs little, gets its own
     limit back where little is not enough: the load goes on with what has not been loaded.
 
+    Where keys come that a key column is too narrow for, it becomes one of texts, and all is read
+    anew.
+
     Raises:
         PipelineStepFailed: anything else went wrong.
     """
+    narrow = None
     try:
         info = pipeline.run(data, loader_file_format="parquet", **options)
     except PipelineStepFailed as error:
-        if destination_name() != "duckdb" or not OUT_OF_MEMORY.search(str(error)):
+        narrow = _key_type_error(error)
+        if not narrow and (destination_name() != "duckdb" or not OUT_OF_MEMORY.search(str(error))):
             raise
-        _lift_memory_limit(pipeline, log)
-        info = pipeline.load()
+        if not narrow:
+            _lift_memory_limit(pipeline, log)
+            info = pipeline.load()
+    if narrow:
+        log.warning(f"{narrow}: that is done now")
+        _widen(pipeline, data.schema, narrow)
+        return load(pipeline, data, log, **options)
     info.raise_on_failed_jobs()
     _forget_repeated(pipeline, info.loads_ids)
     return info
+
+
+def _key_type_error(error: BaseException | None) -> KeyTypeError | None:
+    if error is None or isinstance(error, KeyTypeError):
+        return error
+    return _key_type_error(error.__cause__ or error.__context__)
+
+
+def _widen(pipeline: dlt.Pipeline, of_source: Schema, narrow: KeyTypeError) -> None:
+    """Makes key columns of the warehouse columns of texts; rows keep their keys."""
+    table = of_source.naming.normalize_table_identifier(narrow.table)
+    columns = [of_source.naming.normalize_identifier(distinct(name)) for name in narrow.columns]
+    known: list[Schema] = [pipeline.default_schema] if pipeline.default_schema_name else []
+    for schema in (of_source, *known):
+        found = schema.tables[table]["columns"] if table in schema.tables else {}
+        for column in found.keys() & columns:
+            found[column]["data_type"] = "text"
+    if not known or table not in known[0].tables:
+        return  # nothing was loaded yet
+    pipeline.schemas.save_schema(known[0])
+    with cast(Any, pipeline.destination_client()) as client:
+        sql = client.sql_client
+        for place in (nullcontext(), client.with_staging_dataset()):
+            with place:
+                there = dict(client.get_storage_tables([table]))[table]
+                for column in there.keys() & columns:
+                    sql.execute_sql(
+                        f"ALTER TABLE {sql.make_qualified_table_name(table)} "
+                        f"ALTER COLUMN {sql.escape_column_name(column)} TYPE VARCHAR"
+                    )
+    pipeline.sync_schema()
 
 
 def _lift_memory_limit(pipeline: dlt.Pipeline, log: logging.Logger) -> None:

@@ -23,7 +23,6 @@ def nested(depth: int):
 BEYOND = "integer beyond 64 bit at big"
 HALF = "half a surrogate pair in the text at"
 NO_KEY = "id is neither text nor integer"
-OTHER_KEY = "id does not fit its column of type bigint"
 IN = ".".join(["deep", *["in"] * 19])[:57] + "..."
 LISTS = ".".join(["deep", *["list"] * 11])[:57] + "..."
 
@@ -125,17 +124,12 @@ AWKWARD: dict[str, tuple[Any, Any]] = {
     ),
     "dlt's variant": ({"start_time__v_text": "x"}, {"start_time__v_text_2": "x"}),
     "child named like a column": ({"a__b": 1, "a": {"b": 2}}, {"a__b_2": 1, "a__b": 2}),
-    "text id among numbers": ({"id": "seven"}, OTHER_KEY),
     "number id as text": ({"id": "8"}, {}),
-    "id beyond 64 bit": ({"id": 2**64}, "id is an integer beyond 64 bit"),
     "id as float": ({"id": 9.0}, {}),
     "id as fraction": ({"id": 7.5}, NO_KEY),
     "id as boolean": ({"id": True}, NO_KEY),
     "id as NaN": ({"id": float("nan")}, NO_KEY),
     "id as list": ({"id": [7]}, NO_KEY),
-    "id that says None": ({"id": "None"}, OTHER_KEY),
-    "id with NUL": ({"id": "7\0"}, OTHER_KEY),
-    "id as lone surrogate": ({"id": "\ud800"}, OTHER_KEY),
     "a number": (7, "not an object"),
     "a nested list": ([[{"id": 7}]], "not an object"),
     "an empty object": ({}, "no id"),

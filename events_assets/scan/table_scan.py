@@ -4,7 +4,7 @@ from collections.abc import Generator, Hashable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
-from events_assets.errors import UnaddressableError
+from events_assets.errors import KeyTypeError, UnaddressableError
 from events_assets.paging.base import Evidence
 from events_assets.paging.windows import Window
 from events_assets.rows.identity import Identity
@@ -61,6 +61,9 @@ class TableScan:
         """Arrow tables, lists of rows, rows set aside for other tables, and at last the receipt.
 
         To be read while dlt extracts the resource.
+
+        Raises:
+            KeyTypeError: a key column is too narrow.
         """
         self.identity.types.update(key_types(self.receipt.resource, self.identity))
         yield from self.rows()
@@ -188,6 +191,8 @@ class TableScan:
         before: Sequence[Hashable] = ()
         is_whole = one.window is None and not self.parents and len(self.endpoints) == 1
         for page in one.pages():
+            if self.identity.widened:
+                raise KeyTypeError(receipt.resource, self.identity.widened)
             receipt.pages += 1
             receipt.rows_received += len(page.rows)
             yield from self._intake.take(one, page, before)
