@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from itertools import chain, count
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 import dlt
 from dlt.extract import DltResource, DltSource
+from dlt.sources.helpers.rest_client.utils import join_url
 from dlt.sources.rest_api.config_setup import build_resource_dependency_graph
 from dlt.sources.rest_api.typing import RESTAPIConfig
 from jsonpath_ng.exceptions import JSONPathError
@@ -183,7 +185,24 @@ class _ScanBuilder:
         }
         endpoints = [self._endpoint(table, name, identity) for name in names]
         passes = self.settings.passes if is_loaded else 1
-        return TableScan(table, identity, endpoints, parents, self.run_id, is_loaded, passes)
+        scan = TableScan(table, identity, endpoints, parents, self.run_id, is_loaded, passes)
+        scan.receipt.origin = self._origin(names)
+        return scan
+
+    def _origin(self, names: list[str]) -> str:
+        """What the API is called whose lists these are; nothing secret, and no query, is in it."""
+        if configured := configuration.warehouse_settings().origin:
+            return configured
+        if configuration.is_sample():
+            return configuration.SAMPLE
+        lists = set()
+        for name in names:
+            path = self.resources[name]["endpoint"]["path"]
+            is_url = path.startswith(("http://", "https://"))
+            url = urlsplit(path if is_url else join_url(self.client["base_url"], path))
+            place = url.netloc.rpartition("@")[2].lower()
+            lists.add(f"{url.scheme}://{place}{url.path}".rstrip("/"))
+        return self.authentication.redaction.text(", ".join(sorted(lists)))
 
     def _parent(self, name: str) -> str | None:
         parameters = self.parameters[name]

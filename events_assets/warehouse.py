@@ -46,7 +46,8 @@ def destination_name() -> str:
 
 def dataset_name() -> str:
     """The dataset of the configured API; sample events are kept apart from real ones."""
-    return "events_sample" if configuration.is_sample() else "events_data"
+    usual = "events_sample" if configuration.is_sample() else "events_data"
+    return configuration.warehouse_settings().dataset or usual
 
 
 @contextmanager

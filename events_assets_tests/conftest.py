@@ -54,6 +54,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "data").mkdir()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SOURCES__EVENTS__HTTP__BACKOFF_FACTOR", "0.01")
+    monkeypatch.setenv("SOURCES__EVENTS__WAREHOUSE__ORIGIN", "tests")  # on whatever port
     monkeypatch.setenv("SOURCES__EVENTS__SCAN__READ_AHEAD", "0")  # requests in order
     configuration.reload_providers()
     yield tmp_path

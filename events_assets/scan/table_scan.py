@@ -14,7 +14,13 @@ from events_assets.scan.list_pass import ListPass
 from events_assets.scan.list_request import ListRequest
 from events_assets.scan.progress import Progress
 from events_assets.scan.receipt import Receipt
-from events_assets.scan.tables import empty_item, key_types, later_versions_win, receipt_item
+from events_assets.scan.tables import (
+    empty_item,
+    key_types,
+    later_versions_win,
+    receipt_item,
+    require_origin,
+)
 from events_assets.scan.verdict import Reading, Seen, Verdict, doubt, judge
 
 Items = Generator[Any, None, Reading]
@@ -64,7 +70,9 @@ class TableScan:
 
         Raises:
             KeyTypeError: a key column is too narrow.
+            ConfigurationError: the table holds the rows of another API.
         """
+        require_origin(self.receipt)
         self.identity.types.update(key_types(self.receipt.resource, self.identity))
         yield from self.rows()
         if not self.receipt.rows_loaded:

@@ -8,6 +8,7 @@ import dlt
 from dlt.common.data_types import TDataType
 from dlt.extract import DltResource
 
+from events_assets.errors import ConfigurationError
 from events_assets.rows.identity import Identity
 from events_assets.rows.names import distinct
 from events_assets.scan.receipt import RECEIPT_COLUMNS, Receipt
@@ -44,6 +45,23 @@ def declare(resource: DltResource, identity: Identity) -> DltResource:
         # No key comes twice, so that dlt need not sort all rows to find one that does.
         resource.apply_hints(additional_table_hints={"x-stage-data-deduplicated": True})
     return resource
+
+
+def require_origin(receipt: Receipt) -> None:
+    """Remembers with a table which API its rows are of; while dlt extracts.
+
+    Raises:
+        ConfigurationError: they are of another one, which has no list in common with this one.
+    """
+    state = dlt.current.resource_state()
+    before = state.get("origin", receipt.origin)
+    if {*before.split(", ")}.isdisjoint(receipt.origin.split(", ")):
+        raise ConfigurationError(
+            f"the table {receipt.resource} holds the rows of {before}, not of {receipt.origin}: "
+            f"set another dataset in [sources.events.warehouse], or where the API has only moved, "
+            f'origin = "{before}" there'
+        )
+    state["origin"] = receipt.origin
 
 
 def receipt_item(receipt: Receipt) -> Any:
