@@ -11,7 +11,16 @@ from dlt.common.data_types import DATA_TYPES, TDataType, coerce_value
 
 from events_assets.errors import UnloadableError
 from events_assets.rows.names import Names
-from events_assets.rows.rules import RULES, Key, Path, Rule, beyond_64_bit, objection
+from events_assets.rows.rules import (
+    ABYSS,
+    RULES,
+    Key,
+    Path,
+    Rule,
+    TooDeep,
+    beyond_64_bit,
+    objection,
+)
 
 Row = dict[str, Any]
 
@@ -46,6 +55,8 @@ class Identity:
     def objection(self, row: Any) -> str:
         """Why a row has no usable key: it is no object, or its key is missing, empty, neither text
         nor integer, or does not fit the column. Empty for one that has."""
+        if isinstance(row, TooDeep):
+            return f"nested deeper than {ABYSS} levels"
         if not isinstance(row, dict):
             return "not an object"
         try:

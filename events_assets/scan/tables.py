@@ -11,6 +11,7 @@ from dlt.extract import DltResource
 from events_assets.errors import ConfigurationError
 from events_assets.rows.identity import Identity
 from events_assets.rows.names import distinct
+from events_assets.rows.rules import TooDeep
 from events_assets.scan.receipt import RECEIPT_COLUMNS, Receipt
 
 RECEIPTS = "scan_receipts"
@@ -71,7 +72,7 @@ def receipt_item(receipt: Receipt) -> Any:
 def quarantine_item(row: Any, reason: str, position: int, receipt: Receipt) -> Any:
     """A row that cannot be loaded, whole, with the reason."""
     aside = Aside(
-        document=json.dumps(row),
+        document=str(row) if isinstance(row, TooDeep) else json.dumps(row),
         reason=reason,
         position=position,
         scan=receipt.scans,
