@@ -28,7 +28,7 @@ def test_a_row_of_a_thousand_levels_is_set_aside_whole_and_the_rest_loads(
     assert run().success
     assert rows("SELECT id FROM events ORDER BY id") == [(1,), (3,)]
     (found,) = rows("SELECT document, reason FROM quarantined_events")
-    assert found == (row, "nested deeper than 200 levels")
+    assert found == (row, "nested deeper than 250 levels")
 
 
 def test_any_depth_is_written_as_json_writes_it():

@@ -30,7 +30,7 @@ EDGE_YEARS = ("0001", "9999")
 SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-ABYSS = 200
+ABYSS = 250
 """Levels of nesting at which functions that call themselves come near their end."""
 
 
