@@ -22,6 +22,7 @@ from dlt.common.configuration.providers.provider import ConfigProvider
 from dlt.common.configuration.providers.toml import TomlProviderReadException
 from dlt.common.configuration.specs import PluggableRunContext
 from dlt.common.configuration.utils import auto_cast
+from dlt.common.normalizers.naming.snake_case import NamingConvention
 from dlt.common.runtime.run_context import RunContext
 from dlt.common.utils import update_dict_nested
 from dlt.sources.rest_api.typing import RESTAPIConfig
@@ -39,6 +40,11 @@ SECRET_FIELDS = ("api_key", "token", "password", "client_secret", "access_token"
 """Fields of dlt's authentication types that nobody may see."""
 
 REST_API_KEYS = ("client", "resource_defaults", "resources")
+
+OWN_TABLES = ("scan_receipts", "daily_events", "event_changes", "current_events")
+"""Tables and views that no resource can have, beside the quarantined rows and dlt's own tables."""
+
+_naming = NamingConvention()
 
 SHORT = {"auth": "type", "paginator": "type"} | dict.fromkeys(
     ("endpoint", "start_time", "end_time", "status", "deleted", "cancelled"), "path"
@@ -152,6 +158,37 @@ def table_of(entry: Mapping[str, Any]) -> str:
     return str(entry.get("table_name") or entry["name"])
 
 
+def require_own_tables() -> None:
+    """Raises ConfigurationError where two resources, or one and this package, share a table."""
+    resources = _merged("resources")
+    configured = entries(resources if isinstance(resources, list) else [])
+    owners: dict[str, tuple[str, str]] = {}
+    names = [entry["name"] for entry in configured]
+    for number, entry in enumerate(configured):
+        name, table = entry["name"], table_of(entry)
+        key = "table_name" if entry.get("table_name") else "name"
+        own = _naming.normalize_tables_path(table)
+        fault = "stands there twice" if name in names[:number] else ""
+        if own in OWN_TABLES or own.startswith(("quarantined_", "_dlt")):
+            fault = f"would go to the table {own}, which is one of events_assets itself"
+        if entry.get("selected", True):
+            for other, (its_name, its_table) in owners.items():
+                is_nested = f"{own}__".startswith(f"{other}__") or other.startswith(f"{own}__")
+                if is_nested and its_table != table:
+                    fault = fault or (
+                        f"would share the table {max(own, other)} with the resource '{its_name}', "
+                        f"or with lists in its rows"
+                    )
+            owners.setdefault(own, (name, table))
+        if fault:
+            steps: mistakes.Steps = [*STEPS, "resources", number, key]
+            where = mistakes.place(steps, [*STEPS, "resources", str(name), key], _files())
+            raise ConfigurationError(
+                f"the resource '{name}' in [[{SECTION}.resources]] {fault}: give it another "
+                f"{key} ({where})"
+            )
+
+
 def table_names() -> list[str]:
     """The tables that are loaded, each of them an asset; `events` where none can be read.
 
@@ -161,6 +198,7 @@ def table_names() -> list[str]:
     try:
         resources = _merged("resources")
         configured = entries(resources if isinstance(resources, list) else [])
+        require_own_tables()
         names = [table_of(entry) for entry in configured if entry.get("selected", True)]
     except (ConfigurationError, KeyError, TypeError, AttributeError, ValueError):
         names = []
@@ -190,6 +228,7 @@ def rest_api_config() -> RESTAPIConfig:
             f"[[{SECTION}.resources]] describes no resource named 'events', or with that as its "
             f"table_name: add one to {_files()[-1]}, with its endpoint's path"
         )
+    require_own_tables()
     return cast(RESTAPIConfig, {key: section[key] for key in REST_API_KEYS if key in section})
 
 

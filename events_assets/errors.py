@@ -8,6 +8,7 @@ EventsError
 ├── NotAPageError             a successful answer that is no page; asked again like a failed one
 │   └── EmptyPageError        a page without rows where the API counts more of them
 ├── WarehouseError            the warehouse cannot be used
+├── KeyTypeError              a key column of integers is too narrow for the keys that come
 └── RowError                  one row; the others go on
     ├── UnloadableError       it cannot be loaded as an event
     ├── UnreadableTimeError   a value in it is no time of the expected form
@@ -49,6 +50,18 @@ class EmptyPageError(NotAPageError):
 
 class WarehouseError(EventsError):
     pass
+
+
+class KeyTypeError(EventsError):
+    """`columns` of `table`, a resource, are to be texts; then all is to be read anew."""
+
+    def __init__(self, table: str, columns: set[str]) -> None:
+        self.table, self.columns = table, {*columns}
+        super().__init__(
+            f"keys of {table} came that are no 64 bit integers like those before: make "
+            f"{', '.join(sorted(columns))} a column of texts, as events_assets.warehouse.load does,"
+            f" and load again"
+        )
 
 
 class RowError(EventsError):

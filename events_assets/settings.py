@@ -267,6 +267,11 @@ class WarehouseSettings(Settings):
     """Seconds to wait while another process has the file open."""
     memory_limit: Text = "256MB"
     """What DuckDB may use during a load before it goes on in a temporary file."""
+    dataset: Text | None = None
+    """Where tables are in it: `events_data` by default, `events_sample` for the sample API."""
+    origin: Text | None = None
+    """What the API is called that a dataset holds the events of: its lists, by default. An API that
+    moved goes on under its old name."""
 
 
 class PathSettings(Settings):

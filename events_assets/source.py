@@ -4,10 +4,13 @@ table, which scans the lists that go to it."""
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
+from itertools import chain, count
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 import dlt
 from dlt.extract import DltResource, DltSource
+from dlt.sources.helpers.rest_client.utils import join_url
 from dlt.sources.rest_api.config_setup import build_resource_dependency_graph
 from dlt.sources.rest_api.typing import RESTAPIConfig
 from jsonpath_ng.exceptions import JSONPathError
@@ -136,6 +139,7 @@ class _ScanBuilder:
         self.settings = configuration.scan_settings()
         self.http = configuration.http_settings()
         self.rate_limit = RateLimit(self.http.max_requests, self.http.period)
+        self.identities: dict[tuple[str, bool], Identity] = {}
         self.tables: dict[str, list[str]] = {}
         for name, entry in self.entries.items():
             if entry.get("selected", True):
@@ -144,7 +148,7 @@ class _ScanBuilder:
     def resource(self, table: str) -> DltResource:
         """The dlt resource that scans all lists of a table."""
         names = self.tables[table]
-        scan = TableScan(self.table(table, names), self.run_id, self.settings.passes)
+        scan = self.scan(table, names)
         identity, entry = scan.table.identity, dict(self.resources[names[0]])
         steps = entry.pop("processing_steps", None) or []
         hints = {key: value for key, value in entry.items() if key not in NO_HINTS}
@@ -157,29 +161,53 @@ class _ScanBuilder:
             hints[hint] = distinct(keys) if isinstance(keys, str) else [*map(distinct, keys)]
         if isinstance(hints.get("columns"), dict):
             hints["columns"] = {distinct(key): hint for key, hint in hints["columns"].items()}
-        resource: DltResource = dlt.resource(lambda: scan.items(), name=table, **hints)()
+        # Keys of another type than before make dlt read all anew.
+        scans = chain([scan], (self.scan(table, names) for _ in count()))
+        resource: DltResource = dlt.resource(lambda: next(scans).items(), name=table, **hints)()
         for step in steps:
             for kind, change in step.items():
                 add = {"filter": "add_filter", "map": "add_map", "yield_map": "add_yield_map"}[kind]
                 getattr(resource, add)(_of_rows(change))
         return declare(resource, identity)
 
-    def table(self, table: str, names: list[str]) -> Table:
+    def scan(self, table: str, names: list[str]) -> TableScan:
+        """The scan of a table; each one asks on sessions of its own."""
+        scan = TableScan(self.table(table, names), self.run_id, self.settings.passes)
+        scan.receipt.origin = self._origin(names)
+        return scan
+
+    def table(self, table: str, names: list[str], *, is_parent: bool = False) -> Table:
         """A table with its lists, and those of parents."""
         entry = self.resources[names[0]]
         key = entry.get("primary_key") or []
         key = [key] if isinstance(key, str) else list(key)
-        identity = Identity(key)
+        identity = self.identities.setdefault((table, is_parent), Identity(key))
+        identity.widened.clear()
         if table == "events":  # a canonical column keeps its type in a key, too
             types = {name: EVENT_COLUMNS.get(name, {}).get("data_type") for name in key}
             identity.types |= {name: kind for name, kind in types.items() if kind}
         parents = {
-            name: self.table(parent, [parent])
+            name: self.table(parent, [parent], is_parent=True)
             for name in names
             if (parent := self._parent(name)) is not None
         }
         endpoints = [self._endpoint(table, name, identity) for name in names]
         return Table(table, identity, endpoints, parents)
+
+    def _origin(self, names: list[str]) -> str:
+        """What the API is called whose lists these are; nothing secret, and no query, is in it."""
+        if configured := configuration.warehouse_settings().origin:
+            return configured
+        if configuration.is_sample():
+            return configuration.SAMPLE
+        lists = set()
+        for name in names:
+            path = self.resources[name]["endpoint"]["path"]
+            is_url = path.startswith(("http://", "https://"))
+            url = urlsplit(path if is_url else join_url(self.client["base_url"], path))
+            place = url.netloc.rpartition("@")[2].lower()
+            lists.add(f"{url.scheme}://{place}{url.path}".rstrip("/"))
+        return self.authentication.redaction.text(", ".join(sorted(lists)))
 
     def _parent(self, name: str) -> str | None:
         parameters = self.parameters[name]

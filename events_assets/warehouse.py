@@ -10,20 +10,25 @@ import re
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from typing import Any
+from contextlib import ExitStack, contextmanager, nullcontext
+from operator import itemgetter
+from typing import Any, cast
 
 import dlt
 from dlt.common.configuration import resolve_configuration
 from dlt.common.pipeline import LoadInfo
+from dlt.common.schema import Schema
+from dlt.common.schema.utils import get_nested_tables
 from dlt.destinations.exceptions import DestinationConnectionError
 from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
+from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.pipeline.exceptions import PipelineStepFailed
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from events_assets import configuration
 from events_assets.arrow.coercion import fitting
-from events_assets.errors import WarehouseError
+from events_assets.errors import KeyTypeError, WarehouseError
+from events_assets.rows.names import distinct
 from events_assets.settings import WarehouseSettings
 
 logger = logging.getLogger("events_assets")
@@ -41,7 +46,8 @@ def destination_name() -> str:
 
 def dataset_name() -> str:
     """The dataset of the configured API; sample events are kept apart from real ones."""
-    return "events_sample" if configuration.is_sample() else "events_data"
+    usual = "events_sample" if configuration.is_sample() else "events_data"
+    return configuration.warehouse_settings().dataset or usual
 
 
 @contextmanager
@@ -61,6 +67,7 @@ def loading(log: logging.Logger = logger) -> Iterator[dlt.Pipeline]:
         fitting(),
         collecting_seldom(),
     ):
+        _make_again(dataset, log)
         _forget_unfinished(dataset)
         yield dlt.pipeline(
             "events_assets",
@@ -78,18 +85,60 @@ def load(
     DuckDB, which would take most of the memory there is for a merge that needs little, gets its own
     limit back where little is not enough: the load goes on with what has not been loaded.
 
+    Where keys come that a key column is too narrow for, it becomes one of texts, and all is read
+    anew.
+
     Raises:
         PipelineStepFailed: anything else went wrong.
     """
+    narrow = None
     try:
         info = pipeline.run(data, loader_file_format="parquet", **options)
     except PipelineStepFailed as error:
-        if destination_name() != "duckdb" or not OUT_OF_MEMORY.search(str(error)):
+        narrow = _key_type_error(error)
+        if not narrow and (destination_name() != "duckdb" or not OUT_OF_MEMORY.search(str(error))):
             raise
-        _lift_memory_limit(pipeline, log)
-        info = pipeline.load()
+        if not narrow:
+            _lift_memory_limit(pipeline, log)
+            info = pipeline.load()
+    if narrow:
+        log.warning(f"{narrow}: that is done now")
+        _widen(pipeline, data.schema, narrow)
+        return load(pipeline, data, log, **options)
     info.raise_on_failed_jobs()
+    _forget_repeated(pipeline, info.loads_ids)
     return info
+
+
+def _key_type_error(error: BaseException | None) -> KeyTypeError | None:
+    if error is None or isinstance(error, KeyTypeError):
+        return error
+    return _key_type_error(error.__cause__ or error.__context__)
+
+
+def _widen(pipeline: dlt.Pipeline, of_source: Schema, narrow: KeyTypeError) -> None:
+    """Makes key columns of the warehouse columns of texts; rows keep their keys."""
+    table = of_source.naming.normalize_table_identifier(narrow.table)
+    columns = [of_source.naming.normalize_identifier(distinct(name)) for name in narrow.columns]
+    known: list[Schema] = [pipeline.default_schema] if pipeline.default_schema_name else []
+    for schema in (of_source, *known):
+        found = schema.tables[table]["columns"] if table in schema.tables else {}
+        for column in found.keys() & columns:
+            found[column]["data_type"] = "text"
+    if not known or table not in known[0].tables:
+        return  # nothing was loaded yet
+    pipeline.schemas.save_schema(known[0])
+    with cast(Any, pipeline.destination_client()) as client:
+        sql = client.sql_client
+        for place in (nullcontext(), client.with_staging_dataset()):
+            with place:
+                there = dict(client.get_storage_tables([table]))[table]
+                for column in there.keys() & columns:
+                    sql.execute_sql(
+                        f"ALTER TABLE {sql.make_qualified_table_name(table)} "
+                        f"ALTER COLUMN {sql.escape_column_name(column)} TYPE VARCHAR"
+                    )
+    pipeline.sync_schema()
 
 
 def _lift_memory_limit(pipeline: dlt.Pipeline, log: logging.Logger) -> None:
@@ -192,6 +241,54 @@ def collecting_seldom() -> Iterator[None]:
             usual = _loads_under_way.pop()
             if not _loads_under_way:
                 gc.set_threshold(*usual)
+
+
+def _make_again(dataset: dlt.Dataset, log: logging.Logger) -> None:
+    """Makes tables and columns that were dropped by hand again: dlt only looks at its own notes.
+
+    Raises:
+        WarehouseError: a column is missing without which its rows are worth nothing.
+    """
+    schema, client = dataset.schema, cast(SqlJobClientBase, dataset.destination_client)
+    known = [str(table["name"]) for table in schema.data_tables(seen_data_only=True)]
+    with client:
+        found = dict(client.get_storage_tables(known)) if known else {}
+    dropped = {
+        f"{table}.{name}" if there else table: (table, there and not column.get("nullable", True))
+        for table, there in found.items()
+        for name, column in schema.get_table_columns(table).items()
+        if name not in there
+    }
+    for name, (table, is_required) in dropped.items():
+        if is_required:
+            raise WarehouseError(
+                f"the column {name} was dropped from the warehouse, and its rows cannot be told "
+                f"apart without it: drop the table {table}, too, and load again"
+            )
+    for table in [name for name in dropped if name in found]:
+        for nested in map(itemgetter("name"), get_nested_tables(schema.tables, table)[1:]):
+            if found.get(nested):  # no row is left that its rows belong to
+                name = dataset.sql_client.make_qualified_table_name(nested)
+                dataset.sql_client.execute_sql(f"DELETE FROM {name}")  # noqa: S608
+    if dropped:
+        log.warning(f"made again what was dropped from the warehouse: {', '.join(dropped)}")
+        with client:
+            client.update_stored_schema({table for table, _ in dropped.values()}, force=True)
+
+
+def _forget_repeated(pipeline: dlt.Pipeline, load_ids: list[str]) -> None:
+    """Removes rows that were set aside before, and have been once more: the last one stays."""
+    with pipeline.dataset() as dataset:
+        for table in dataset.tables:
+            for load_id in load_ids if table.startswith("quarantined_") else ():
+                select(
+                    dataset,
+                    "DELETE FROM {table} WHERE _dlt_load_id <> %s AND document IN "
+                    "(SELECT document FROM {table} WHERE _dlt_load_id = %s)",
+                    load_id,
+                    load_id,
+                    table=dataset.sql_client.make_qualified_table_name(table),
+                )
 
 
 def _forget_unfinished(dataset: dlt.Dataset) -> None:

@@ -132,6 +132,22 @@ def test_a_time_that_cannot_be_read_is_told_not_overlooked(serve, run, rows):
     assert rows("SELECT start_time__v_text FROM events WHERE id = 2") == [("TBA",)]
 
 
+@pytest.mark.parametrize("field", ["start_time", "end_time", "event_name", "status"])
+@pytest.mark.parametrize("value", [{"text": "2026-05-01T10:00:00Z"}, [["x"]], {}])
+def test_a_field_that_becomes_an_object_or_a_list_is_told_not_overlooked(
+    serve, run, rows, field, value
+):
+    api = serve([event(1), event(2)])
+    assert evaluations(run())["events_end_after_they_start"].passed
+    api.events = [event(1, **{field: value}), event(2)]
+    check = evaluations(run())["events_end_after_they_start"]
+    assert not check.passed and check.severity is dg.AssetCheckSeverity.WARN
+    assert "cannot be read: 1" in check.description
+    column = f"{field}__v_text" if "time" in field else field
+    found = rows(f"SELECT {column} FROM events WHERE id = 1")
+    assert found == [(f"unreadable: {json.dumps(value)}",)]
+
+
 def test_a_scan_that_got_less_than_the_api_counts_fails(serve, run, rows):
     api = serve([event(number) for number in range(150)])
     api.intercept = lambda number, path: answer_of(api, path, total=160)

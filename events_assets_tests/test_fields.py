@@ -265,9 +265,20 @@ def test_a_status_is_told_by_a_value_in_a_list(values, found, told):
     assert row["status"] == ("cancelled" if told else None)
 
 
+def test_a_translation_that_is_no_text_is_kept():
+    fields = Fields({"event_name": "title"})
+    for title, name in [
+        ({"en": {"text": "x"}}, 'unreadable: {"en": {"text": "x"}}'),
+        ({"en": None, "de": " "}, None),
+        (["x"], 'unreadable: ["x"]'),
+    ]:
+        (row,) = fields.map([{"title": title}])
+        assert row == {"title": title, "event_name": name}
+
+
 def test_without_settings_rows_are_given_on_untouched():
     rows = [{"id": 1}, 2]
-    assert Fields({}).map(rows) is rows
+    assert Fields({}).map(rows) == rows
 
 
 KEYS = st.sampled_from(

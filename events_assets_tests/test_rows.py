@@ -23,7 +23,6 @@ def nested(depth: int):
 BEYOND = "integer beyond 64 bit at big"
 HALF = "half a surrogate pair in the text at"
 NO_KEY = "id is neither text nor integer"
-OTHER_KEY = "id does not fit its column of type bigint"
 IN = ".".join(["deep", *["in"] * 19])[:57] + "..."
 LISTS = ".".join(["deep", *["list"] * 11])[:57] + "..."
 
@@ -95,16 +94,24 @@ AWKWARD: dict[str, tuple[Any, Any]] = {
     ),
     "time as object": (
         {"start_time": {"utc": "2026-01-01T00:00:00Z"}},
-        {"start_time": None, "start_time__utc": "2026-01-01T00:00:00+00:00"},
+        {"start_time": None, "start_time__v_text": 'unreadable: {"utc": "2026-01-01T00:00:00Z"}'},
     ),
     "time as list": (
         {"start_time": ["2026-01-01T00:00:00Z"]},
-        {"start_time": None, "start_time[]": ["2026-01-01T00:00:00+00:00"]},
+        {"start_time": None, "start_time__v_text": 'unreadable: ["2026-01-01T00:00:00Z"]'},
     ),
     "time as boolean": ({"start_time": True}, {"start_time": None, "start_time__v_bool": True}),
     "name as number": ({"event_name": 5}, {"event_name": "5"}),
-    "name as object": ({"event_name": {"en": "x"}}, {"event_name": None, "event_name__en": "x"}),
-    "name as list": ({"event_name": ["x"]}, {"event_name": None, "event_name[]": ["x"]}),
+    "name as object": (
+        {"event_name": {"en": {"a": "x"}}},
+        {"event_name": 'unreadable: {"en": {"a": "x"}}'},
+    ),
+    "name as list": ({"event_name": ["x"]}, {"event_name": 'unreadable: ["x"]'}),
+    "status as object": ({"status": {}}, {"status": "unreadable: {}"}),
+    "end under a name of another case": (
+        {"endTime": ["x"], "end_time": [[]]},
+        {"end_time": None, "end_time__v_text": "unreadable: [[]]", "end_time_2[]": ["x"]},
+    ),
     "boolean for a number": ({"capacity": True}, {"capacity__v_bool": True}),
     "list for an object": ({"venue": ["x"]}, {"venue[]": ["x"]}),
     "list of mixed values": (
@@ -117,17 +124,12 @@ AWKWARD: dict[str, tuple[Any, Any]] = {
     ),
     "dlt's variant": ({"start_time__v_text": "x"}, {"start_time__v_text_2": "x"}),
     "child named like a column": ({"a__b": 1, "a": {"b": 2}}, {"a__b_2": 1, "a__b": 2}),
-    "text id among numbers": ({"id": "seven"}, OTHER_KEY),
     "number id as text": ({"id": "8"}, {}),
-    "id beyond 64 bit": ({"id": 2**64}, "id is an integer beyond 64 bit"),
     "id as float": ({"id": 9.0}, {}),
     "id as fraction": ({"id": 7.5}, NO_KEY),
     "id as boolean": ({"id": True}, NO_KEY),
     "id as NaN": ({"id": float("nan")}, NO_KEY),
     "id as list": ({"id": [7]}, NO_KEY),
-    "id that says None": ({"id": "None"}, OTHER_KEY),
-    "id with NUL": ({"id": "7\0"}, OTHER_KEY),
-    "id as lone surrogate": ({"id": "\ud800"}, OTHER_KEY),
     "a number": (7, "not an object"),
     "a nested list": ([[{"id": 7}]], "not an object"),
     "an empty object": ({}, "no id"),

@@ -93,6 +93,7 @@ def init(base_url: str | None, path: str | None, place: KeyPlace | None, yes: bo
     configuration.reload_providers()
     for settings in KEPT:
         settings()  # stops where the file would be refused afterwards
+    configuration.require_own_tables()
     file = Path(dlt.current.run_context().get_setting("config.toml"))
     document = tomlkit.parse(file.read_text(encoding="utf-8") if file.exists() else "")
     client = document.unwrap().get("sources", {}).get("events", {}).get("client", {})

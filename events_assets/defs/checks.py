@@ -20,6 +20,7 @@ from events_assets.defs.failures import explained
 from events_assets.defs.metadata import last_receipt, markdown_table
 from events_assets.defs.resources import POOL
 from events_assets.errors import WarehouseError
+from events_assets.rows.times import UNREADABLE
 from events_assets.scan.verdict import COMPLETE, TORN
 from events_assets.settings import CheckSettings
 from events_assets.warehouse import select
@@ -70,9 +71,10 @@ LIMIT {OFFENDERS_SHOWN}
 WRONG_TIMES = f"""
 SELECT id, event_name, start_time, end_time, {{variants}}
        sum(CASE WHEN end_time < start_time THEN 1 ELSE 0 END) OVER () AS backwards,
-       sum(CASE WHEN {{unreadable}} THEN 1 ELSE 0 END) OVER () AS unreadable
+       sum(CASE WHEN {{unreadable}} THEN 1 ELSE 0 END) OVER () AS unreadable,
+       sum(CASE WHEN {{illegible}} THEN 1 ELSE 0 END) OVER () AS illegible
 FROM {{events}}
-WHERE end_time < start_time OR {{unreadable}}
+WHERE end_time < start_time OR {{unreadable}} OR {{illegible}}
 ORDER BY id
 LIMIT {OFFENDERS_SHOWN}
 """  # noqa: S608
@@ -107,26 +109,32 @@ def events_end_after_they_start(dataset: dlt.Dataset, _receipt: Receipt) -> Find
     """No event ends before it starts. An event without an end is fine.
 
     A time that cannot be read as one is kept by dlt in a variant column like
-    `start_time__v_text`, with null in its place; such events are counted, as a warning.
+    `start_time__v_text`, with null in its place; such events are counted, as a warning. So are
+    those with an object or a list for a name or status, which is in its column as text.
     """
     columns = dataset.schema.get_table_columns("events")
+    texts = [name for name in ("event_name", "status") if name in columns]
+    begins = f"substr(CAST({{}} AS VARCHAR), 1, {len(UNREADABLE)}) = '{UNREADABLE}'".format
     variants = [name for name in columns if name.startswith(("start_time__v_", "end_time__v_"))]
     rows = select(
         dataset,
         WRONG_TIMES,
+        illegible=" OR ".join(map(begins, texts)),
         variants="".join(f"{name}, " for name in variants),
         unreadable=" OR ".join(f"{name} IS NOT NULL" for name in variants) or "1 = 0",
     )
-    backwards, unreadable = rows[0][-2:] if rows else (0, 0)
+    backwards, unreadable, illegible = rows[0][-3:] if rows else (0, 0, 0)
     metadata: dict[str, Any] = {"end_before_start": backwards, "unreadable_times": unreadable}
     if rows:
         headers = ["id", "event_name", "start_time", "end_time", *variants]
-        metadata["offenders"] = markdown_table([row[:-2] for row in rows], headers)
+        metadata["offenders"] = markdown_table([row[:-3] for row in rows], headers)
     told = (
         f"events that end before they start: {backwards}, "
         f"with a time that cannot be read: {unreadable}"
     )
-    return Finding(backwards, told, metadata, warnings=unreadable)
+    if illegible:
+        told += f", with a name or status that cannot be read: {illegible}"
+    return Finding(backwards, told, metadata, warnings=unreadable + illegible)
 
 
 def events_scan_is_complete(_dataset: dlt.Dataset, receipt: Receipt) -> Finding:

@@ -8,6 +8,7 @@ move is decided by the settings, not by the values of a row (but for the languag
 
 A time is given on as ISO 8601 in UTC. One that cannot be read stays in its place as the text
 `unreadable: ` and what the API gave, which dlt puts in the variant column, `start_time__v_text`.
+So does a name or status that is an object or a list, in its own column, which is one of texts.
 """
 
 import json
@@ -29,6 +30,8 @@ Row = dict[str, Any]
 Find = Callable[[Row], Any]
 Time = tuple[str | None, datetime | None]
 """What goes into the field of a time, and the instant if it can be read."""
+
+CANONICAL = ("event_name", "start_time", "end_time", "status")
 
 NO_TIME: Time = (None, None)
 
@@ -71,13 +74,15 @@ class Fields:
     def map(self, rows: list[Any], resource: str = "events") -> list[Any]:
         """The rows with canonical fields; what is no object is given on as it is.
 
+        An object or a list in a canonical field cannot be read, and stands there as text.
+
         Args:
             rows: one page, as the API gave it; not changed.
             resource: name of the resource that they come from.
         """
-        if not self:
-            return rows
-        return [self._row(row, resource) if type(row) is dict else row for row in rows]
+        if self:
+            rows = [self._row(row, resource) if type(row) is dict else row for row in rows]
+        return [_legible(row) if type(row) is dict else row for row in rows]
 
     def _row(self, row: Row, resource: str) -> Row:
         moves = self._moves(tuple(row))
@@ -90,7 +95,10 @@ class Fields:
             if isinstance(name, dict):
                 if moves.get(str(self._as_it_is["event_name"]), "") is None:
                     new[_free("event_name", new)] = name
-                name = _translation(name, self._language)
+                texts = [text for text in name.values() if text is not None]
+                found = _translation(name, self._language)
+                is_legible = found or all(isinstance(text, str) for text in texts)
+                name = found if is_legible else times.unreadable(name)
             new["event_name"] = name
         start = NO_TIME
         if self._start:
@@ -111,6 +119,24 @@ class Fields:
                 taken = {*keys, *moves.values()}
                 moves[key] = None if self._as_it_is[name] == key else _free(name, taken)
         return moves
+
+
+def _legible(row: Row) -> Row:
+    """The row with texts in place of objects and lists in canonical fields: dlt would put these
+    beside the column, and null into it, over what it held before."""
+    nested = [key for key in _canonical(tuple(row)) if type(row[key]) in (dict, list)]
+    return row | {key: times.unreadable(row[key]) for key in nested} if nested else row
+
+
+@lru_cache(maxsize=1_000)
+def _canonical(keys: tuple[str, ...]) -> list[str]:
+    """Keys whose values go to canonical columns, but for the id; one for each column."""
+    found: dict[str, str] = {}
+    for key in sorted(keys, key=lambda key: key not in CANONICAL):
+        name = _normalize(distinct(key)) if key.strip() else ""
+        if name in CANONICAL:
+            found.setdefault(name, key)
+    return [*found.values()]
 
 
 def _time(settings: TimeSettings, local: tzinfo) -> Callable[[Row, Time], Time]:
@@ -156,6 +182,8 @@ def _status(settings: StatusSettings) -> Callable[[Row, str], str | None]:
             if holds(row, resource):
                 return name
         value = find(row)
+        if isinstance(value, dict | list):
+            return times.unreadable(value)
         return value if value is None or isinstance(value, str) else json.dumps(value)
 
     return status

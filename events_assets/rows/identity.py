@@ -11,7 +11,16 @@ from dlt.common.data_types import DATA_TYPES, TDataType, coerce_value
 
 from events_assets.errors import UnloadableError
 from events_assets.rows.names import Names
-from events_assets.rows.rules import RULES, Key, Path, Rule, beyond_64_bit, objection
+from events_assets.rows.rules import (
+    ABYSS,
+    RULES,
+    Key,
+    Path,
+    Rule,
+    TooDeep,
+    beyond_64_bit,
+    objection,
+)
 
 Row = dict[str, Any]
 
@@ -28,21 +37,26 @@ class Identity:
     """Identifies rows by their primary key, as the warehouse will compare it.
 
     A key column has one type. The first key that comes decides it, unless the table exists
-    already; later keys are converted as dlt will convert them (1 and "1" are the same text).
+    already; later keys are converted as dlt will convert them (1 and "1" are the same text). Where
+    one does not fit a column of integers, it is to be one of texts, and all is to be read anew.
 
     Args:
         primary_key: names of the columns, one for most APIs; none: rows are compared whole.
 
-    `types` are the data types (dlt's) of the key columns, as far as they are known.
+    `types` are the data types (dlt's) of the key columns, as far as they are known; `widened` those
+    that turned out to be too narrow.
     """
 
     def __init__(self, primary_key: Sequence[str]) -> None:
         self.primary_key = primary_key
         self.types: dict[str, TDataType] = {}
+        self.widened: set[str] = set()
 
     def objection(self, row: Any) -> str:
         """Why a row has no usable key: it is no object, or its key is missing, empty, neither text
         nor integer, or does not fit the column. Empty for one that has."""
+        if isinstance(row, TooDeep):
+            return f"nested deeper than {ABYSS} levels"
         if not isinstance(row, dict):
             return "not an object"
         try:
@@ -103,7 +117,7 @@ class Identity:
         if own_type is None:
             raise UnloadableError(f"{name} is neither text nor integer")
         if own_type == "bigint" and beyond_64_bit(value):
-            raise UnloadableError(f"{name} is an integer beyond 64 bit")
+            own_type, value = "text", str(value)
         column_type = self.types.setdefault(name, own_type)
         try:
             converted = coerce_value(column_type, own_type, value)
@@ -112,6 +126,10 @@ class Identity:
         if isinstance(converted, datetime):
             return converted.isoformat()
         if converted is None or str(converted) != str(value):
+            if column_type == "bigint":
+                self.types[name] = "text"
+                self.widened.add(name)
+                return cast(Hashable, value)
             raise UnloadableError(f"{name} does not fit its column of type {column_type}")
         return cast(Hashable, converted)
 

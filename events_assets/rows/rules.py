@@ -1,6 +1,7 @@
 """What cannot be loaded: each rule in one place, for rows that dlt takes one by one and for the
 columns of Arrow tables."""
 
+import json
 import math
 import re
 from collections.abc import Callable, Sequence, Set
@@ -27,6 +28,51 @@ DEEPEST = 50
 NESTED = frozenset({dict, list})
 EDGE_YEARS = ("0001", "9999")
 SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+ABYSS = 250
+"""Levels of nesting at which functions that call themselves come near their end."""
+
+
+class TooDeep(str):
+    """Stands for a row that nests deeper than `ABYSS` levels: its JSON."""
+
+
+def shallow(rows: list[Any]) -> list[Any]:
+    """The rows, with `TooDeep` in place of those that are."""
+    return (
+        [TooDeep(_json(row)) if _is_deep([row]) else row for row in rows]
+        if _is_deep(rows)
+        else rows
+    )
+
+
+def _is_deep(rows: list[Any]) -> bool:
+    level = rows
+    for _ in range(ABYSS):
+        parts = (one.values() if type(one) is dict else one for one in level if type(one) in NESTED)
+        level = [item for part in parts for item in part if type(item) in NESTED]
+        if not level:
+            return False
+    return True
+
+
+def _json(value: Any) -> str:
+    """As `json.dumps` writes it, however deep it nests."""
+    written: list[str] = []
+    rest: list[tuple[bool, Any]] = [(False, value)]
+    while rest:
+        is_text, one = rest.pop()
+        if is_text or type(one) not in NESTED:
+            written.append(one if is_text else json.dumps(one))
+            continue
+        parts: list[tuple[bool, Any]] = []
+        for key, item in one.items() if type(one) is dict else enumerate(one):
+            name = f"{json.dumps(key)}: " if type(one) is dict else ""
+            parts += [(True, f"{', ' if parts else ''}{name}"), (False, item)]
+        begin, end = "{}" if type(one) is dict else "[]"
+        rest += [(True, end), *reversed(parts), (True, begin)]
+    return "".join(written)
 
 
 class Key:

@@ -19,7 +19,8 @@ class Receipt:
 
     `scans` is the number of passes over all lists. Of several passes, `total_first`, `total_last`,
     `distinct_ids` and `walks`, the lists and windows read, are those of the last one, and all else
-    that is counted is the sum. `proof` says what shows that the scan is complete, if it is.
+    that is counted is the sum. `proof` says what shows that the scan is complete, if it is;
+    `origin` is what the API is called: its lists, if nothing else is configured.
     """
 
     resource: str
@@ -51,6 +52,7 @@ class Receipt:
     proof: str | None = None
     reason: str = ""
     scan_kind: str = "full"
+    origin: str = ""
 
     def row(self) -> dict[str, Any]:
         """The receipt as a row of `scan_receipts`."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from events_assets.errors import ApiError, UnaddressableError
+from events_assets.errors import ApiError, KeyTypeError, UnaddressableError
 from events_assets.http.transport import Traffic
 from events_assets.paging.base import Evidence
 from events_assets.rows.identity import Identity
@@ -134,6 +134,8 @@ class TablePass:
         receipt = self._receipt
         before: Sequence[Hashable] = ()
         for page in islice(one.pages(), most):
+            if self._table.identity.widened:
+                raise KeyTypeError(self._table.name, self._table.identity.widened)
             receipt.pages += 1
             receipt.rows_received += len(page.rows)
             yield from self._intake.take(one, page, before)

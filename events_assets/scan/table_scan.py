@@ -8,7 +8,13 @@ from events_assets.scan.intake import Intake
 from events_assets.scan.progress import Progress
 from events_assets.scan.receipt import Receipt
 from events_assets.scan.table_pass import Table, TablePass
-from events_assets.scan.tables import empty_item, key_types, later_versions_win, receipt_item
+from events_assets.scan.tables import (
+    empty_item,
+    key_types,
+    later_versions_win,
+    receipt_item,
+    require_origin,
+)
 from events_assets.scan.verdict import Reading, Verdict, doubt, judge
 
 
@@ -34,7 +40,13 @@ class TableScan:
         """Arrow tables, lists of rows, rows set aside for other tables, and at last the receipt.
 
         To be read while dlt extracts the resource.
+
+        Raises:
+            KeyTypeError: a key column is too narrow.
+            ConfigurationError: the table holds the rows of another API.
         """
+        if moved := require_origin(self.receipt):
+            self.table.endpoints[0].session.log.warning(moved)
         identity = self.table.identity
         identity.types.update(key_types(self.table.name, identity))
         yield from self.rows()

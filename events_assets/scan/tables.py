@@ -1,6 +1,7 @@
 """The tables that a scan fills beside that of its rows, as dlt has to know them."""
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,11 +9,14 @@ import dlt
 from dlt.common.data_types import TDataType
 from dlt.extract import DltResource
 
+from events_assets.errors import ConfigurationError
 from events_assets.rows.identity import Identity
 from events_assets.rows.names import distinct
+from events_assets.rows.rules import TooDeep
 from events_assets.scan.receipt import RECEIPT_COLUMNS, Receipt
 
 RECEIPTS = "scan_receipts"
+LOOPBACK_PORT = re.compile(r"(//(?:127\.0\.0\.1|localhost|\[::1\])):\d+")
 
 QUARANTINE_COLUMNS: dict[str, Any] = {
     "document": {"data_type": "text"},
@@ -46,6 +50,32 @@ def declare(resource: DltResource, identity: Identity) -> DltResource:
     return resource
 
 
+def require_origin(receipt: Receipt) -> str | None:
+    """Remembers with a table which API its rows are of; while dlt extracts.
+
+    Returns a warning where only the port of this machine is another one, as of a tunnel.
+
+    Raises:
+        ConfigurationError: they are of another one, which has no list in common with this one.
+    """
+    state = dlt.current.resource_state()
+    before, now = state.get("origin", receipt.origin), receipt.origin
+    portless = LOOPBACK_PORT.sub(r"\1", before), LOOPBACK_PORT.sub(r"\1", now)
+    told = f"the table {receipt.resource} holds the rows of {before}, not of {now}"
+    if not _have_a_list_in_common(*portless):
+        raise ConfigurationError(
+            f"{told}: set another dataset in [sources.events.warehouse], or where the API has only "
+            f'moved, origin = "{before}" there'
+        )
+    state["origin"] = now
+    is_same = _have_a_list_in_common(before, now)
+    return None if is_same else f"{told}; if that is another API, set another dataset"
+
+
+def _have_a_list_in_common(before: str, now: str) -> bool:
+    return not {*before.split(", ")}.isdisjoint(now.split(", "))
+
+
 def receipt_item(receipt: Receipt) -> Any:
     return dlt.mark.with_table_name(Aside(receipt.row()), RECEIPTS)
 
@@ -53,7 +83,7 @@ def receipt_item(receipt: Receipt) -> Any:
 def quarantine_item(row: Any, reason: str, position: int, receipt: Receipt) -> Any:
     """A row that cannot be loaded, whole, with the reason."""
     aside = Aside(
-        document=json.dumps(row),
+        document=str(row) if isinstance(row, TooDeep) else json.dumps(row),
         reason=reason,
         position=position,
         scan=receipt.scans,

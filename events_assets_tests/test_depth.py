@@ -1,0 +1,50 @@
+"""A row that nests too deep for functions that call themselves is set aside whole, alone."""
+
+import json
+
+import pytest
+
+from events_assets.rows.rules import TooDeep, shallow
+from events_assets.sample_api import Answer
+from events_assets_tests.conftest import event, failure
+
+
+def deep(kind: str, levels: int) -> str:
+    begin, end = {"list": ("[", "]"), "object": ('{"a": ', "}"), "both": ('[{"a": ', "}]")}[kind]
+    return f'{begin * levels}"x\\u00e9"{end * levels}'
+
+
+@pytest.mark.parametrize(
+    ("kind", "levels"), [("list", 970), ("object", 990), ("object", 1015), ("both", 505)]
+)
+@pytest.mark.parametrize("key", ["deep", "start_time", "id", "status"])
+def test_a_row_of_a_thousand_levels_is_set_aside_whole_and_the_rest_loads(
+    serve, run, rows, kind, levels, key
+):
+    api = serve()
+    row = json.dumps({**event(2), key: "HERE"}).replace('"HERE"', deep(kind, levels))
+    body = f'{{"data": [{json.dumps(event(1))}, {row}, {json.dumps(event(3))}], "total": 3}}'
+    api.intercept = lambda number, path: Answer(200, body.encode())
+    assert run().success
+    assert rows("SELECT id FROM events ORDER BY id") == [(1,), (3,)]
+    (found,) = rows("SELECT document, reason FROM quarantined_events")
+    assert found == (row, "nested deeper than 250 levels")
+
+
+def test_any_depth_is_written_as_json_writes_it():
+    value: object = {"a": [], "b": {}, 'c"': [1, None, True, {"x": [2.5, "é"]}]}
+    for _ in range(100_000):
+        value = [value, 1]
+    assert shallow([{"a": [1]}, 2]) == [{"a": [1]}, 2]
+    row, other = shallow([value, {"a": 1}])
+    assert isinstance(row, TooDeep) and other == {"a": 1}
+    inner = json.dumps({"a": [], "b": {}, 'c"': [1, None, True, {"x": [2.5, "é"]}]})
+    assert row == "[" * 100_000 + inner + ", 1]" * 100_000
+
+
+def test_a_page_too_deep_to_be_parsed_is_told_in_one_sentence(serve, run):
+    api = serve()
+    body = f'{{"data": [{deep("list", 100_000)}], "total": 1}}'
+    api.intercept = lambda number, path: Answer(200, body.encode())
+    told = failure(run())
+    assert "cannot be parsed" in told and "\n" not in told

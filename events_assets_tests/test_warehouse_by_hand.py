@@ -1,0 +1,62 @@
+"""What someone drops from the warehouse by hand is made again by the next load."""
+
+import pytest
+
+from events_assets.errors import WarehouseError
+from events_assets_tests.conftest import event, load
+
+ROWS = [event(1, tags=[{"name": "a", "in": ["x"]}]), event(2, tags=[{"name": "b"}]), {"id": None}]
+TABLES = ("events", "events__tags", "events__tags__in", "scan_receipts", "quarantined_events")
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_dropped_table_is_made_again(rows, table):
+    load(ROWS)
+    rows(f"DROP TABLE events_sample.{table}")
+    for _ in range(2):
+        load(ROWS)
+        counts = [rows(f"SELECT count(*) FROM events_sample.{one}")[0][0] for one in TABLES]
+        assert counts[:3] == [2, 2, 1]  # no item of a list is left over from the dropped table
+        assert counts[4] == 1
+    assert rows("SELECT count(*) FROM events_sample.scan_receipts") == [
+        (2 if table == "scan_receipts" else 3,)
+    ]
+
+
+@pytest.mark.parametrize(
+    "column",
+    ["events.event_name", "events__tags.name", "scan_receipts.proof", "quarantined_events.run_id"],
+)
+def test_a_dropped_column_is_made_again(rows, column):
+    load(ROWS)
+    before = rows("SELECT table_name, column_name FROM duckdb_columns() ORDER BY ALL")
+    table, name = column.split(".")
+    rows(f"ALTER TABLE events_sample.{table} DROP COLUMN {name}")
+    load(ROWS)
+    assert rows("SELECT table_name, column_name FROM duckdb_columns() ORDER BY ALL") == before
+    assert rows("SELECT count(event_name) FROM events_sample.events") == [(2,)]
+
+
+def test_a_dropped_key_is_told_with_its_table(rows):
+    load(ROWS)
+    rows("ALTER TABLE events_sample.events DROP COLUMN id")
+    with pytest.raises(WarehouseError, match=r"column events\.id was dropped .* drop the table"):
+        load(ROWS)
+
+
+def test_where_nothing_was_dropped_nothing_is_made(caplog, rows):
+    for _ in range(3):
+        load(ROWS)
+    assert "made again" not in caplog.text
+    assert rows("SELECT count(*) FROM events_sample._dlt_version") == [(2,)]
+
+
+def test_a_bad_row_that_comes_each_hour_is_set_aside_once(rows):
+    bad = [{"id": None, "n": n} for n in range(3)]
+    load([event(1), *bad])
+    load([event(1), *bad[:2]])
+    load([event(1), bad[0], bad[0]])
+    sql = "SELECT document, _dlt_load_id FROM events_sample.quarantined_events ORDER BY 1"
+    documents, loads = zip(*rows(sql), strict=True)
+    assert documents == tuple(f'{{"id": null, "n": {n}}}' for n in range(3))
+    assert loads[0] > loads[1] > loads[2]
