@@ -26,12 +26,12 @@ def test_another_api_is_refused_before_the_first_request(serve, run, rows, monke
     assert rows("SELECT event_name FROM events") == [("B",)]
 
 
-def test_another_port_of_this_machine_is_told(serve, run, rows, caplog):
+def test_another_port_of_this_machine_is_told(serve, run, rows, capsys):
     serve([event(1, event_name="A")])
     assert run().success
     serve([event(1, event_name="B")])
     assert run().success
-    assert "if that is another API, set another dataset" in caplog.text
+    assert "if that is another API, set another dataset" in capsys.readouterr().err
 
 
 def test_no_secret_and_no_query_is_in_an_origin(serve, run, rows, monkeypatch):
