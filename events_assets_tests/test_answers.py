@@ -179,7 +179,41 @@ def test_the_failure_quotes_no_data_of_a_page(api, session):
     assert "private words" not in str(raised.value)
 
 
-@pytest.mark.parametrize("link", ["http://[bad", "http://", "ftp://127.0.0.1/"])
+@pytest.mark.parametrize("link", ["ftp://127.0.0.1/x", "ftp://127.0.0.1:99999/", "data:,"])
+@pytest.mark.parametrize("is_redirect", [True, False])
+def test_a_link_of_another_scheme_leads_to_another_origin(api, session, link, is_redirect):
+    api.intercept = lambda number, path: Answer(302, {}, {"Location": link})
+    with pytest.raises(ApiError, match="leads to another origin") as raised:
+        if is_redirect:
+            get(session)
+        else:
+            session.ask(requests.Request("GET", link), lambda answer: answer)
+    assert session.traffic.requests == len(api.paths) == is_redirect
+    assert str(raised.value).count("ftp://127.0.0.1 ") == link.endswith("/x")
+
+
+@pytest.mark.parametrize("link", ["http://[x", "ftp://[x", "/\xff"])
+def test_a_redirect_that_cannot_be_followed_is_a_failure_in_a_sentence(api, session, link):
+    api.intercept = lambda number, path: Answer(302, {}, {"Location": link})
+    with pytest.raises(ApiError, match=f"GET {api.base_url}/v1/events"):
+        get(session)
+    assert len(api.paths) == 1
+
+
+def test_a_failure_after_a_redirect_names_where_it_led(api, session):
+    def redirect(number, path):
+        if path.startswith("/v1"):
+            return Answer(302, {}, {"Location": path.replace("v1", "v2")})
+        return Answer(status, b"<html>")
+
+    api.intercept = redirect
+    for status in (401, 503, 200):
+        with pytest.raises(ApiError, match=f"^GET {api.base_url}/v2/events answers") as raised:
+            get(session, read=Received.require_json)
+        assert KEY not in str(raised.value)
+
+
+@pytest.mark.parametrize("link", ["http://[bad", "http://"])
 def test_a_link_that_cannot_be_followed_is_a_failure_in_a_sentence(session, link):
     request = requests.Request("GET", link, params={"api_key": KEY})
     with pytest.raises(ApiError) as raised:

@@ -1,0 +1,99 @@
+"""Answers that carry an ETag, so that a page that is asked for again comes only if it changed."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import blake2b
+from os import SEEK_END
+from tempfile import TemporaryFile
+from threading import Lock
+from typing import Any
+
+import requests
+from requests.utils import get_encoding_from_headers
+
+from events_assets.errors import ApiError
+
+OF_NO_ACCOUNT = {"authorization", "cookie", "if-none-match"}
+"""Headers by which two requests for the same page may differ."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an answer is kept: `head` bytes of headers at `start`, and `body` bytes of body."""
+
+    etag: str
+    start: int
+    head: int
+    body: int
+
+
+class Remembered:
+    """Keeps answers to GET requests in a temporary file, until it is closed.
+
+    Args:
+        told: hears why nothing is kept any more, where the disk is full.
+    """
+
+    def __init__(self, told: Callable[[str], None]) -> None:
+        self._told = told
+        self._places: dict[bytes, Place] = {}
+        self._file = TemporaryFile(buffering=0)  # noqa: SIM115, closed by close()
+        self._is_full = False
+        self._lock = Lock()
+
+    def find(self, request: requests.PreparedRequest) -> Place | None:
+        """Where the answer to such a request is kept, None where none is."""
+        with self._lock:
+            return self._places.get(_key(request))
+
+    def keep(self, response: requests.Response) -> None:
+        request, etag = response.request, response.headers.get("ETag")
+        if response.status_code != 200 or request.method != "GET" or request.body or not etag:
+            return
+        head = json.dumps(dict(response.headers)).encode()
+        with self._lock:
+            known = self._places.get(_key(request))
+            if self._is_full or self._file.closed or (known and known.etag == etag):
+                return
+            place = Place(etag, self._file.seek(0, SEEK_END), len(head), len(response.content))
+            try:
+                self._is_full = self._file.write(head + response.content) < place.head + place.body
+            except OSError:
+                self._is_full = True
+            if not self._is_full:
+                self._places[_key(request)] = place
+                return
+        self._told("the temporary folder is full: pages are transferred again though unchanged")
+
+    def forget(self, request: requests.PreparedRequest) -> None:
+        with self._lock:
+            self._places.pop(_key(request), None)
+
+    def restore(self, response: requests.Response, place: Place) -> bytes:
+        """Makes a 304 the answer that is kept, with its newer headers, and returns the body."""
+        with self._lock:
+            if self._file.closed:
+                raise ApiError("the scan has ended")
+            self._file.seek(place.start)
+            head, body = self._file.read(place.head), self._file.read(place.body)
+        newer: dict[str, Any] = {
+            name: value
+            for name, value in response.headers.items()
+            if not name.lower().startswith("content-")
+        }
+        response.headers.clear()
+        response.headers.update({**json.loads(head), **newer})
+        response.status_code, response.reason = 200, "OK"
+        response.encoding = get_encoding_from_headers(response.headers)
+        return body
+
+    def close(self) -> None:
+        with self._lock:
+            self._file.close()
+
+
+def _key(request: requests.PreparedRequest) -> bytes:
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    told = sorted((n, str(v)) for n, v in headers.items() if n not in OF_NO_ACCOUNT)
+    return blake2b(repr((request.url, told)).encode(), digest_size=16).digest()
