@@ -88,9 +88,6 @@ def dripping(before, part=b" "):
     return speak
 
 
-TOO_LARGE = "a body of more than 3MB, which is the most that is read; .* raise max_body"
-
-
 @pytest.mark.parametrize(
     "speak",
     [
@@ -103,8 +100,9 @@ TOO_LARGE = "a body of more than 3MB, which is the most that is read; .* raise m
     ids=["until it closes", "length", "chunks", "small chunks", "trailers"],
 )
 def test_a_body_without_end_ends_at_its_bound(speak):
-    assert_matches = told(speak, max_body="3MB")
-    assert "3MB" in assert_matches and "raise max_body in [sources.events.http]" in assert_matches
+    text = told(speak, max_body="3MB")
+    assert "a body of more than 3MB" in text
+    assert "raise max_body in [sources.events.http]" in text
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "gzip, gzip", "gzip, deflate"])
@@ -118,7 +116,7 @@ def test_a_bomb_is_not_unpacked(encoding, status):
     head += b"Content-Length: %d\r\n\r\n" % len(body)
     with (
         session_with(lambda _: [head, body], max_body="3MB") as session,
-        pytest.raises(ApiError, match="404 Not Found|answers with a body of more than 3MB"),
+        pytest.raises(ApiError, match=r"404 Not Found|answers with a body of more than 3MB"),
     ):
         tracemalloc.start()
         try:

@@ -77,9 +77,11 @@ class Answer:
         try:
             self.body.decode()
         except UnicodeDecodeError:
-            is_known = not charset or _looks_like_utf8(charset) is not None
-            or_ = f" or {charset}" if is_known else f", and the charset {charset!r} is unknown"
-            how = f" as UTF-8{or_ if charset else ''}"
+            how = " as UTF-8"
+            if charset and _looks_like_utf8(charset) is None:
+                how += f", and the charset {charset!r} is unknown"
+            elif charset and charset.upper() != "UTF-8":
+                how += f" or {charset}"
         raise NotAPageError(
             f"JSON was expected, but the body is {kind}, {len(self.body)} bytes that cannot be "
             f"parsed{how}"

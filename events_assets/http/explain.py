@@ -71,7 +71,7 @@ def explanation(
 
 def _why_refused(error: Exception, status: int, settings: HttpSettings, attempts: str) -> str:
     if status not in settings.retry_statuses:
-        return f": {REMEDIES.get(status, OTHER_REMEDY)}"
+        return f", {REMEDIES[304]}" if status == 304 else f": {REMEDIES.get(status, OTHER_REMEDY)}"
     seconds = seconds_asked(error, settings)
     if seconds <= settings.max_retry_after:
         return f" {attempts}"

@@ -1,19 +1,21 @@
 """Answers that carry an ETag, so that a page that is asked for again comes only if it changed."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import blake2b
+from io import FileIO
 from os import SEEK_END
 from tempfile import TemporaryFile
 from threading import Lock
-from typing import Any
 
 import requests
 from requests.utils import get_encoding_from_headers
 
 from events_assets.errors import ApiError
 
+ETAG = re.compile(r'(W/)?"[\x21\x23-\x7e\x80-\xff]{0,200}"')
 OF_NO_ACCOUNT = {"authorization", "cookie", "if-none-match"}
 """Headers by which two requests for the same page may differ."""
 
@@ -29,17 +31,17 @@ class Place:
 
 
 class Remembered:
-    """Keeps answers to GET requests in a temporary file, until it is closed.
+    """Keeps answers to GET requests without a body in a temporary file, until it is closed.
 
     Args:
-        told: hears why nothing is kept any more, where the disk is full.
+        told: hears why nothing is kept any more, where there is no room.
     """
 
     def __init__(self, told: Callable[[str], None]) -> None:
         self._told = told
         self._places: dict[bytes, Place] = {}
-        self._file = TemporaryFile(buffering=0)  # noqa: SIM115, closed by close()
-        self._is_full = False
+        self._file: FileIO | None = None
+        self._has_ended = False
         self._lock = Lock()
 
     def find(self, request: requests.PreparedRequest) -> Place | None:
@@ -48,23 +50,26 @@ class Remembered:
             return self._places.get(_key(request))
 
     def keep(self, response: requests.Response) -> None:
-        request, etag = response.request, response.headers.get("ETag")
-        if response.status_code != 200 or request.method != "GET" or request.body or not etag:
+        """Keeps an answer if it has an ETag."""
+        request, etag = response.request, response.headers.get("ETag", "")
+        is_plain = request.method == "GET" and not request.body
+        if response.status_code != 200 or not is_plain or not ETAG.fullmatch(etag):
             return
-        head = json.dumps(dict(response.headers)).encode()
+        head, body = json.dumps(dict(response.headers)).encode(), response.content
         with self._lock:
             known = self._places.get(_key(request))
-            if self._is_full or self._file.closed or (known and known.etag == etag):
+            if self._has_ended or (known and known.etag == etag):
                 return
-            place = Place(etag, self._file.seek(0, SEEK_END), len(head), len(response.content))
             try:
-                self._is_full = self._file.write(head + response.content) < place.head + place.body
+                self._file = self._file or TemporaryFile(buffering=0)  # noqa: SIM115, see close()
+                place = Place(etag, self._file.seek(0, SEEK_END), len(head), len(body))
+                self._has_ended = self._file.write(head + body) < len(head) + len(body)
             except OSError:
-                self._is_full = True
-            if not self._is_full:
+                self._has_ended = True
+            if not self._has_ended:
                 self._places[_key(request)] = place
                 return
-        self._told("the temporary folder is full: pages are transferred again though unchanged")
+        self._told("no room in the temporary folder: pages are transferred again though unchanged")
 
     def forget(self, request: requests.PreparedRequest) -> None:
         with self._lock:
@@ -73,11 +78,11 @@ class Remembered:
     def restore(self, response: requests.Response, place: Place) -> bytes:
         """Makes a 304 the answer that is kept, with its newer headers, and returns the body."""
         with self._lock:
-            if self._file.closed:
+            if self._file is None or self._file.closed:
                 raise ApiError("the scan has ended")
             self._file.seek(place.start)
             head, body = self._file.read(place.head), self._file.read(place.body)
-        newer: dict[str, Any] = {
+        newer = {
             name: value
             for name, value in response.headers.items()
             if not name.lower().startswith("content-")
@@ -90,10 +95,13 @@ class Remembered:
 
     def close(self) -> None:
         with self._lock:
-            self._file.close()
+            self._has_ended = True
+            if self._file:
+                self._file.close()
 
 
 def _key(request: requests.PreparedRequest) -> bytes:
-    headers = {name.lower(): value for name, value in request.headers.items()}
-    told = sorted((n, str(v)) for n, v in headers.items() if n not in OF_NO_ACCOUNT)
-    return blake2b(repr((request.url, told)).encode(), digest_size=16).digest()
+    headers = {name.lower(): str(value) for name, value in request.headers.items()}
+    told = sorted((n, value) for n, value in headers.items() if n not in OF_NO_ACCOUNT)
+    what = (request.method, bool(request.body), request.url, told)
+    return blake2b(repr(what).encode(), digest_size=16).digest()
