@@ -8,6 +8,7 @@ import dagster as dg
 from tabulate import tabulate
 
 from events_assets import configuration, warehouse
+from events_assets.commands.report import terminal_columns
 
 UPCOMING = """
 SELECT start_time, event_name, venue__city, status
@@ -57,7 +58,13 @@ def _show(result: dg.ExecuteInProcessResult) -> None:
 
 
 def _table(rows: Iterable[Iterable[object]]) -> str:
-    return tabulate(([*row] for row in rows), tablefmt="plain", disable_numparse=True)
+    """In a terminal as wide as that: the longest column is broken where it does not fit."""
+    cells = [[str(value) for value in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    columns, longest = terminal_columns(), max(widths, default=0)
+    room = columns and max(20, columns - sum(widths) + longest - 2 * len(widths))
+    limits = [room if width == longest else None for width in widths]
+    return tabulate(cells, tablefmt="plain", disable_numparse=True, maxcolwidths=limits)
 
 
 if __name__ == "__main__":

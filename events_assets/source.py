@@ -28,17 +28,17 @@ from events_assets.scan.endpoint import Endpoint
 from events_assets.scan.list_request import ListRequests
 from events_assets.scan.paginators import paging_of
 from events_assets.scan.progress import BesideBar
+from events_assets.scan.table_pass import Table
 from events_assets.scan.table_scan import TableScan
 from events_assets.scan.tables import Aside, declare
 
 EVENT_COLUMNS: dict[str, Any] = {
-    "id": {"nullable": False},
     "event_name": {"data_type": "text"},
     "start_time": {"data_type": "timestamp", "timezone": True},
     "end_time": {"data_type": "timestamp", "timezone": True},
 }
-"""Canonical columns: they exist also where every value is null. `id` is typed by its data; where it
-is not part of the key, it is a text that may be null."""
+"""Canonical columns beside `id`: they exist also where every value is null. `id` is before them; it
+is typed by its data or, where it is not part of the key, a text that may be null."""
 
 NO_HINTS = frozenset(
     ("name", "table_name", "endpoint", "selected", "parallelized", "include_from_parent")
@@ -80,10 +80,10 @@ def events_source(
     return events()
 
 
-def events_scan(
+def events_table(
     config: RESTAPIConfig, authentication: Authentication, log: logging.Logger
-) -> TableScan:
-    """The scan of the table `events`, to be tried: it asks strictly one page after another, and is
+) -> Table:
+    """The table `events`, to be tried: it is asked for strictly one page after another, and is
     in as much of a hurry as someone who is waiting.
 
     Raises:
@@ -91,7 +91,7 @@ def events_scan(
     """
     builder = _ScanBuilder(config, authentication, None, log)
     builder.http, builder.settings.read_ahead = hurried(builder.http), 0
-    return builder.scan("events", builder.tables["events"])
+    return builder.table("events", builder.tables["events"])
 
 
 def events_outline(tables: Iterable[str]) -> DltSource:
@@ -144,12 +144,14 @@ class _ScanBuilder:
     def resource(self, table: str) -> DltResource:
         """The dlt resource that scans all lists of a table."""
         names = self.tables[table]
-        scan, entry = self.scan(table, names), dict(self.resources[names[0]])
+        scan = TableScan(self.table(table, names), self.run_id, self.settings.passes)
+        identity, entry = scan.table.identity, dict(self.resources[names[0]])
         steps = entry.pop("processing_steps", None) or []
         hints = {key: value for key, value in entry.items() if key not in NO_HINTS}
         if table == "events":
-            own_id = {} if "id" in scan.identity.primary_key else {"id": {"data_type": "text"}}
-            hints["columns"] = {**EVENT_COLUMNS, **own_id, **hints.get("columns", {})}
+            # Typed until the data of a key say otherwise: dlt puts a column without a type last.
+            canonical = {"id": {"data_type": "text"}, **EVENT_COLUMNS}
+            hints["columns"] = {**canonical, **hints.get("columns", {})}
         for hint in {"primary_key", "merge_key"} & hints.keys():
             keys = hints[hint]
             hints[hint] = distinct(keys) if isinstance(keys, str) else [*map(distinct, keys)]
@@ -160,10 +162,10 @@ class _ScanBuilder:
             for kind, change in step.items():
                 add = {"filter": "add_filter", "map": "add_map", "yield_map": "add_yield_map"}[kind]
                 getattr(resource, add)(_of_rows(change))
-        return declare(resource, scan.identity)
+        return declare(resource, identity)
 
-    def scan(self, table: str, names: list[str], *, is_loaded: bool = True) -> TableScan:
-        """The scan of the lists of a table; those of parents are read, but not loaded."""
+    def table(self, table: str, names: list[str]) -> Table:
+        """A table with its lists, and those of parents."""
         entry = self.resources[names[0]]
         key = entry.get("primary_key") or []
         key = [key] if isinstance(key, str) else list(key)
@@ -172,13 +174,12 @@ class _ScanBuilder:
             types = {name: EVENT_COLUMNS.get(name, {}).get("data_type") for name in key}
             identity.types |= {name: kind for name, kind in types.items() if kind}
         parents = {
-            name: self.scan(parent, [parent], is_loaded=False)
+            name: self.table(parent, [parent])
             for name in names
             if (parent := self._parent(name)) is not None
         }
         endpoints = [self._endpoint(table, name, identity) for name in names]
-        passes = self.settings.passes if is_loaded else 1
-        return TableScan(table, identity, endpoints, parents, self.run_id, is_loaded, passes)
+        return Table(table, identity, endpoints, parents)
 
     def _parent(self, name: str) -> str | None:
         parameters = self.parameters[name]

@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import struct
 import subprocess
 import sys
@@ -19,10 +20,11 @@ from urllib.parse import urlencode
 import pytest
 from click.testing import CliRunner
 
-from events_assets import __version__
+from events_assets import __version__, configuration, json_path
 from events_assets.commands.cli import main
 from events_assets.commands.location import likeliest
 from events_assets.commands.report import OK, Report, Step, shown
+from events_assets.errors import ConfigurationError, RowError, WarehouseError
 from events_assets.http.redaction import Redaction
 from events_assets.sample_api import Answer
 from events_assets_tests.conftest import ROOT
@@ -421,10 +423,57 @@ def test_a_syntax_error_is_told_in_one_sentence(command, words):
     assert "config.toml" in sentence and re.search(r"col(umn)? 1[12]\b", sentence)
 
 
+@pytest.mark.parametrize("setting", ["overlap = true", "overlapp = 1"])
+def test_init_asks_no_api_for_a_file_that_would_be_refused(command, setting):
+    before = CONFIG.read_text().replace("overlap = 1", setting)
+    CONFIG.write_text(before)
+    with serving_shape(Shape()) as api:
+        refused = command("init", "--base-url", api.base_url, "--path", "/events")
+    assert refused.exit_code == 1 and not api.paths and CONFIG.read_text() == before
+    (sentence,) = refused.output.removeprefix("Error: ").splitlines()
+    assert setting.split()[0] in sentence and "config.toml, line " in sentence
+    assert sentence in command("check").output
+
+
+@pytest.mark.parametrize("error", [ConfigurationError, WarehouseError, RowError])
+@pytest.mark.parametrize(
+    "words", [["check"], ["init", "--base-url", "http://127.0.0.1:9", "--path", "/events"]]
+)
+def test_an_error_that_speaks_to_people_is_no_traceback(command, monkeypatch, words, error):
+    def refuse() -> None:
+        raise error("this is wrong; do that")
+
+    monkeypatch.setattr(configuration, "api_key", refuse)
+    told = command(*words)
+    assert told.exit_code == 1 and told.output.count("this is wrong; do that\n") == 1
+
+
+@pytest.mark.parametrize("error", [ConfigurationError, RowError])
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ('data_selector = "data"', 'data_selector = "["'),
+        ("overlap = 1", 'total_path = "["'),
+    ],
+)
+def test_a_broken_json_path_is_told_by_check(command, monkeypatch, right, wrong, error):
+    """Wherever it is found, and whatever error it is then."""
+
+    def refuse(path: str) -> None:
+        raise error(f"{path} is no JSON path; correct it")
+
+    monkeypatch.setattr(json_path, "parse", refuse)
+    CONFIG.write_text(CONFIG.read_text().replace(right, wrong))
+    told = command("check")
+    (failed,) = [line for line in told.output.splitlines() if line.startswith("FAILED")]
+    assert told.exit_code == 1 and failed.startswith("FAILED  configuration  ")
+    assert "no JSON path" in failed
+
+
 @pytest.mark.parametrize("columns", [60, 80, 120])
 def test_a_report_fits_the_terminal_and_cuts_no_word(columns):
     finding = "see https://api.example.com/a/path, " + "or else " * 30
-    lines = Step(OK, "rows", finding).text(13, columns).splitlines()
+    lines = Step(OK, "rows", finding).text(columns).splitlines()
     assert max(map(len, lines)) <= columns + len("\x1b[32m\x1b[0m")
     assert finding.split() == " ".join(lines).split()[2:]
     assert len(shown("word " * 50, columns)) == columns
@@ -542,7 +591,7 @@ def test_no_form_of_a_report_shows_the_key():
     report = Report(redaction=Redaction(KEY))
     report.add(OK, "rows", f"what came with {KEY}", {"client.auth": {"api_key": KEY}})
     report.show({"note": "x" * 60 + KEY})  # where it would be cut in the middle
-    forms = report.json() + report.markdown() + report.steps[0].text(9, 80)
+    forms = report.json() + report.markdown() + report.steps[0].text(80)
     assert KEY not in forms and KEY[:9] not in forms and "[masked]" in forms
 
 
@@ -571,21 +620,35 @@ def test_the_command_tries_the_sample_api(spawn):
     assert "the API counts 1,200 rows" in output
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("no_color", ["", "1"])
-def test_a_terminal_of_80_columns_is_kept_to(no_color):
+def in_terminal(module: str, *words: str, **env: str) -> str:
+    """What a program prints in a terminal of 80 columns."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": no_color, "TERM": "xterm"}
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm"} | env
     env.pop("COLUMNS", None)
-    command = (sys.executable, "-m", "events_assets.commands.cli", "check")
-    done = subprocess.run(command, env=env, stdout=theirs, stderr=theirs)
+    done = subprocess.run(
+        (sys.executable, "-m", module, *words), env=env, stdout=theirs, stderr=theirs
+    )
     os.close(theirs)
     output = os.read(ours, 100_000).decode()
     os.close(ours)
-    assert done.returncode == 0 and ("\x1b[32mok\x1b[0m" in output) == (not no_color)
-    plain = re.sub(r"\x1b\[\d+m", "", output)
-    assert max(map(len, plain.splitlines())) <= 80 and "1,200 rows" in plain
+    assert done.returncode == 0, output
+    assert max(map(len, re.sub(r"\x1b\[\d+m", "", output).splitlines())) <= 80
+    return output
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("no_color", ["", "1"])
+def test_a_report_keeps_to_a_terminal_of_80_columns(no_color):
+    output = in_terminal("events_assets.commands.cli", "check", NO_COLOR=no_color)
+    assert "1,200 rows" in output and ("\x1b[32mok\x1b[0m" in output) == (not no_color)
+
+
+@pytest.mark.slow
+def test_the_demo_keeps_to_a_terminal_of_80_columns(tmp_path):
+    shutil.copy(ROOT / "dagster.yaml", tmp_path)
+    output = in_terminal("events_assets.demo", DAGSTER_HOME=str(tmp_path))
+    assert "complete: all 1200 rows that the API counts came" in " ".join(output.split())
 
 
 def test_the_job_tells_the_same(run, serve, monkeypatch):

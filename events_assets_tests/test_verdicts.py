@@ -1,5 +1,6 @@
 """What a receipt claims: each proof alone, what it costs, and what is none."""
 
+import base64
 from http import HTTPStatus
 
 import pytest
@@ -146,3 +147,118 @@ def test_a_page_that_is_refused_before_the_last_one_is_no_end(status):
 
     with pytest.raises(ApiError):
         scan(answer, {"type": "page_number", "base_page": 0})
+
+
+def test_a_row_that_moves_is_not_lost_though_all_rows_seem_to_have_come():
+    def replace(ids):
+        ids.remove(3)
+        ids.append(200)
+
+    def move(ids):
+        ids.insert(5, ids.pop(ids.index(90)))
+
+    rows, receipt = scan(Api(range(100), {4: replace, 8: move}))
+    assert 90 in rows or receipt.verdict != "complete"
+
+
+def test_a_purge_of_the_rows_read_is_no_repetition_of_pages():
+    api = Api(range(600), {40: lambda ids: ids.__delitem__(slice(0, 250))})
+    rows, receipt = scan(api, order="id")
+    assert set(range(250, 600)) <= rows.keys()
+    assert (receipt.verdict, receipt.scans) == ("complete", 1)
+
+
+def broken(answer, number, document):
+    """The API, with another answer to the request of a number, or of several."""
+    numbers, requests = {number} if isinstance(number, int) else set(number), iter(range(1, 10**6))
+    return lambda query: document if next(requests) in numbers else answer(query)
+
+
+def test_the_total_of_a_short_page_is_no_whole_list():
+    def answer(query):
+        page = ids(range(int(query["offset"]), 50))[:9]
+        return {"data": page, "total": len(page)}
+
+    rows, receipt = Simulation(broken(answer, 2, {"data": []}), OFFSETS, 0, total="total").scan()
+    assert len(rows) == 50 and receipt.proof == "two equal passes"
+
+
+@pytest.mark.parametrize("empty", [[1], [1, 2]])
+def test_an_empty_answer_is_asked_for_again(empty):
+    api = broken(Api(range(5)), empty, {"data": [], "total": 0})
+    rows, receipt = scan(api)
+    assert len(rows) == 5 and receipt.verdict == "complete"
+
+
+def test_empty_passes_after_one_with_rows_prove_nothing():
+    answer = Api([3, 1, 4, 15, 9, 2, 6, 5, 35, 8, 97], counts=False)
+    rows, receipt = scan(broken(answer, range(4, 20), {"data": []}))
+    assert rows and receipt.verdict == "unproven"
+
+
+def keyset(form=lambda page, more: {"next": str(page[-1]) if more else None}, first=0, count=45):
+    """Ids, pages of ten after the cursor."""
+
+    def answer(query):
+        left = [n for n in range(first, first + count) if n > int(query.get("cursor", -1))]
+        return {"data": ids(left[:10])} | form(left[:10], len(left) > 10)
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    "document", [{"data": []}, {"data": [], "next": None}, {"data": ids(range(20, 30))}]
+)
+def test_a_chain_that_breaks_off_is_not_complete(document):
+    rows, receipt = scan(broken(keyset(), 3, document), CURSOR)
+    assert len(rows) == 45 and receipt.proof == "named pages"
+
+
+@pytest.mark.parametrize(
+    ("first", "count", "param", "proof"),
+    [
+        (0, 45, "cursor", "named pages"),
+        (1, 45, "after", "named pages"),
+        (1, 45, "cursor", "two equal passes"),  # a key, or the number of rows
+        (0, 45, "offset", "two equal passes"),
+        (0, 45, "page", "two equal passes"),
+        (0, 6, "cursor", "one answer"),
+    ],
+)
+def test_a_cursor_that_may_be_a_position_is_no_place(first, count, param, proof):
+    answer = keyset(first=first, count=count)
+    api = lambda query: answer({"cursor": query[param]} if param in query else {})  # noqa: E731
+    assert scan(api, CURSOR | {"cursor_param": param})[1].proof == proof
+
+
+def test_an_offset_in_base64_is_no_place():
+    def answer(query):
+        start = int(base64.b64decode(query.get("cursor", "")).decode().partition(":")[2] or 0)
+        page, token = ids(range(1, 46))[start : start + 10], f"offset:{start + 10}".encode()
+        return {"data": page, "next": base64.b64encode(token).decode() if start < 35 else None}
+
+    assert scan(answer, CURSOR)[1].proof == "two equal passes"
+
+
+def test_a_few_rows_in_order_are_no_order():
+    def pair(query):
+        left = [n for n in (3, 5, 8, 12, 14) if n > int(query.get("cursor", 0))]
+        return {"data": ids(left[:2]), "next": left[1] if len(left) > 2 else None}
+
+    assert scan(pair, CURSOR)[1].proof == "two equal passes"
+
+
+def test_the_total_of_a_page_does_not_end_a_list_that_is_refused():
+    answer = keyset(lambda page, more: {"next": page and page[-1], "total": len(page)})
+    rows, receipt = scan(broken(answer, 2, HTTPStatus.NOT_FOUND), CURSOR)
+    assert len(rows) == 45 or receipt.verdict != "complete"
+
+
+def test_a_number_of_pages_that_falls_does_not_end_the_list():
+    def answer(query):
+        return {"data": ids(range(45)[10 * int(query["page"]) :][:10]), "pages": 5}
+
+    short = answer({"page": 1}) | {"pages": 2}
+    paginator = {"type": "page_number", "base_page": 0, "total_path": "pages"}
+    _, receipt = Simulation(broken(answer, 2, short), paginator).scan()
+    assert (receipt.proof, receipt.scans) == ("two equal passes", 2)

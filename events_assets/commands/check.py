@@ -18,19 +18,16 @@ from events_assets import configuration
 from events_assets.api import configured_api
 from events_assets.authentication import Authentication
 from events_assets.commands import detect, findings
-from events_assets.commands.findings import ENDPOINT
-from events_assets.commands.init import Discovery
-from events_assets.commands.location import KeyPlace
+from events_assets.commands.location import Dialogue
 from events_assets.commands.report import FAILED, NOTE, OK, Report, StopError, counted
-from events_assets.errors import ApiError, ConfigurationError, EndlessScanError, UnaddressableError
-from events_assets.http.redaction import MIN_SECRET_LENGTH, Redaction
+from events_assets.errors import ApiError, EndlessScanError, EventsError, UnaddressableError
 from events_assets.paging.base import Page
 from events_assets.paging.page_numbers import PageNumbers
 from events_assets.scan.endpoint import Endpoint
 from events_assets.scan.list_pass import ListPass
 from events_assets.scan.list_request import ListRequest
-from events_assets.scan.table_scan import TableScan
-from events_assets.source import events_scan
+from events_assets.scan.table_pass import Table
+from events_assets.source import events_table
 
 FAULTS = (ApiError, EndlessScanError, ValueError)
 """What a pass may raise: the API refuses, its pages go round, a paginator misses something."""
@@ -43,18 +40,17 @@ def try_api(report: Report) -> None:
     """Adds the steps to `report`, up to the first that leaves nothing to try."""
     try:
         configuration.reload_providers()
-        key = configuration.api_key() or ""
-        if len(key) >= MIN_SECRET_LENGTH:  # masked also in what is said of a wrong configuration
-            report.redaction = Redaction(key)
+        # The key is masked also in what is said of a wrong configuration.
+        report.redaction = Authentication(configuration.api_key()).redaction
         with configured_api() as (config, authentication):
             report.redaction = authentication.redaction
-            scan = events_scan(config, authentication, logging.getLogger("events_assets"))
             try:
+                scan = events_table(config, authentication, logging.getLogger("events_assets"))
                 for endpoint in scan.endpoints:
                     _Trial(report, config, authentication, scan, endpoint).run()
             except StopError as stop:  # here, as an error that leaves the context is masked as text
                 report.add(FAILED, *stop.args)
-    except ConfigurationError as error:
+    except EventsError as error:
         report.add(FAILED, "configuration", str(error))
 
 
@@ -65,22 +61,22 @@ class _Trial:
     report: Report
     config: RESTAPIConfig
     authentication: Authentication
-    scan: TableScan
+    scan: Table
     endpoint: Endpoint
 
     def __post_init__(self) -> None:
-        endpoint, self.documents = self.endpoint, list[Any]()
+        name, rows_of = self.endpoint.name, self.endpoint.rows_of
+        self.documents: list[Any] = []
 
-        def rows_of(document: Any) -> list[Any]:
+        def remembering(document: Any) -> list[Any]:
             self.documents.append(document)
-            return endpoint.rows_of(document)
+            return rows_of(document)
 
-        self.endpoint = replace(endpoint, rows_of=rows_of)
+        self.endpoint = replace(self.endpoint, rows_of=remembering)
         self.client: Any = self.config["client"]
         entries = {e["name"]: e for e in configuration.entries(self.config["resources"])}
         defaults: Any = self.config.get("resource_defaults") or {}
-        settings = configuration.endpoint_of(entries[endpoint.name], defaults)
-        self.settings = {"path": endpoint.name, **settings}
+        self.settings = {"path": name, **configuration.endpoint_of(entries[name], defaults)}
 
     def run(self) -> None:
         path, auth = str(self.settings["path"]), self.settings.get("auth", self.client.get("auth"))
@@ -128,21 +124,14 @@ class _Trial:
             except FAULTS as error:
                 raise StopError("order", f"the same request once more fails: {error}") from None
             add(*findings.order(first, again))
-        limits = [
-            f"{name}: {text}" for name, text in first.headers.items() if RATE_LIMITS.match(name)
-        ]
+        limits = [f"{name}: {v}" for name, v in first.headers.items() if RATE_LIMITS.match(name)]
         add(OK, "rate limit", ", ".join(limits) or "no header tells one")
 
     def _refused(self, error: Exception) -> StopError:
         """There is no first page: says at which step that shows."""
-        finding = str(error)
-        status = error.status if isinstance(error, ApiError) else None
+        finding, status = str(error), error.status if isinstance(error, ApiError) else None
         if status in (401, 403):
-            place = self._accepted_place()
-            if place is None:
-                return StopError("key", finding)
-            settings = {f"client.{name}": value for name, value in place.client.items()}
-            return StopError("key", f"{finding}. The API accepts {place.description}", settings)
+            return self._refused_key(finding)
         if not self.documents:
             return StopError("reachable" if status is None else "answer", finding)
         if not isinstance(error, ApiError):
@@ -154,20 +143,25 @@ class _Trial:
             return StopError("rows", finding)
         found = ", ".join(f"{counted(len(rows), 'row')} at {at}" for at, rows in lists.items())
         finding = f'there is no list of rows at "{selector}", but {found}'
-        return StopError("rows", finding, {f"{ENDPOINT}.data_selector": next(iter(lists))})
+        settings = {f"{findings.ENDPOINT}.data_selector": next(iter(lists))}
+        return StopError("rows", finding, settings)
 
-    def _accepted_place(self) -> KeyPlace | None:
-        """Where the key is accepted, of the common places, for an API that refuses it."""
+    def _refused_key(self, finding: str) -> StopError:
+        """The API refuses the key: says which of the common places for it the API accepts."""
         session, authentication = self.endpoint.session, self.authentication
         if authentication.has_key and session.traffic.requests == 1:
             with suppress(ApiError):
                 url = self.client["base_url"], str(self.settings["path"])
-                found = Discovery(*url, session.settings, authentication, self.report)
-                return found.accepted_place()
-        return None
+                found = Dialogue(*url, session.settings, authentication, self.report)
+                if place := found.accepted_place():
+                    settings = {f"client.{name}": value for name, value in place.client.items()}
+                    finding += f". The API accepts {place.description}"
+                    return StopError("key", finding, settings)
+        return StopError("key", finding)
 
     def _try_second_page(self, one: ListPass, first: Page, pages: Iterator[Page]) -> bool:
         """Whether it brings further rows."""
+        paging = self.endpoint.paging
         paginator = self.settings.get("paginator", self.client.get("paginator"))
         way = findings.other_way(first, paginator)
         if not one.goes_on:
@@ -181,22 +175,17 @@ class _Trial:
         except FAULTS as error:
             raise StopError("second page", f"the second page fails: {error}", way) from None
         self.report.add(*findings.second_page(first, second, again, one, way))
-        paging = self.endpoint.paging
         if isinstance(paging, PageNumbers) and not again:
-            before = self._page_at(paging.first - 1, paging) if paging.first else None
+            before = None
+            with suppress(ApiError, IgnoreResponseException):
+                if paging.first:
+                    request = self.request.within(self.endpoint.window)
+                    before = self.endpoint.page(request, paging.ask(paging.first - 1), (), set())
             self.report.add(*findings.numbering(paging, before, first))
         return second is not None and not {*second.identities} <= {*first.identities}
 
-    def _page_at(self, number: int, paging: PageNumbers) -> Page | None:
-        """The page of a number, None if there is none."""
-        request = self.request.within(self.endpoint.window)
-        try:
-            return self.endpoint.page(request, paging.ask(number), (), set())
-        except (ApiError, IgnoreResponseException):
-            return None
 
-
-def _request(scan: TableScan, endpoint: Endpoint, report: Report) -> ListRequest:
+def _request(scan: Table, endpoint: Endpoint, report: Report) -> ListRequest:
     """The request for a list; if it depends on parents, for the first that can be asked for."""
     parents = scan.parents.get(endpoint.name)
     if parents is None:
@@ -209,8 +198,7 @@ def _request(scan: TableScan, endpoint: Endpoint, report: Report) -> ListRequest
             raise StopError("parent", f"{outer.name}: {error}") from None
         finally:
             report.requests += outer.session.traffic.requests
-    usable, unusable = [], []
-    rows = page.rows if page else []
+    rows, usable, unusable = page.rows if page else [], [], []
     for number, row in enumerate(rows, start=1):
         try:
             usable.append(endpoint.request_for(row))

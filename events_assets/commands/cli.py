@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,16 +14,19 @@ from events_assets import __version__, configuration
 from events_assets.authentication import Authentication
 from events_assets.commands import toml_file
 from events_assets.commands.check import try_api
-from events_assets.commands.init import Discovery
-from events_assets.commands.location import KeyPlace, key_place
-from events_assets.commands.report import FAILED, SHOWN, Report, Step, StopError, counted, shown
+from events_assets.commands.init import discover
+from events_assets.commands.location import Dialogue, KeyPlace, key_place
+from events_assets.commands.report import FAILED, Report, Step, StopError, terminal_columns
 from events_assets.errors import EventsError
 from events_assets.http.log_masking import masked
 from events_assets.http.redaction import MIN_SECRET_LENGTH
 from events_assets.http.retry import hurried
 
-NAME_WIDTH = len("configuration")
-"""Of the names of steps."""
+KEPT = (
+    *(configuration.http_settings, configuration.scan_settings, configuration.window_settings),
+    *(configuration.schedule_settings, configuration.warehouse_settings),
+)
+"""The sections of config.toml that `init` leaves as they are."""
 
 
 class Commands(click.Group):
@@ -62,20 +64,11 @@ def check(as_json: bool) -> None:
     else:
         click.echo("Trying the API that .dlt/config.toml describes ...\n")
         try_api(report)
-        _print_outcome(report)
+        click.echo(report.example_text(terminal_columns()))
+        click.echo(f"{report.traffic}; nothing was loaded or written.")
+        failed = report.failed and f"events_job would not work: see {report.failed.name} above."
+        click.echo(failed or "events_job is expected to work: make load")
     sys.exit(1 if report.failed else 0)
-
-
-def _print_outcome(report: Report) -> None:
-    if report.example:
-        click.echo("\nAn example event, as it will be loaded")
-    width = max(map(len, report.example), default=0)
-    room = min(SHOWN, max(20, (_columns() or 10_000) - width - 4))
-    for name, value in report.example.items():
-        click.echo(f"  {name:<{width}}  {shown(value, room)}")
-    click.echo(f"\n{_requests(report.requests)}; nothing was loaded or written.")
-    failed = report.failed and f"events_job would not work: see {report.failed.name} above."
-    click.echo(failed or "events_job is expected to work: make load")
 
 
 @main.command()
@@ -85,7 +78,7 @@ def _print_outcome(report: Report) -> None:
     "--key-in",
     "place",
     metavar="PLACE",
-    callback=lambda _context, _option, value: _place(value),
+    type=key_place,
     help="Where the key goes: query[:NAME], header[:NAME], bearer, token, basic (as the user "
     "name), basic:USER (as the password of USER), or none. "
     "Without it, the common places are tried.",
@@ -98,6 +91,8 @@ def init(base_url: str | None, path: str | None, place: KeyPlace | None, yes: bo
     API_KEY or .dlt/secrets.toml, and goes to this API only.
     """
     configuration.reload_providers()
+    for settings in KEPT:
+        settings()  # stops where the file would be refused afterwards
     file = Path(dlt.current.run_context().get_setting("config.toml"))
     document = tomlkit.parse(file.read_text(encoding="utf-8") if file.exists() else "")
     client = document.unwrap().get("sources", {}).get("events", {}).get("client", {})
@@ -112,25 +107,12 @@ def init(base_url: str | None, path: str | None, place: KeyPlace | None, yes: bo
     if not re.match(r"https?://[^/?#]", base_url):
         wrong = f"{base_url!r} is no URL: write it with its scheme, like https://api.example.com"
         raise click.BadParameter(wrong, param_hint="--base-url")
-    key = configuration.api_key()
-    if key and len(key) < MIN_SECRET_LENGTH:
-        short = f"the key is shorter than {MIN_SECRET_LENGTH} characters, too short to be masked"
-        raise click.ClickException(short)
-    authentication = Authentication(key)
-    redaction = authentication.redaction
-    with masked(redaction):
-        click.echo(redaction.text(f"Finding out how {base_url} works ...\n"))
-        settings, report = hurried(configuration.http_settings()), Report(_print_step, redaction)
-        try:
-            api = Discovery(base_url, path, settings, authentication, report, place).run()
-        except StopError as stop:
-            report.add(FAILED, *stop.args)
-            raise click.ClickException(f"{name} is left as it was") from None
-        toml_file.write(file, toml_file.describe(document, api))
-        replaced = "the built-in sample API" if before == configuration.SAMPLE else before
-        written = f"Written to {name}{replaced and f', in place of {replaced}'}:"
-        click.echo(redaction.text(f"\n{_requests(report.requests)}. {written}\n"))
-        click.echo(redaction.text(toml_file.describe(tomlkit.document(), api)))
+    report, api = _found_out(base_url, path, place, name)
+    toml_file.write(file, toml_file.describe(document, api))
+    replaced = "the built-in sample API" if before == configuration.SAMPLE else before
+    written = f"Written to {name}{replaced and f', in place of {replaced}'}:"
+    text = f"\n{report.traffic}. {written}\n\n{toml_file.describe(tomlkit.document(), api)}"
+    click.echo(report.redaction.text(text))
     names = [name for name in os.environ if name.startswith("SOURCES__EVENTS__")]
     if names:
         click.echo(f"These environment variables still win over the file: {', '.join(names)}\n")
@@ -142,11 +124,25 @@ def init(base_url: str | None, path: str | None, place: KeyPlace | None, yes: bo
     )
 
 
-def _place(value: str | None) -> KeyPlace | None:
-    try:
-        return key_place(value) if value else None
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
+def _found_out(
+    base_url: str, path: str, place: KeyPlace | None, file: str
+) -> tuple[Report, toml_file.Description]:
+    """The report on an API, printed as it grows, and what is to be written to the file."""
+    key = configuration.api_key()
+    if key and len(key) < MIN_SECRET_LENGTH:
+        short = f"the key is shorter than {MIN_SECRET_LENGTH} characters, too short to be masked"
+        raise click.ClickException(short)
+    authentication = Authentication(key)
+    report = Report(_print_step, authentication.redaction)
+    settings = hurried(configuration.http_settings())
+    with masked(report.redaction):
+        click.echo(report.redaction.text(f"Finding out how {base_url} works ...\n"))
+        try:
+            api = Dialogue(base_url, path, settings, authentication, report, place)
+            return report, discover(api)
+        except StopError as stop:
+            report.add(FAILED, *stop.args)
+            raise click.ClickException(f"{file} is left as it was") from None
 
 
 def _asked(value: str | None, question: str, option: str) -> str:
@@ -157,16 +153,7 @@ def _asked(value: str | None, question: str, option: str) -> str:
 
 
 def _print_step(step: Step) -> None:
-    click.echo(step.text(NAME_WIDTH, _columns()))
-
-
-def _columns() -> int | None:
-    """The width of the terminal, None where the output goes elsewhere."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-
-
-def _requests(count: int) -> str:
-    return f"{counted(count, 'request')} {'was' if count == 1 else 'were'} made"
+    click.echo(step.text(terminal_columns()))
 
 
 if __name__ == "__main__":

@@ -5,11 +5,12 @@ them, `$` for the document itself.
 """
 
 import re
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC
+from importlib.resources import files
 from itertools import chain
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 from requests.structures import CaseInsensitiveDict
 from requests.utils import parse_header_links
@@ -22,53 +23,21 @@ DEPTH = 4
 
 CANONICAL = ("id", "event_name", "start_time", "end_time")
 
+NAMES = tomllib.loads(files(__package__).joinpath("names.toml").read_text(encoding="utf-8"))
+"""What APIs commonly call things."""
+
+FIELDS = NAMES["fields"]
+TIMES = ("start_time", "end_time")
+
 TOTAL_NAME = re.compile(
     r"(?=.*(total|count|match|found|hits|filtered))"
     r"(odata|total|filter(ed)?|match(ed)?|found|hits|num(ber)?|of|table|all|count|size|exact"
     r"|(row|record|item|result|element|object|entrie|event)s?)+"
 )
 """What counts all rows is named by these words only: `totalItems`, `filtered_count`."""
-TOTAL_HEADERS = (
-    *("x-total-count", "x-total", "total-count", "x-pagination-total-count", "x-count"),
-    *("x-wp-total", "x-total-results", "x-total-items", "content-range"),
-)
-CURSOR_NAMES = (
-    *("nextcursor", "endcursor", "nextpagetoken", "continuationtoken", "continuation", "nexttoken"),
-    *("cursornext", "nextpagecursor", "after", "cursor", "next", "end"),
-)
-HAS_MORE_NAMES = ("hasmore", "hasmoreitems", "hasnext", "hasnextpage", "more", "moreitems")
 NEXT, URL = re.compile("next", re.IGNORECASE), re.compile(r"https?://|/|\?")
 
-NAMES = {
-    "id": ("slug", "code", "key", "identifier", "uuid", "guid", "uid", "event id", "id"),
-    "event_name": (
-        *("label", "subject", "headline", "summary", "name text", "title rendered", "name"),
-        *("title", "event title", "event name"),
-    ),
-}
-"""The likeliest last."""
-WRAPPERS = ("attributes", "fields", "properties", "event", "node", "data", "content", "submission")
-"""Objects within a row that may hold all of its fields."""
-TIME_NAMES = {
-    "start_time": (
-        {"start time", "starts at", "start at", "start", "date from", "begin", "utc start date"},
-        {"start", "starts", "begin", "begins", "from", "started", "starting"},
-        "date",
-    ),
-    "end_time": (
-        {"end time", "ends at", "end at", "end", "date to", "finish", "utc end date"},
-        {"end", "ends", "finish", "finishes", "to", "until", "till", "ended", "ending"},
-        "",
-    ),
-}
-"""Whole names, words within a name, and a last word that says little alone."""
-OTHER_TIMES = {
-    *("presale", "sale", "sales", "registration", "booking", "created", "updated", "modified"),
-    *("published", "admission", "publish", "deadline", "available"),
-}
-"""Words for times of something else than the event."""
-
-Path = tuple[str, ...]
+Keys = tuple[str, ...]
 
 
 def join(path: Sequence[str]) -> str:
@@ -78,9 +47,9 @@ def join(path: Sequence[str]) -> str:
     return ".".join(key if plain.fullmatch(key) else quoted[key] for key in path) or "$"
 
 
-def walk(value: Any) -> Iterator[tuple[Path, Any]]:
+def walk(value: Any) -> Iterator[tuple[Keys, Any]]:
     """All values below nested objects with their paths, outer ones first; lists are not entered."""
-    level: list[tuple[Path, Any]] = [((), value)]
+    level: list[tuple[Keys, Any]] = [((), value)]
     while level:
         yield from level
         level = [
@@ -91,10 +60,14 @@ def walk(value: Any) -> Iterator[tuple[Path, Any]]:
         ]
 
 
-def lists_of_rows(document: Any) -> dict[str, list[Any]]:
-    """The lists of objects by their path, those first whose rows look most like events; then the
-    longest; empty lists come last."""
-    found = lists_of(dict, document)
+def lists_of_rows(document: Any, kind: type = dict) -> dict[str, list[Any]]:
+    """The lists of objects, or of values of another type, by their path, those first whose rows
+    look most like events; then the longest; empty lists come last."""
+    found = {
+        join(path): value
+        for path, value in walk(document)
+        if isinstance(value, list) and all(isinstance(row, kind) for row in value)
+    }
     order = {
         path: (len({*CANONICAL} & {*field_settings(rows)}) if rows else -1, len(rows))
         for path, rows in found.items()
@@ -102,32 +75,21 @@ def lists_of_rows(document: Any) -> dict[str, list[Any]]:
     return {path: found[path] for path in sorted(found, key=order.__getitem__, reverse=True)}
 
 
-def lists_of(kind: type, document: Any) -> dict[str, list[Any]]:
-    """The lists that hold nothing but values of a type, by their path."""
-    return {
-        join(path): value
-        for path, value in walk(document)
-        if isinstance(value, list) and all(isinstance(row, kind) for row in value)
-    }
-
-
 def totals(document: Any, headers: Mapping[str, str], received: int) -> dict[str, int]:
-    """Numbers that count all rows, by their path or the name of their header; paths come first, the
-    most telling one before others. Of `Content-Range: 0-24/573` it is the 573.
-
-    Args:
-        received: rows in this answer; a total is not less.
-    """
+    """Numbers that count all rows, not less than were `received`, by their path or the name of
+    their header; paths first, the most telling one before others. Of `0-24/573` it is the 573."""
     found = []
     for path, value in walk(document):
-        name = _plain(path)
+        name = _key(path)
         if TOTAL_NAME.fullmatch(name) and _is_text_or_number(value):
             order = "filter" not in name, "total" not in name, len(path)
             found.append((*order, join(path), str(value)))
     counts = {path: text for *_, path, text in sorted(found)}
-    for name, text in headers.items():
-        if name.lower() in TOTAL_HEADERS:
-            counts[name] = text.strip().rpartition("/")[2]
+    counts |= {
+        n: v.strip().rpartition("/")[2]
+        for n, v in headers.items()
+        if n.lower() in NAMES["headers"]["total"]
+    }
     numbers = {at: int(text) for at, text in counts.items() if re.fullmatch(r"\d{1,15}", text)}
     return {at: number for at, number in numbers.items() if number >= received}
 
@@ -147,21 +109,17 @@ def link_to_next(document: Any, headers: Mapping[str, str]) -> tuple[dict[str, s
     return {}, ""
 
 
-def link_parameters(url: str) -> dict[str, int]:
-    """The numeric parameters of a link: they tell how the API names its pages."""
-    query = parse_qsl(urlsplit(url).query)
-    return {name: int(value) for name, value in query if re.fullmatch(r"\d{1,12}", value)}
-
-
 def cursors(document: Any) -> dict[str, str]:
     """Cursors to the next page by their path."""
-    found = {p: str(v) for p, v in _named(document, CURSOR_NAMES) if _is_text_or_number(v)}
+    found = {
+        at: str(v) for at, v in _named(document, NAMES["keys"]["cursor"]) if _is_text_or_number(v)
+    }
     return {path: cursor for path, cursor in found.items() if cursor and not URL.match(cursor)}
 
 
 def has_more(document: Any) -> dict[str, bool]:
     """What says whether there is another page, by its path."""
-    return {p: value for p, value in _named(document, HAS_MORE_NAMES) if isinstance(value, bool)}
+    return {at: v for at, v in _named(document, NAMES["keys"]["has_more"]) if isinstance(v, bool)}
 
 
 def continues(document: Any, headers: Mapping[str, str]) -> bool:
@@ -172,14 +130,15 @@ def continues(document: Any, headers: Mapping[str, str]) -> bool:
 
 def _named(document: Any, names: Sequence[str]) -> list[tuple[str, Any]]:
     """Values whose key is one of `names`, in their order, with their paths."""
-    found = [(path, value) for path, value in walk(document) if _plain(path) in names]
-    found.sort(key=lambda item: (names.index(_plain(item[0])), len(item[0]), join(item[0])))
-    return [(join(path), value) for path, value in found]
+    found = [
+        (names.index(key), path, v) for path, v in walk(document) if (key := _key(path)) in names
+    ]
+    return [(join(path), value) for _, path, value in sorted(found, key=lambda one: one[0])]
 
 
-def _plain(path: Path) -> str:
+def _key(path: Keys) -> str:
     """The last key of a path, without what separates its words: `next_page` → nextpage."""
-    return re.sub(r"[\W_]+", "", path[-1]).lower() if path else ""
+    return "".join(_words(path[-1:]))
 
 
 def _is_text_or_number(value: Any) -> bool:
@@ -190,21 +149,21 @@ def field_settings(rows: Sequence[Any]) -> dict[str, Any]:
     """`[sources.events.fields]`: where the canonical fields seem to be, as far as they are found;
     those that are times in numbers as tables with their unit."""
     objects = [row for row in rows if isinstance(row, dict)][:50]
-    values: dict[Path, list[Any]] = {}
+    values: dict[Keys, list[Any]] = {}
     for path, value in chain.from_iterable(map(walk, objects)):
-        if path:
+        if path and value not in (None, ""):
             values.setdefault(path, []).append(value)
     found: dict[str, Any] = {}
     for name in CANONICAL:
-        scored = [(_score(name, path, values[path]), -len(path), path) for path in values]
+        scored = [(_likeness(name, path, values[path]), -len(path), path) for path in values]
         best, _, path = max(scored, default=(0, 0, ()), key=lambda item: item[:2])
-        repeated = name == "id" and len({str(v) for v in values.get(path, [])}) < len(objects)
-        if best > 0 and not repeated:
-            sample = next(iter(_known(values[path])), None)
-            unit = unix_unit(sample) if name in TIME_NAMES else None
-            found[name] = {"path": join(path), "unit": unit} if unit else join(path)
-            for language in _languages(sample)[:1]:
-                found["language"] = language
+        if best <= 0 or (name == "id" and len({*map(str, values[path])}) < len(objects)):
+            continue
+        sample = values[path][0]
+        unit = unix_unit(sample) if name in TIMES else None
+        found[name] = {"path": join(path), "unit": unit} if unit else join(path)
+        for language in _languages(sample)[:1]:
+            found["language"] = language
     return found
 
 
@@ -214,40 +173,35 @@ def only(settings: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if name in wanted}
 
 
-def _score(name: str, path: Path, values: list[Any]) -> int:
-    """How much a path and its values look like a canonical field; 0: not at all."""
-    known = _known(values)
-    if name in TIME_NAMES:
-        score = _score_time(name, _words(path), known) if known and all(map(is_time, known)) else 0
-        return score - len(path)
+def _likeness(name: str, path: Keys, values: list[Any]) -> int:
+    """How much a path and its values look like a canonical field; 0 or less: not at all."""
+    if name in TIMES:
+        fits = all(map(is_time, values))
+        return _likeness_of_time(name, _words(path), values) - len(path) if fits else 0
     if name == "id":
         fits = len(path) == 1 and all(map(_is_text_or_number, values))
     else:
-        fits = bool(known) and all(isinstance(v, str) or _languages(v) for v in known)
-        path = path[1:] if len(path) > 1 and path[0] in WRAPPERS else path
-    words = " ".join(_words(path))
-    return 1 + NAMES[name].index(words) if fits and words in NAMES[name] else 0
+        fits = all(isinstance(value, str) or _languages(value) for value in values)
+        path = path[1:] if len(path) > 1 and path[0] in FIELDS["wrappers"] else path
+    names, words = FIELDS[name], " ".join(_words(path))
+    return len(names) - names.index(words) if fits and words in names else 0
 
 
-def _score_time(name: str, words: list[str], known: list[Any]) -> int:
+def _likeness_of_time(name: str, words: list[str], values: list[Any]) -> int:
     """By whole names, by words within one, and last by one word that says little alone."""
-    names, within, alone = TIME_NAMES[name]
-    if OTHER_TIMES & {*words}:
+    names = FIELDS[name]
+    if {*FIELDS["other_times"]} & {*words}:
         return 0
-    score = 40 if " ".join(words) in names else 20 if within & {*words} else 0
-    if not score:
-        return 11 if words[-1:] == [alone] else 0
+    is_name = " ".join(words) in names["names"]
+    if not is_name and not {*names["words"]} & {*words}:
+        return 11 if words and words[-1] in names["alone"] else 0
+    precise = any(":" in str(value) or unix_unit(value) for value in values)
+    score = (40 if is_name else 20) - (0 if precise else 10)
     score += 5 if {"utc", "gmt"} & {*words} else 0
-    score -= 2 if {"local", "date"} & {*words} else 0
-    precise = any(":" in str(value) or unix_unit(value) for value in known)
-    return score if precise else score - 10
+    return score - 2 if {"local", "date"} & {*words} else score
 
 
-def _known(values: list[Any]) -> list[Any]:
-    return [value for value in values if value not in (None, "")]
-
-
-def _words(path: Path) -> list[str]:
+def _words(path: Keys) -> list[str]:
     """The words of a path in lower case: `startDate.utc` → start, date, utc."""
     spaced = re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", " ".join(path))
     return re.sub(r"[\W_]+", " ", spaced).lower().split()

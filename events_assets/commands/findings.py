@@ -5,6 +5,7 @@ and settings to make, by their path below `sources.events`; or it raises `StopEr
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,13 +27,11 @@ ENDPOINT = "resources.endpoint"
 COLUMNS_SHOWN = 8
 """Of an example event."""
 
-TIMES = ("start_time", "end_time")
-
 Settings = Mapping[str, Any]
 Finding = tuple[str, str, str, Settings]
 
 
-def key_place(headers: Mapping[str, Any], auth: Any) -> str:
+def key_place(headers: Settings, auth: Any) -> str:
     """Where the key goes, in words."""
     if not auth:
         named = [name for name in headers if "auth" in name.lower() or "key" in name.lower()]
@@ -64,11 +63,14 @@ def fields(page: Page, raw: list[Any]) -> Finding:
     found = [row for row in page.rows if isinstance(row, dict)]
     if not found:
         raise StopError("fields", "the rows are no objects; check data_selector")
-    proposed = detect.field_settings(raw)
-    present = [n for n in detect.CANONICAL if any(row.get(n) is not None for row in found)]
-    missing = [name for name in detect.CANONICAL if name not in present]
-    unread = [name for name in TIMES if any(_is_unread(row.get(name)) for row in found)]
-    naive = [name for name in TIMES if any(_is_naive(row.get(name)) for row in found)]
+    proposed, values = detect.field_settings(raw), {}
+    for name in detect.CANONICAL:
+        values[name] = [row[name] for row in found if row.get(name) is not None]
+    present = [name for name in values if values[name]]
+    missing = [name for name in values if not values[name]]
+    faults = {name: {*map(_fault, values[name])} for name in detect.TIMES}
+    unread = [name for name in faults if "unread" in faults[name]]
+    naive = [name for name in faults if "naive" in faults[name]]
     with_unit = [name for name in unread if isinstance(proposed.get(name), dict)]
     set_anew = detect.only(proposed, [*missing, *with_unit])
     finding = ", ".join(present)
@@ -81,8 +83,8 @@ def fields(page: Page, raw: list[Any]) -> Finding:
     if naive:
         finding += f"; without a time zone, so taken for UTC: {', '.join(naive)}"
         set_anew |= {**{name: name for name in naive}, "timezone": "UTC"}
-    keyless = any(row.get("id") is None for row in found)
-    if keyless and "id" in present:
+    keyless = 0 < len(values["id"]) < len(found)
+    if keyless:
         finding += "; some rows have no id, and will be set aside"
     state = NOTE if missing or unread or naive or keyless else OK
     settings = {f"fields.{name}": setting for name, setting in set_anew.items()}
@@ -94,7 +96,7 @@ def example(row: Mapping[str, Any]) -> dict[str, Any]:
     plain = [n for n, v in row.items() if v is not None and not isinstance(v, list | dict)]
     plain.sort(key=lambda name: name != "status")
     names = [*dict.fromkeys([*detect.CANONICAL, *plain])][:COLUMNS_SHOWN]
-    times = {name: time.isoformat(sep=" ") for name in TIMES if (time := _time(row.get(name)))}
+    times = {n: time.isoformat(sep=" ") for n in detect.TIMES if (time := _time(row.get(n)))}
     return {name: row.get(name) for name in names} | times
 
 
@@ -105,9 +107,10 @@ def total(page: Page, one: ListPass) -> Finding:
         return OK, "total", f"the API counts {counted(evidence.total_last, 'row')}", {}
     by_offset = isinstance(one.endpoint.paging, TouchingOffsets)
     for place, count in detect.totals(page.document, page.headers, len(page.rows)).items():
-        setting = f"{ENDPOINT}.paginator.total_path" if by_offset else "scan.total_path"
-        setting = "scan.total_header" if place in page.headers else setting
-        where = f"in the header {place}" if place in page.headers else f'at "{place}"'
+        setting, where = "scan.total_header", f"in the header {place}"
+        if place not in page.headers:
+            setting = f"{ENDPOINT}.paginator.total_path" if by_offset else "scan.total_path"
+            where = f'at "{place}"'
         finding = f"no total is read, but the API counts {count:,} rows {where}"
         return NOTE, "total", finding, {setting: place}
     finding = "the API counts its rows nowhere"
@@ -133,12 +136,8 @@ def only_page(page: Page, one: ListPass, way: Settings) -> Finding:
 def second_page(
     first: Page, second: Page | None, again: bool, one: ListPass, way: Settings
 ) -> Finding:
-    """How the second page goes on from the first.
-
-    Args:
-        again: whether the second page was the first once more; then `second` is the third one.
-        way: the paginator that the answer suggests.
-    """
+    """How the second page goes on from the first; where that came `again`, `second` is the third
+    one. `way` is what the answer suggests."""
     kind, name, paging = _kind(one), "second page", one.endpoint.paging
     if second is None or not second.rows:
         return OK, name, f"{kind}: empty, all rows are on the first page", {}
@@ -184,24 +183,19 @@ def order(first: Page, again: Page | None) -> Finding:
     return NOTE, "order", finding, {f"{ENDPOINT}.params": {"sort": "id"}}
 
 
-def page_size(page: Page, more: bool, limit: int | None, params: Mapping[str, Any]) -> Finding:
-    """How many rows came of those asked for.
-
-    Args:
-        more: whether a further page brought further rows.
-        limit: of the paginator, if it has one.
-        params: of the endpoint, which may ask for a size.
-    """
-    sizes = [param for param in SIZES if str(params.get(param, "")).isdecimal()]
-    asked = {f"{ENDPOINT}.params.{param}": int(params[param]) for param in sizes}
-    asked = {f"{ENDPOINT}.paginator.limit": limit} if limit else asked
+def page_size(page: Page, more: bool, limit: int | None, params: Settings) -> Finding:
+    """How many rows came of those asked for, and whether `more` came with a further page."""
+    asked = [
+        (f"params.{n}", int(v)) for n, v in params.items() if n in SIZES and str(v).isdecimal()
+    ]
     came, name = len(page.rows), "page size"
-    for setting, size in asked.items():
+    for setting, size in [("paginator.limit", limit)] if limit else asked:
         finding = f"{size} rows asked for, {came} came"
         if came > size:
             return NOTE, name, f"{finding}: the API ignores it", {}
         if came < size and more:
-            return NOTE, name, f"{finding}: the API grants less", {setting: came} if came else {}
+            settings = {f"{ENDPOINT}.{setting}": came} if came else {}
+            return NOTE, name, f"{finding}: the API grants less", settings
         return OK, name, finding, {}
     return OK, name, f"none is asked for; {counted(came, 'row')} came", {}
 
@@ -209,13 +203,11 @@ def page_size(page: Page, more: bool, limit: int | None, params: Mapping[str, An
 def other_way(page: Page, configured: Any) -> Settings:
     """The paginator that the answer itself suggests, other than the configured one, as settings."""
     paginator, _ = detect.link_to_next(page.document, page.headers)
-    if not paginator and (cursors := detect.cursors(page.document)):
-        path = next(iter(cursors))
-        paginator = {"type": "cursor", "cursor_path": path, "cursor_param": "cursor"}
+    for path in [*detect.cursors(page.document)][:1]:
+        paginator = paginator or {"type": "cursor", "cursor_path": path, "cursor_param": "cursor"}
     kind = configured.get("type", "auto") if isinstance(configured, Mapping) else configured
-    if not paginator or paginator["type"] == (kind or "auto"):
-        return {}
-    return {f"{ENDPOINT}.paginator": paginator}
+    is_other = paginator and paginator["type"] != (kind or "auto")
+    return {f"{ENDPOINT}.paginator": paginator} if is_other else {}
 
 
 def same(page: Page | None, other: Page) -> bool:
@@ -236,15 +228,12 @@ def _time(value: Any) -> datetime | None:
         return None
 
 
-def _is_unread(value: Any) -> bool:
-    """Whether a time is none, or one that only a number in the wrong unit can mean."""
+def _fault(value: Any) -> str:
+    """Whether a time is `unread`, as one that only a number in the wrong unit can mean, or `naive`,
+    without a zone."""
     time = _time(value)
-    late = isinstance(value, int | float) and time and time.year >= LIKELY_YEARS.stop
-    return value is not None and (time is None or bool(late))
-
-
-def _is_naive(value: Any) -> bool:
-    try:
-        return isinstance(value, str) and not has_offset(value)
-    except UnreadableTimeError:
-        return False
+    if time is None or (isinstance(value, int | float) and time.year >= LIKELY_YEARS.stop):
+        return "unread"
+    with suppress(UnreadableTimeError):
+        return "naive" if isinstance(value, str) and not has_offset(value) else ""
+    return ""

@@ -1,11 +1,23 @@
-"""Where APIs commonly take their key, in words and as settings of `[sources.events.client]`."""
+"""Where APIs commonly take their key, in words and as settings of `[sources.events.client]`, and
+how an API is asked with the key in such a place."""
 
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
+import click
+import requests
+from dlt.sources.helpers.rest_client.utils import join_url
 from requests.structures import CaseInsensitiveDict
+
+from events_assets.authentication import Authentication
+from events_assets.commands.report import Report
+from events_assets.http.answer import Answer
+from events_assets.http.session import ApiSession
+from events_assets.settings import HttpSettings
 
 SECRET = "{secrets.api_key}"  # noqa: S105, stands for the key
 
@@ -19,35 +31,44 @@ class KeyPlace:
 
 
 NO_KEY = KeyPlace("no key")
-BEARER = KeyPlace("the key as header Authorization: Bearer", {"auth": {"type": "bearer"}})
 
 
-def in_query(name: str = "api_key") -> KeyPlace:
-    auth = {"type": "api_key", "name": name, "location": "query"}
-    return KeyPlace(f"the key as query parameter {name}", {"auth": auth})
+def key_place(text: str) -> KeyPlace:
+    """The place that `--key-in` names.
+
+    Raises:
+        BadParameter: it names none.
+    """
+    auth: dict[str, str]
+    kind, _, name = text.partition(":")
+    match kind, name:
+        case "none", "":
+            return NO_KEY
+        case "bearer", "":
+            words, auth = "header Authorization: Bearer", {"type": "bearer"}
+        case "token" | "apikey", "":
+            scheme = {"token": "Token"}.get(kind, kind)
+            headers = {"Authorization": f"{scheme} {SECRET}"}
+            return KeyPlace(f"the key as header Authorization: {scheme}", {"headers": headers})
+        case "query" | "header", _:
+            name = name or {"query": "api_key", "header": "X-API-Key"}[kind]
+            words = f"{'query parameter' if kind == 'query' else kind} {name}"
+            auth = {"type": "api_key", "name": name, "location": kind}
+        case "basic", _:
+            words = f"{f'password of {name}' if name else 'user name'} (HTTP basic)"
+            user, password = (name, SECRET) if name else (SECRET, "")
+            auth = {"type": "http_basic", "username": user, "password": password}
+        case _:
+            names = "query, query:NAME, header, header:NAME, bearer, token, basic, basic:USER"
+            raise click.BadParameter(f"write {names} or none")
+    return KeyPlace(f"the key as {words}", {"auth": auth})
 
 
-def in_header(name: str = "X-API-Key") -> KeyPlace:
-    auth = {"type": "api_key", "name": name, "location": "header"}
-    return KeyPlace(f"the key as header {name}", {"auth": auth})
-
-
-def authorization(scheme: str) -> KeyPlace:
-    headers = {"Authorization": f"{scheme} {SECRET}"}
-    return KeyPlace(f"the key as header Authorization: {scheme}", {"headers": headers})
-
-
-def basic(user: str = "") -> KeyPlace:
-    """The key as password of a user, without one as the name of the user."""
-    part = f"password of {user}" if user else "user name"
-    names = {"username": user, "password": SECRET} if user else {"username": SECRET, "password": ""}
-    return KeyPlace(f"the key as {part} (HTTP basic)", {"auth": {"type": "http_basic", **names}})
-
-
-PLACES = (
-    *(in_query(), BEARER, authorization("Token"), in_header(), in_query("access_token")),
-    *(in_query("token"), in_query("key"), in_query("apikey"), authorization("apikey"), basic()),
+COMMON = (
+    *("query", "bearer", "token", "header", "query:access_token", "query:token", "query:key"),
+    *("query:apikey", "apikey", "basic"),
 )
+PLACES = [*map(key_place, COMMON)]
 
 
 def challenge(refused: Mapping[str, str]) -> str:
@@ -62,19 +83,78 @@ def likeliest(refused: Mapping[str, str]) -> list[KeyPlace]:
     return sorted(PLACES, key=lambda p: scheme not in re.findall(r"\w+", p.description.lower()))
 
 
-def key_place(text: str) -> KeyPlace:
-    """The place that `--key-in` names.
+@dataclass
+class Dialogue:
+    """Asks an API for a list, with the key in the place that it accepts; `report` counts requests.
 
-    Raises:
-        ValueError: it names none.
+    `place` is where the key goes; None: the common places are tried.
     """
-    kind, _, name = text.partition(":")
-    fixed = {"bearer": BEARER, "token": authorization("Token"), "none": NO_KEY}
-    kinds = {"query": in_query, "header": in_header, "basic": basic}
-    if text in fixed:
-        return fixed[text]
-    if kind in kinds:
-        return kinds[kind](name) if name else kinds[kind]()
-    raise ValueError(
-        "write query, query:NAME, header, header:NAME, bearer, token, basic, basic:USER or none"
-    )
+
+    base_url: str
+    path: str
+    settings: HttpSettings
+    authentication: Authentication
+    report: Report
+    place: KeyPlace | None = None
+
+    def __post_init__(self) -> None:
+        # A server error may be what the API thinks of a parameter; only these pass by waiting.
+        self.settings = self.settings.model_copy(update={"retry_statuses": [429, 503]})
+
+    def accepted_place(self) -> KeyPlace | None:
+        """The first place of the key that is accepted, None if none is. `first` is the answer then.
+
+        Raises:
+            ApiError: the API cannot be reached.
+        """
+        places = [self.place or NO_KEY]
+        for place in places:
+            self._open(place)
+            self.first = self.ask()
+            if self.first.redirected:
+                self.path = _path_after(self.first.url, self.base_url, self.path)
+            if self.first.status not in (401, 403):
+                return place
+            if place is NO_KEY and self.authentication.has_key and not self.place:
+                places += likeliest(self.first.headers)
+        return None
+
+    def ask(self, params: Mapping[str, Any] = {}, headers: Mapping[str, str] = {}) -> Answer:
+        """The answer, whatever its status; what is worth a retry is asked again.
+
+        Raises:
+            ApiError: there is none, or it leads to another origin.
+        """
+        is_url = self.path.startswith(("http://", "https://"))
+        url = self.path if is_url else join_url(self.base_url, self.path)
+        sent = {**self.headers, **headers}
+        request = requests.Request("GET", url, params=dict(params), headers=sent)
+        traffic = self.session.traffic
+        before = traffic.requests
+        try:
+            return self.session.ask(request, lambda answer: answer, any_status=True)
+        finally:
+            self.report.requests += traffic.requests - before
+
+    def _open(self, place: KeyPlace) -> None:
+        """Opens a session that sends the key to a place."""
+
+        def new_session(base_url: str, auth: Any = None) -> ApiSession:
+            log, redaction = logging.getLogger("events_assets"), self.authentication.redaction
+            return ApiSession(base_url, self.settings, redaction, log, auth=auth)
+
+        sent = place.client if self.authentication.has_key else {}
+        config: Any = {"client": {"base_url": self.base_url, **sent}, "resources": []}
+        client: Any = self.authentication.fill(config)["client"]
+        self.headers = client.get("headers", {})
+        auth = self.authentication.of(client.get("auth"), new_session)
+        self.session = new_session(self.base_url, auth)
+
+
+def _path_after(redirect: str, base_url: str, path: str) -> str:
+    """The path that a redirect leads to, so that no further request is sent twice; the old one
+    where another path would be another list."""
+    base, (plain, mark, query) = urlsplit(base_url).path, path.partition("?")
+    moved = "/" + urlsplit(redirect).path.removeprefix(base).lstrip("/")
+    same = urlsplit(redirect).path.startswith(base) and moved.strip("/") == plain.strip("/")
+    return moved + mark + query if same else path

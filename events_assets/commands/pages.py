@@ -5,11 +5,14 @@ raise `ApiError` where the API cannot be reached.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from events_assets.commands import detect
+from events_assets.commands.report import NOTE, OK, Report, counted
+from events_assets.commands.toml_file import Description
 from events_assets.http.answer import Answer
 
 PAGE = 100
@@ -18,50 +21,17 @@ PAGE = 100
 DEFAULTS = {"offset_param": "offset", "limit_param": "limit", "page_param": "page"}
 """What dlt's paginators take by themselves."""
 
-SIZES = {
-    "limit": ("offset", "page", "skip", "start"),
-    "_limit": ("_start", "_page"),
-    "per_page": ("page", "offset"),
-    "page_size": ("page", "offset"),
-    "pagination[limit]": ("pagination[start]",),
-    "pagination[pageSize]": ("pagination[page]",),
-    "size": ("page", "offset", "from"),
-    "pageSize": ("page", "pageNumber"),
-    "perPage": ("page",),
-    "page[size]": ("page[number]",),
-    "page[limit]": ("page[offset]",),
-    "count": ("offset", "start", "page"),
-    "take": ("skip",),
-    "top": ("skip",),
-    "$top": ("$skip",),
-    "rows": ("start", "page"),
-    "max_results": ("page", "start"),
-    "pagelen": ("page",),
-}
-"""Names of the page size, and the names of positions that go with them, the likeliest first."""
-
-OFFSETS = (
-    *("offset", "skip", "start", "from", "_start", "$skip", "pagination[start]"),
-    *("page[offset]", "startAt", "startIndex"),
-)
-NUMBERS = ("page", "_page", "pageNumber", "page_number", "page[number]", "p")
-CURSORS = (
-    *("cursor", "after", "page_token", "pageToken", "next_token", "starting_after"),
-    *("continuation", "continuation_token", "next_cursor", "page[after]", "since", "from"),
-)
-LAST_IDS = ("starting_after", "after", "after_id", "since_id", "last_id")
-"""Names of cursors that are the id of the last row."""
-SPANS = ("after", "since", "from")
-"""Names of cursors that may as well ask for a span of time."""
-
+NAMES = detect.NAMES["params"]
+SIZES: dict[str, list[str]] = NAMES["size"]
+OFFSETS: list[str] = NAMES["offset"]
+NUMBERS: list[str] = NAMES["page_number"]
+CURSORS: list[str] = NAMES["cursor"]
 PAGING = {*SIZES, *chain(*SIZES.values()), *OFFSETS, *NUMBERS, *CURSORS}
 
-COUNTS = {
-    "meta": "*",
-    **dict.fromkeys(("include_totals", "with_count", "count", "$count"), "true"),
-}
 COUNT_HEADER = {"Prefer": "count=exact"}
-"""Parameters and a header by which some APIs are asked to count."""
+"""A header by which some APIs are asked to count, as by parameters."""
+
+NO_WAY = "none of the known ways leads to them; set the paginator by hand"
 
 Rows = list[dict[str, Any]]
 Params = dict[str, Any]
@@ -95,9 +65,14 @@ class EventList:
         found = [detect.link_to_next(one.document, one.headers) for one in (self.small, self.first)]
         return found[0] if found[0][0] else found[1]
 
+    @property
+    def linked(self) -> list[str]:
+        """The parameters of such a link that are numbers: they tell how the API names its pages."""
+        return [n for n, v in parse_qsl(urlsplit(self.link[1]).query) if v.isdecimal()]
+
     def find_size(self) -> None:
-        linked = [n for n in detect.link_parameters(self.link[1]) if n in SIZES]
-        names, came = dict.fromkeys([*linked, *SIZES]), len(self.first_rows)
+        names, came = [n for n in self.linked if n in SIZES], len(self.first_rows)
+        names = [*dict.fromkeys([*names, *SIZES])]
         wanted = 2 if came > 4 else 1
         if came < 2 or len(self.page(dict.fromkeys(names, wanted))) == came:
             return  # all names at once change nothing, so none does
@@ -151,69 +126,55 @@ class EventList:
         return self.sized(min(PAGE, granted) if is_full else PAGE)
 
 
-@dataclass(frozen=True)
-class Way:
-    """A way through the pages: dlt's paginator, the parameters of each request, and in words."""
-
-    paginator: Params
-    finding: str
-    params: Params = field(default_factory=dict)
-    is_understood: bool = True
-
-
-def way_through(events: EventList) -> Way:
-    """Offsets are preferred, as their pages can touch; then links, cursors, page numbers."""
+def find_way(events: EventList, api: Description, report: Report) -> None:
+    """Describes how pages are asked for. Offsets are preferred, as their pages can touch; then
+    links, cursors, page numbers."""
     events.find_size()
-    came = len(events.first_rows)
+    came, endpoint = len(events.first_rows), api.endpoint
+    endpoint["paginator"] = {"type": "single_page"}
     if came < 2:
+        endpoint["paginator"] = events.link[0] or {"type": "auto"}
         finding = "too few rows to find out; run init once more when there are more"
-        return Way(events.link[0] or {"type": "auto"}, finding, is_understood=False)
-    for params, paginator, words in chain(_offsets(events), _named(events), _numbers(events)):
+        report.add(NOTE, "paging", finding)
+        return
+    for params, paginator, words in _trials(events):
         if params is None or events.are_others(events.page(params), events.few):
-            paginator = {k: v for k, v in paginator.items() if DEFAULTS.get(k) != v}
             large = events.large()
-            for size, rows in large.items():
-                words += f", {rows} rows a page by {size}"
             if "limit" in paginator:
-                return Way(paginator | {"limit": large[events.size]}, words)
-            return Way(paginator, words, large)
-    if not events.has_more_than(came, events.first):
-        return Way({"type": "single_page"}, f"none found: all {came} rows at once")
-    finding = (
-        f"the API has more than these {came} rows, but none of the known ways leads to them; set "
-        f"the paginator by hand"
-    )
-    return Way({"type": "single_page"}, finding, is_understood=False)
+                paginator["limit"] = large[events.size]
+            elif large:
+                endpoint["params"] = large
+            endpoint["paginator"] = {k: v for k, v in paginator.items() if DEFAULTS.get(k) != v}
+            sizes = [f", {rows} rows a page by {size}" for size, rows in large.items()]
+            report.add(OK, "paging", "".join([words, *sizes]))
+            return
+    if events.has_more_than(came, events.first):
+        report.add(NOTE, "paging", f"the API has more than these {came} rows, but {NO_WAY}")
+    else:
+        report.add(OK, "paging", f"none found: all {came} rows at once")
 
 
-def _offsets(events: EventList) -> Iterator[Trial]:
-    size = events.size
-    for name in _positions(events) if size else ():  # an offset cannot do without a size
+def _trials(events: EventList) -> Iterator[Trial]:
+    """Offsets, which cannot do without a size; links; cursors; the id of the last row; numbers."""
+    size, id_at = events.size, f"{events.selector}[-1].{events.id}"
+    for name in _positions(events) if size else ():
         if name in OFFSETS:
             paginator = {"type": "offset", "limit": PAGE, "offset_param": name, "limit_param": size}
             yield {name: len(events.few)}, paginator, f"offsets: {name}"
-
-
-def _named(events: EventList) -> Iterator[Trial]:
-    """Next pages that the API names: by links, by cursors, or by the id of the last row."""
-    paginator: Params = events.link[0]
-    if paginator:
-        path, header = paginator.get("next_url_path"), paginator.get("links_next_key", "Link")
+    if link := events.link[0]:
+        path, header = link.get("next_url_path"), link.get("links_next_key", "Link")
         place = f'at "{path}"' if path else f"in the header {header}"
-        yield None, paginator, f"links to the next page, {place}"
+        yield None, {**link}, f"links to the next page, {place}"
     for path, cursor in detect.cursors(events.small.document).items():
         for name in dict.fromkeys([path.rpartition(".")[2], *CURSORS]):
             paginator = {"type": "cursor", "cursor_path": path, "cursor_param": name}
             yield {name: cursor}, paginator, f'cursors: {name} takes what is at "{path}"'
     last = events.few[-1].get(events.id) if events.few else None
     for more in [*detect.has_more(events.small.document)][:1] if last is not None else ():
-        paginator = {"type": "cursor", "cursor_path": f"{events.selector}[-1].{events.id}"}
-        for name in LAST_IDS:
+        for name in NAMES["last_id"]:
+            paginator = {"type": "cursor", "cursor_path": id_at, "cursor_param": name}
             words = f'{name} takes the id of the last row, "{more}" says whether to go on'
-            yield {name: last}, {**paginator, "cursor_param": name, "has_more_path": more}, words
-
-
-def _numbers(events: EventList) -> Iterator[Trial]:
+            yield {name: last}, paginator | {"has_more_path": more}, words
     for name in _positions(events):
         one = events.page({name: 1}) if name not in OFFSETS else []
         if one and events.are_others(events.page({name: 2}), one):
@@ -225,7 +186,7 @@ def _numbers(events: EventList) -> Iterator[Trial]:
 def _positions(events: EventList) -> Sequence[str]:
     """Names of positions worth trying, those that the API's own links use first."""
     if events.size:
-        linked = [n for n in detect.link_parameters(events.link[1]) if not n.endswith("id")]
+        linked = [name for name in events.linked if not name.endswith("id")]
         names = dict.fromkeys([*linked, *SIZES.get(events.size, ()), "offset", "page"])
         return [name for name in names if name != events.size]
     second = events.page(dict.fromkeys(NUMBERS, 2))
@@ -234,27 +195,33 @@ def _positions(events: EventList) -> Sequence[str]:
     return NUMBERS if events.are_others(second, events.first_rows) else ()
 
 
-@dataclass(frozen=True)
-class Total:
-    """Where all rows are counted, a path or a header, and what asks for that; nowhere, if empty."""
-
-    place: str = ""
-    rows: int = 0
-    in_header: bool = False
-    params: Params = field(default_factory=dict)
-    headers: Params = field(default_factory=dict)
-
-
-def find_total(events: EventList, sent: Params) -> Total:
-    """The total of a list. `sent` are the parameters of each request."""
-    ways: list[tuple[Params, Params]] = [({}, {}), (COUNTS, COUNT_HEADER)]
-    ways += [*(({name: value}, {}) for name, value in COUNTS.items()), ({}, COUNT_HEADER)]
+def find_total(events: EventList, api: Description, report: Report) -> None:
+    """Describes how the API is asked to count all rows, and where it does: in the paginator if
+    that reads totals, as that of offsets, else in the scan's settings."""
+    paginator, sent = api.endpoint["paginator"], api.endpoint.get("params", {})
+    ways: list[tuple[Params, Params]] = [({}, {}), (NAMES["count"], COUNT_HEADER)]
+    ways += [*(({name: value}, {}) for name, value in NAMES["count"].items()), ({}, COUNT_HEADER)]
     for params, headers in ways:
-        answer = events.get({**sent, **events.sized(len(events.few)), **params}, headers)
+        answer = events.get(sent | events.sized(len(events.few)) | params, headers)
         is_page = bool(events.rows(answer) or not events.first_rows)
         found = events.totals(answer) if is_page else {}
-        if params is COUNTS and is_page and not found:
-            break  # all ways at once bring nothing, so none does
-        for place, rows in found.items() if params is not COUNTS else ():
-            return Total(place, rows, place in answer.headers, params, headers)
-    return Total()
+        if params is NAMES["count"]:
+            if is_page and not found:
+                break  # all ways at once bring nothing, so none does
+            continue
+        for place, rows in found.items():
+            in_header = place in answer.headers
+            where = f"in the header {place}" if in_header else f'at "{place}"'
+            asked = [f", asked for by {name}={v}" for name, v in (params or headers).items()][:1]
+            finding = f"the API counts {counted(rows, 'row')} {where}"
+            report.add(OK, "total", "".join([finding, *asked]))
+            api.endpoint |= {"headers": headers, "params": sent | params}
+            if in_header:
+                api.scan["total_header"] = place
+            elif paginator["type"] != "offset":
+                api.scan["total_path"] = place
+            elif place != "total":  # where offset paging looks by itself
+                paginator["total_path"] = place
+            return
+    finding = "the API counts its rows nowhere; whether all came cannot be proven by a total"
+    report.add(NOTE, "total", finding)

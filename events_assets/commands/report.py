@@ -1,21 +1,25 @@
 """What `events-assets` reports: steps, each with its finding and, where it helps, TOML to set."""
 
 import json
+import shutil
+import sys
 import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import click
-import tomlkit
-from tabulate import tabulate
 
+from events_assets.commands.toml_file import inline
 from events_assets.errors import EventsError
 from events_assets.http.redaction import Redaction
 
 OK, NOTE, FAILED = "ok", "note", "FAILED"
 
 COLOURS = {OK: "green", NOTE: "yellow", FAILED: "red"}
+
+INDENT = 8 + len("configuration") + 2
+"""Of findings: they stand after the state and the name of the step."""
 
 SHOWN = 70
 """Characters of a value that are shown."""
@@ -38,17 +42,15 @@ class Step:
             tables.setdefault(table, []).append(f"{key} = {inline(value)}")
         return "\n".join(f"[{table}]\n" + "\n".join(lines) for table, lines in tables.items())
 
-    def text(self, name_width: int, columns: int | None) -> str:
+    def text(self, columns: int | None = None) -> str:
         """The step for a terminal of so many columns; None: no line is broken, as in a pipe."""
-        text = f"{self.state:<8}{self.name:<{name_width}}  {self.finding}"
-        if columns:
-            text = textwrap.fill(
-                text,
-                columns,
-                subsequent_indent=" " * (8 + name_width + 2),
-                break_long_words=False,
-                break_on_hyphens=False,
-            )
+        text = textwrap.fill(
+            f"{self.state:<8}{self.name:<{INDENT - 10}}  {self.finding}",
+            columns or sys.maxsize,
+            subsequent_indent=" " * INDENT,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
         text = click.style(self.state, fg=COLOURS[self.state]) + text.removeprefix(self.state)
         if self.settings:
             text += f"\n{'':8}set in .dlt/config.toml:\n" + textwrap.indent(self.toml(), " " * 10)
@@ -89,41 +91,33 @@ class Report:
         """The first failed step."""
         return next((step for step in self.steps if step.state == FAILED), None)
 
+    @property
+    def traffic(self) -> str:
+        were = "was" if self.requests == 1 else "were"
+        return f"{counted(self.requests, 'request')} {were} made"
+
+    def example_text(self, columns: int | None = None) -> str:
+        """The example event, a column in each line; empty without one."""
+        width = max(map(len, self.example), default=0)
+        room = min(SHOWN, max(20, (columns or sys.maxsize) - width - 4))
+        lines = [f"  {name:<{width}}  {shown(v, room)}\n" for name, v in self.example.items()]
+        return "".join(["\nAn example event, as it will be loaded\n", *lines]) if lines else ""
+
     def json(self) -> str:
         """The report for programs."""
-        report = {
-            "works": self.failed is None,
-            "requests": self.requests,
-            "steps": [asdict(step) for step in self.steps],
-            "example": self.example,
-        }
-        return json.dumps(report, indent=2, default=str)
+        steps = [asdict(step) for step in self.steps]
+        report = {"works": self.failed is None, "requests": self.requests, "steps": steps}
+        return json.dumps(report | {"example": self.example}, indent=2, default=str)
 
     def markdown(self) -> str:
-        """The report for the UI."""
-        steps = [(step.state, step.name, step.finding) for step in self.steps]
-        parts = [markdown_table(steps, ["", "step", "finding"])]
-        for step in self.steps:
-            if step.settings:
-                parts.append(f"For {step.name}, set:\n\n```toml\n{step.toml()}\n```")
-        if self.example:
-            example = [(name, shown(value)) for name, value in self.example.items()]
-            parts.append(markdown_table(example, ["column", "an example event"]))
-        return "\n\n".join(parts)
+        """The report for the UI, as in a terminal."""
+        text = "\n".join(step.text(100) for step in self.steps) + "\n" + self.example_text()
+        return textwrap.indent(click.unstyle(text), " " * 4)
 
 
-def markdown_table(rows: Iterable[Sequence[str]], headers: Sequence[str]) -> str:
-    """A table for the UI, each cell as it is."""
-    cells = [[cell.replace("|", "\\|") for cell in row] for row in rows]
-    return tabulate(cells, headers, tablefmt="github", disable_numparse=True)
-
-
-def inline(value: Any) -> str:
-    """A value as TOML in one line. (Nested tables of tomlkit's own have no space after a comma.)"""
-    if isinstance(value, Mapping):
-        pairs = (f"{tomlkit.key(name).as_string()} = {inline(v)}" for name, v in value.items())
-        return f"{{ {', '.join(pairs)} }}"
-    return str(tomlkit.item(value).as_string())
+def terminal_columns() -> int | None:
+    """The width of the terminal, None where the output goes elsewhere."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def counted(count: int, noun: str) -> str:

@@ -2,14 +2,12 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import tomlkit
 from tomlkit.items import AoT, Table, Trivia
-
-from events_assets.commands.report import inline
 
 REMARKS = {
     "auth": "the key itself goes to the environment (API_KEY) or to .dlt/secrets.toml",
@@ -22,16 +20,19 @@ REMARKS = {
     "fields": "where the canonical columns are in a row of the API, as JSON paths",
 }
 
+ENDPOINT = ("path", "data_selector", "headers", "params", "paginator")
+"""The keys of the endpoint, in this order."""
 
-@dataclass(frozen=True)
+
+@dataclass
 class Description:
     """An API, as tables below `sources.events`: its client, the endpoint of `events`, where the
     scan finds totals, where rows have the canonical fields."""
 
-    client: Mapping[str, Any]
-    endpoint: Mapping[str, Any]
-    scan: Mapping[str, Any]
-    fields: Mapping[str, Any]
+    client: dict[str, Any]
+    endpoint: dict[str, Any]
+    scan: dict[str, Any] = field(default_factory=dict)
+    fields: dict[str, Any] = field(default_factory=dict)
 
 
 def describe(document: tomlkit.TOMLDocument, api: Description) -> str:
@@ -41,7 +42,8 @@ def describe(document: tomlkit.TOMLDocument, api: Description) -> str:
     if "resource_defaults" not in events:
         defaults = {"primary_key": "id", "write_disposition": "merge"}
         _put(events, "resource_defaults", defaults)
-    _put(_resource(events), "endpoint", api.endpoint)
+    endpoint = {key: api.endpoint[key] for key in ENDPOINT if api.endpoint.get(key)}
+    _put(_resource(events), "endpoint", endpoint)
     if api.scan or "scan" in events:
         for name in ("total_path", "total_header"):
             _table(events, "scan").pop(name, None)
@@ -61,6 +63,14 @@ def write(path: Path, text: str) -> None:
     scratch.replace(path)
 
 
+def inline(value: Any) -> str:
+    """A value as TOML in one line. (Nested tables of tomlkit's own have no space after a comma.)"""
+    if isinstance(value, Mapping):
+        pairs = (f"{tomlkit.key(name).as_string()} = {inline(v)}" for name, v in value.items())
+        return f"{{ {', '.join(pairs)} }}"
+    return str(tomlkit.item(value).as_string())
+
+
 def _table(parent: Any, name: str) -> Any:
     if name not in parent:
         parent[name] = tomlkit.table(is_super_table=name in ("sources", "events"))
@@ -72,14 +82,11 @@ def _resource(events: Any) -> Any:
     if not isinstance(events.get("resources"), AoT):
         events.pop("resources", None)
         events["resources"] = tomlkit.aot()
-    for entry in events["resources"]:
-        if entry.get("name") == "events":
-            return entry
-    entry = tomlkit.table()
-    entry.add("name", "events")
-    entry.add(tomlkit.nl())
-    events["resources"].append(entry)
-    return events["resources"][-1]
+    resources = events["resources"]
+    if not any(entry.get("name") == "events" for entry in resources):
+        resources.append(tomlkit.item({"name": "events"}))
+        resources[-1].add(tomlkit.nl())
+    return next(entry for entry in resources if entry.get("name") == "events")
 
 
 def _put(parent: Any, name: str, values: Mapping[str, Any], keep: bool = False) -> None:
@@ -93,8 +100,7 @@ def _put(parent: Any, name: str, values: Mapping[str, Any], keep: bool = False) 
     text, trivia = (old.as_string(), old.trivia) if is_table else (_lines(old), Trivia())
     body = re.sub(r"(?m)(^[ \t]*(#.*)?\n)+\Z", "", text)
     after = text.removeprefix(body) or "\n"
-    lines = (body if keep else "") + _lines(values)
-    table = Table(tomlkit.parse(lines + after), trivia, False)
+    table = Table(tomlkit.parse((body if keep else "") + _lines(values) + after), trivia, False)
     table.add(tomlkit.ws(""))  # else tomlkit adds a blank line of its own
     if name in REMARKS:
         table.comment(REMARKS[name])

@@ -66,15 +66,10 @@ class Page:
 @dataclass(frozen=True)
 class Order:
     """The directions in which all pages so far were strictly ordered, both before the first two
-    rows; none where they were not. Digits in a text are compared as numbers, too. It is no order
-    where `values` are so few that they may be ordered by chance."""
+    rows; none where they were not. Digits in a text are compared as numbers, too."""
 
     directions: frozenset[str] = frozenset({"up", "down", "numbers up", "numbers down"})
-    values: int = 0
     last: Any = None
-
-    def __bool__(self) -> bool:
-        return bool(self.directions) and self.values >= BY_CHANCE
 
     def then(self, values: Sequence[Any]) -> "Order":
         """The order with those values of a further page, the last one before it among them."""
@@ -87,7 +82,7 @@ class Order:
             for direction in self.directions
             if _ordered(numbers if "numbers" in direction else values, "up" in direction)
         }
-        return Order(frozenset(held), self.values + len(values), values[-1])
+        return Order(frozenset(held), values[-1])
 
 
 def _ordered(values: Sequence[Any], up: bool) -> bool:
@@ -184,6 +179,11 @@ class Evidence:
     def total(self) -> int | None:
         """The rows that the API counts, None where it does not, or not always the same."""
         return None if self.rose or self.fell else self.total_last
+
+    @property
+    def ordered(self) -> bool:
+        """Whether rows came strictly ordered, and not by chance."""
+        return bool(self.order.directions) and self.came >= BY_CHANCE
 
     @property
     def counted(self) -> bool:

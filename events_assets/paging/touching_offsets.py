@@ -16,7 +16,6 @@ came before; otherwise the pass steps back until one does.
 | plain | any | plain | its end |
 | plain | the page before, which was short | grid | the next multiple of the limit |
 | grid | has rows | grid, and torn: a grid wider than its pages has gaps | its end |
-| any | empty, while the total moves | confirming | the same |
 | any | the last one | the end | |
 
 The last page is an empty one, the first short one if as many rows came as the API counted all the
@@ -54,7 +53,6 @@ class Mode(Enum):
     PROBING = auto()
     PLAIN = auto()
     GRID = auto()
-    CONFIRMING = auto()
     ENDED = auto()
 
 
@@ -157,13 +155,9 @@ class TouchingOffsets(Paging):
         return self._after_joined_page(state, page) if page.rows else self._after_empty_page(state)
 
     def _after_empty_page(self, state: OffsetState) -> OffsetState:
-        if state.mode is Mode.CONFIRMING:
-            return state.ended(ended="the page after the last row is empty, twice")
-        if state.evidence.total is not None:
-            return state.ended(ended="the page after the last row is empty")
-        if state.evidence.total_last is None:
-            return state.ended()
-        return replace(state, mode=Mode.CONFIRMING)
+        """The end, which is said where the page before had nothing new, or the total agrees."""
+        is_said = state.mode is Mode.PROBING or state.evidence.total is not None
+        return state.ended(ended="the page after the last row is empty" if is_said else "")
 
     def _after_joined_page(self, state: OffsetState, page: Page) -> OffsetState:
         end, rows, overlap = state.offset + len(page.rows), len(page.rows), self._overlap(state)
@@ -202,7 +196,7 @@ class TouchingOffsets(Paging):
         """The state after a page with rows that is joined to those before it."""
         if state.mode is Mode.STEPPING_BACK:
             return replace(state, mode=Mode.TOUCHING)
-        if state.mode in (Mode.PROBING, Mode.CONFIRMING):
+        if state.mode is Mode.PROBING:
             return state.plain()
         if state.mode is Mode.GRID:
             torn = (

@@ -24,12 +24,13 @@ CHAINS = ("cursor", "links")
 
 @dataclass(frozen=True)
 class Seen:
-    """What one pass over one list saw: the name of the list, the evidence of its pages, and its
-    rows, each counted once."""
+    """What one pass over one list saw: the name of the list, the evidence of its pages, its rows,
+    each counted once, and the digest of all that came, in this order."""
 
     name: str
     evidence: Evidence
     rows: int = 0
+    digest: bytes = b""
 
     @property
     def missing(self) -> str:
@@ -42,11 +43,9 @@ class Seen:
 
 @dataclass(frozen=True)
 class Reading:
-    """One pass over all lists of a table; `digest` is that of all their rows, in the order in which
-    they came."""
+    """One pass over all lists of a table."""
 
     lists: Sequence[Seen]
-    digest: bytes = b""
 
     @property
     def only(self) -> Seen:
@@ -105,7 +104,7 @@ def judge(readings: Sequence[Reading], passes: int, is_order_fixed: bool) -> Ver
         is_promised_twice = passes == 1 or last.totals == readings[-2].totals
         return Verdict(TORN if is_promised_twice else UNPROVEN, missing)
     if not missing and (why := last.first("unprovable")):
-        return Verdict(UNPROVEN, f"{why}; {_compared(last)}")
+        return Verdict(UNPROVEN, why + _compared(last))
     if len(readings) < passes and (is_empty or not is_equal):
         return None  # an empty list is what an API gives whose database is away
     came = any(one.rows for reading in readings for one in reading.lists)
@@ -141,7 +140,7 @@ def touching_in_a_fixed_order(readings: Sequence[Reading], is_order_fixed: bool)
     else a second pass has to show the same order. A row that had been moved would stand out in it.
     """
     seen, evidence = readings[-1].only, readings[-1].only.evidence
-    if not (evidence.touching and evidence.order) or evidence.torn or evidence.expired:
+    if not (evidence.touching and evidence.ordered) or evidence.torn or evidence.expired:
         return ""
     is_moved = evidence.shifted or evidence.repeated or evidence.step_backs
     is_calm = evidence.total == seen.rows and not is_moved
@@ -164,7 +163,7 @@ def named_pages(readings: Sequence[Reading]) -> str:
     """
     seen, evidence = readings[-1].only, readings[-1].only.evidence
     is_even = evidence.total == seen.rows or (evidence.uniform and not evidence.totals)
-    if not (evidence.named and evidence.order and is_even) or evidence.torn or evidence.expired:
+    if not (evidence.named and evidence.ordered and is_even) or evidence.torn or evidence.expired:
         return ""
     if evidence.ended:
         return f"each page named the next by its last row, up to the last ({_rows(readings[-1])})"
@@ -179,7 +178,7 @@ def _same_order_before(readings: Sequence[Reading]) -> Evidence:
     if len(readings) < 2:
         return Evidence()
     last, before = readings[-1].only.evidence, readings[-2].only.evidence
-    is_same = before.order and before.order.directions & last.order.directions
+    is_same = before.order.directions & last.order.directions
     return before if is_same and not before.torn and not before.expired else Evidence()
 
 
@@ -192,7 +191,8 @@ def two_equal_passes(readings: Sequence[Reading]) -> bool:
     """
     if len(readings) < 2:
         return False
-    return readings[-2].digest == readings[-1].digest
+    before, last = ([(one.name, one.digest) for one in each.lists] for each in readings[-2:])
+    return before == last
 
 
 def doubt(last: Reading) -> str:
@@ -204,12 +204,12 @@ def doubt(last: Reading) -> str:
         return "rows may go from one list to another while they are read"
     if evidence.rose or evidence.fell or evidence.shifted or evidence.step_backs:
         return "the list changed while it was read"
-    if evidence.touching and not evidence.order:
+    if evidence.touching and not evidence.ordered:
         return "pages touch, but rows are in no order that is known to be fixed"
     if evidence.touching:
         return "pages touch, but nothing confirms their order and their end"
     if evidence.paging in CHAINS:
-        if not evidence.named or not evidence.order:
+        if not evidence.named or not evidence.ordered:
             return "the next page is named by something that may be a position"
         return "the last page does not say that there is no next one"
     return "pages that do not touch may lose rows between them"
@@ -218,16 +218,18 @@ def doubt(last: Reading) -> str:
 def _advice(readings: Sequence[Reading], last: Reading) -> str:
     if len(readings) == 1:
         return "two equal passes would prove it (scan.passes)"
-    if last.only.evidence.touching and not last.only.evidence.order:
+    if last.only.evidence.touching and not last.only.evidence.ordered:
         return "ask the API for its rows by id (endpoint.params), or for larger pages"
     return f"{len(readings)} passes differ; ask for larger pages, or at a quieter time"
 
 
 def _compared(last: Reading) -> str:
+    if len(last.lists) > 1:
+        return ""
     total = last.only.evidence.total_last
     if total is None:
-        return "the API tells no total to compare with (scan.total_path, scan.total_header)"
-    return f"the API counts {total} rows, but gave {last.only.rows}"
+        return "; the API tells no total to compare with (scan.total_path, scan.total_header)"
+    return f"; the API counts {total} rows, but gave {last.only.rows}"
 
 
 def _rows(last: Reading) -> str:
