@@ -41,7 +41,7 @@ def session_with(speak, **settings):
             for part in speak(over):
                 self.wfile.write(part)
 
-    http = HttpSettings(max_retries=0, **settings)
+    http = HttpSettings(**{"max_retries": 0, **settings})
     with Server(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         url = f"http://127.0.0.1:{server.server_address[1]}"
@@ -175,6 +175,18 @@ def test_an_answer_that_trickles_does_not_outlast_the_deadline(speak):
         session_with(speak, deadline=0.3) as session,
         pytest.raises(ApiError, match=r"takes longer than http\.deadline, 0\.3 s"),
     ):
+        get(session)
+
+
+@pytest.mark.parametrize("status", [b"503 Later", b"429 Too Many", b"200 OK"])
+def test_a_pause_does_not_outlast_the_deadline(status):
+    head = b"HTTP/1.1 %b\r\n" % status
+    wait = b"Retry-After: 60\r\nX-RateLimit-Remaining: 0\r\nX-RateLimit-Reset: 60\r\n"
+    with (
+        session_with(lambda _: [head, wait, JSON], deadline=0.3, max_retries=3) as session,
+        pytest.raises(ApiError, match=r"http\.deadline"),
+    ):
+        get(session)
         get(session)
 
 

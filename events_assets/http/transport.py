@@ -114,8 +114,8 @@ class Transport(HTTPAdapter):
         return pool
 
     def sleep(self, seconds: float) -> None:
-        """Sleeps until the time is over or this is closed."""
-        self._closing.wait(seconds)
+        """Sleeps until the time is over, the deadline, or this is closed."""
+        self._closing.wait(min(seconds, self._seconds_left()))
 
     def close(self) -> None:
         """Ends all waits at once, and lets nothing be sent any more."""
