@@ -149,6 +149,18 @@ def test_an_answer_that_still_holds_though_there_was_none_is_a_failure(api, sess
     assert len(api.paths) == 1
 
 
+def test_that_another_answer_still_holds_is_a_failure(api, session):
+    api.intercept = lambda number, path: tagged(api, [])
+    assert get(session) == []
+    api.intercept = lambda number, path: Answer(304, b"", {"ETag": '"another"'})
+    with pytest.raises(ApiError, match="304 Not Modified"):
+        get(session)
+    api.intercept = lambda number, path: Answer(304, b"")
+    with pytest.raises(ApiError, match="304 Not Modified"):
+        get(session, headers={"If-None-Match": '"by hand"'})
+    assert get(session) == []
+
+
 def test_a_session_that_reads_once_keeps_nothing(api):
     api.intercept = lambda number, path: tagged(api, [])
     with ApiSession(api.base_url, HttpSettings(), Redaction(), logging.getLogger()) as session:

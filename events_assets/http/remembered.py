@@ -3,12 +3,12 @@
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from hashlib import blake2b
 from io import FileIO
 from os import SEEK_END
 from tempfile import TemporaryFile
 from threading import Lock
+from typing import NamedTuple
 
 import requests
 from requests.utils import get_encoding_from_headers
@@ -20,8 +20,7 @@ OF_NO_ACCOUNT = {"authorization", "cookie", "if-none-match"}
 """Headers by which two requests for the same page may differ."""
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """Where an answer is kept: `head` bytes of headers at `start`, and `body` bytes of body."""
 
     etag: str
@@ -29,19 +28,26 @@ class Place:
     head: int
     body: int
 
+    def is_meant_by(self, response: requests.Response) -> bool:
+        """Whether a response says that the answer still holds."""
+        etag = response.headers.get("ETag", self.etag)
+        is_same = etag.removeprefix("W/") == self.etag.removeprefix("W/")
+        return response.status_code == 304 and is_same
+
 
 class Remembered:
     """Keeps answers to GET requests without a body in a temporary file, until it is closed.
 
     Args:
+        keeps: whether anything is kept at all.
         told: hears why nothing is kept any more, where there is no room.
     """
 
-    def __init__(self, told: Callable[[str], None]) -> None:
+    def __init__(self, keeps: bool, told: Callable[[str], None]) -> None:
         self._told = told
         self._places: dict[bytes, Place] = {}
         self._file: FileIO | None = None
-        self._has_ended = False
+        self._has_ended = not keeps
         self._lock = Lock()
 
     def find(self, request: requests.PreparedRequest) -> Place | None:

@@ -115,17 +115,15 @@ class ApiSession:
         raise failure
 
     def _attempt(self, request: requests.PreparedRequest, read: Callable[[Answer], T]) -> T:
-        started, remembered = time.monotonic(), self._transport.remembered
+        started = time.monotonic()
         response = self._response(request)
         try:
             found = read(Answer.of(response, time.monotonic() - started, self.redaction))
         except NotAPageError as error:
             error.request = response.request
-            if remembered:
-                remembered.forget(response.request)
+            self._transport.remembered.forget(response.request)
             raise
-        if remembered:
-            remembered.keep(response)
+        self._transport.remembered.keep(response)
         return found
 
     def _response(self, request: requests.PreparedRequest) -> requests.Response:

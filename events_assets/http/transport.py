@@ -67,7 +67,7 @@ class Transport(HTTPAdapter):
     ) -> None:
         super().__init__(pool_maxsize=CONNECTIONS)
         self.traffic = Traffic()
-        self.remembered = Remembered(log.warning) if remembers else None
+        self.remembered = Remembered(remembers, log.warning)
         self._closing = threading.Event()
         self._origin = origin(base_url)
         self._settings = settings
@@ -75,8 +75,7 @@ class Transport(HTTPAdapter):
         self._cookies = cookies
         self._log = log
         self._started = time.monotonic()
-        received = lambda size: self.traffic.add(bytes=size)  # noqa: E731
-        self._wire = Wire(settings, self._seconds_left, received)
+        self._wire = Wire(settings, self._seconds_left, lambda n: self.traffic.add(bytes=n))
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> Any:
         """The response, its body read.
@@ -85,10 +84,15 @@ class Transport(HTTPAdapter):
             ApiError: the request must not be sent, or time is up.
             requests.RequestException: the connection failed, or the answer is too large.
         """
-        self._require_same_origin(request)
+        if (asked := origin(request.url or "")) != self._origin:
+            raise ApiError(
+                f"the API at {self._origin} leads to another origin, {asked} (by a redirect or a "
+                f"link); the request was not sent, because it would carry the key there. If "
+                f"that is where the API lives, set client.base_url to it"
+            )
         self._wait_for_turn()
-        known = self.remembered and self.remembered.find(request)
-        if known and "If-None-Match" not in request.headers:
+        known = None if "If-None-Match" in request.headers else self.remembered.find(request)
+        if known:
             request = request.copy()  # the headers of this one go on to redirects
             request.headers["If-None-Match"] = known.etag
         self.traffic.add(requests=1)
@@ -97,7 +101,7 @@ class Transport(HTTPAdapter):
             body = self._body(response)
         except BoundError as error:
             raise requests.RequestException(error, request=request) from error
-        if response.status_code == 304 and self.remembered and known:
+        if known and known.is_meant_by(response):
             body = self.remembered.restore(response, known)
         self._cookies.update(response.cookies)  # the session looks for them in `raw` only
         response.raw = BytesIO(body)
@@ -120,18 +124,8 @@ class Transport(HTTPAdapter):
     def close(self) -> None:
         """Ends all waits at once, and lets nothing be sent any more."""
         self._closing.set()
-        if self.remembered:
-            self.remembered.close()
+        self.remembered.close()
         super().close()
-
-    def _require_same_origin(self, request: requests.PreparedRequest) -> None:
-        asked = origin(request.url or "")
-        if asked != self._origin:
-            raise ApiError(
-                f"the API at {self._origin} leads to another origin, {asked} (by a redirect or a "
-                f"link); the request was not sent, because it would carry the key there. If "
-                f"that is where the API lives, set client.base_url to it"
-            )
 
     def _wait_for_turn(self) -> None:
         """Waits until the rate limit lets a request pass, also if the pause grows meanwhile."""
@@ -170,7 +164,7 @@ class Transport(HTTPAdapter):
             while chunk := raw.read1(CHUNK, decode_content=True):
                 body += chunk
                 self._seconds_left()
-                self._wire.require(len(body), "max_body")
+                self._wire.left(len(body), "max_body")
                 if len(body) >= CHUNK and not succeeded:
                     break
         except urllib3.exceptions.HTTPError as error:

@@ -3,39 +3,47 @@
 import io
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse, LineTooLong
-from typing import Any, Literal
+from typing import Any
 
 from events_assets.errors import BoundError
 from events_assets.settings import HttpSettings, in_bytes
 
+TOLD = {
+    "max_headers": ("headers, interim answers included, of", "they are meant"),
+    "max_body": ("a body of", "pages cannot be made smaller"),
+}
+"""What is too large, and when it may be larger, by the setting that bounds it."""
 
-@dataclass
+
 class Wire:
     """The bounds of all answers. `seconds_left` are those until the deadline; it raises what is to
     be said when that is over. `received` counts bytes as they come."""
 
-    settings: HttpSettings
-    seconds_left: Callable[[], float]
-    received: Callable[[int], None]
+    def __init__(
+        self,
+        settings: HttpSettings,
+        seconds_left: Callable[[], float],
+        received: Callable[[int], None],
+    ) -> None:
+        self.read_timeout, self.seconds_left = settings.read_timeout, seconds_left
+        self.received = received
+        self._sizes: dict[str, str] = {name: getattr(settings, name) for name in TOLD}
+        self._most = {name: in_bytes(size) for name, size in self._sizes.items()}
 
-    def __post_init__(self) -> None:
-        self.most = {
-            name: in_bytes(getattr(self.settings, name)) for name in ("max_headers", "max_body")
-        }
+    def left(self, size: int, name: str) -> int:
+        """Bytes that may still come after `size`, one more than are read.
 
-    def require(self, size: int, name: Literal["max_headers", "max_body"]) -> None:
-        """Raises BoundError where `size` bytes are more than a setting allows."""
-        if size > self.most[name]:
-            what, remedy = {
-                "max_headers": ("headers, interim answers included, of", "if they are meant"),
-                "max_body": ("a body of", "if pages cannot be made smaller"),
-            }[name]
+        Raises:
+            BoundError: that one came.
+        """
+        if size > self._most[name]:
+            what, when = TOLD[name]
             raise BoundError(
-                f"{what} more than {getattr(self.settings, name)}, which is the most that is read; "
-                f"{remedy}, raise {name} in [sources.events.http]"
+                f"{what} more than {self._sizes[name]}, which is the most that is read; if {when}, "
+                f"raise {name} in [sources.events.http]"
             )
+        return self._most[name] + 1 - size
 
 
 class BoundedResponse(HTTPResponse):
@@ -70,8 +78,7 @@ class _Bytes(io.RawIOBase):
         self._sock = sock
         self._wire = wire
         self._raw = sock.makefile("rb", buffering=0)
-        self._name: Literal["max_headers", "max_body"] = "max_headers"
-        self._size = 0
+        self._name, self._size = "max_headers", 0
 
     def makefile(self, _mode: str) -> io.BufferedReader:
         return io.BufferedReader(self)
@@ -83,17 +90,15 @@ class _Bytes(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        wire = self._wire
-        wire.require(self._size, self._name)
-        self._sock.settimeout(min(wire.settings.read_timeout, wire.seconds_left()))
+        allowed = memoryview(buffer)[: self._wire.left(self._size, self._name)]
+        self._sock.settimeout(min(self._wire.read_timeout, self._wire.seconds_left()))
         try:
-            allowed = memoryview(buffer)[: wire.most[self._name] + 1 - self._size]
             size = self._raw.readinto(allowed) or 0
         except TimeoutError:
-            wire.seconds_left()
+            self._wire.seconds_left()
             raise
         self._size += size
-        wire.received(size)
+        self._wire.received(size)
         return size
 
     def close(self) -> None:
