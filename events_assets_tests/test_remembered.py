@@ -3,6 +3,7 @@
 import json
 import logging
 from hashlib import sha256
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -166,3 +167,14 @@ def test_a_session_that_reads_once_keeps_nothing(api):
     with ApiSession(api.base_url, HttpSettings(), Redaction(), logging.getLogger()) as session:
         assert get(session) == get(session) == []
     assert not any("If-None-Match" in headers for headers in api.headers)
+
+
+def test_a_full_disk_costs_transfers_and_no_page(api, session, monkeypatch, caplog):
+    full = Path("/dev/full").open("r+b", buffering=0)  # noqa: SIM115, closed with the session
+    monkeypatch.setattr("events_assets.http.remembered.TemporaryFile", lambda **_: full)
+    api.intercept = lambda number, path: tagged(api, [number])
+    assert [get(session), get(session)] == [[1], [2]]
+    assert not any("If-None-Match" in headers for headers in api.headers)
+    assert [one.message for one in caplog.records if one.name == "test"] == [
+        "no room in the temporary folder: pages are transferred again though unchanged"
+    ]
