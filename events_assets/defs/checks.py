@@ -8,24 +8,54 @@ dataset, on whatever destination is configured, and scan the table once at most.
 import json
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from inspect import getdoc
 from typing import Any
 
 import dagster as dg
 import dlt
 
-from events_assets import warehouse
+from events_assets import configuration, warehouse
 from events_assets.defs.failures import explained
 from events_assets.defs.metadata import last_receipt, markdown_table
 from events_assets.defs.resources import POOL
 from events_assets.errors import WarehouseError
 from events_assets.scan.verdict import COMPLETE, TORN
+from events_assets.settings import CheckSettings
 from events_assets.warehouse import select
 
 OFFENDERS_SHOWN = 5
 
 Receipt = dict[str, Any]
 """That of the last scan, empty if there is none."""
+
+REMEDIES = {
+    "event_ids_are_unique": "is primary_key in [[sources.events.resources]] what identifies an "
+    "event of this API?",
+    "events_end_after_they_start": "mend them in the API, or fields.start_time and "
+    "fields.end_time in [sources.events]",
+    "events_scan_is_complete": "docs/faults.md says what proves a scan; materialize events again, "
+    "and try events-assets check",
+    "no_events_were_quarantined": "the table has them whole, each with its reason",
+}
+"""What to do where a check fails."""
+
+
+@dataclass
+class Finding:
+    """What a claim found.
+
+    `offenders` is the number of rows that break it, of which the settings say what they mean;
+    `warnings` that of rows that are worth no more than a warning. `severity` says what it means
+    where the number does not.
+    """
+
+    offenders: int
+    description: str
+    metadata: dict[str, Any] = field(default_factory=dict)
+    warnings: int = 0
+    severity: str | None = None
+
 
 REPEATED_IDS = f"""
 SELECT {{key}}, count(*) AS times, count(*) OVER () AS offenders
@@ -50,7 +80,7 @@ LIMIT {OFFENDERS_SHOWN}
 QUARANTINED = "SELECT reason, position, document FROM {quarantined_events} WHERE _dlt_load_id = %s"
 
 
-def event_ids_are_unique(dataset: dlt.Dataset, receipt: Receipt) -> dg.AssetCheckResult:
+def event_ids_are_unique(dataset: dlt.Dataset, receipt: Receipt) -> Finding:
     """No id occurs twice, neither in the table nor in what the API answered in the last scan.
 
     A merge keeps one row for each id, so repeats must be looked for before it, too. Where the
@@ -69,14 +99,11 @@ def event_ids_are_unique(dataset: dlt.Dataset, receipt: Receipt) -> dg.AssetChec
         )
     if rows:
         metadata["ids_twice_in_table"] = markdown_table([row[:-1] for row in rows], [*key, "times"])
-    return dg.AssetCheckResult(
-        passed=not answered and not in_table,
-        description=f"ids answered twice: {answered}, ids twice in the table: {in_table}",
-        metadata=metadata,
-    )
+    told = f"ids answered twice: {answered}, ids twice in the table: {in_table}"
+    return Finding(answered + in_table, told, metadata)
 
 
-def events_end_after_they_start(dataset: dlt.Dataset, _receipt: Receipt) -> dg.AssetCheckResult:
+def events_end_after_they_start(dataset: dlt.Dataset, _receipt: Receipt) -> Finding:
     """No event ends before it starts. An event without an end is fine.
 
     A time that cannot be read as one is kept by dlt in a variant column like
@@ -95,35 +122,35 @@ def events_end_after_they_start(dataset: dlt.Dataset, _receipt: Receipt) -> dg.A
     if rows:
         headers = ["id", "event_name", "start_time", "end_time", *variants]
         metadata["offenders"] = markdown_table([row[:-2] for row in rows], headers)
-    return dg.AssetCheckResult(
-        passed=not backwards and not unreadable,
-        severity=dg.AssetCheckSeverity.ERROR if backwards else dg.AssetCheckSeverity.WARN,
-        description=f"events that end before they start: {backwards}, "
-        f"with a time that cannot be read: {unreadable}",
-        metadata=metadata,
+    told = (
+        f"events that end before they start: {backwards}, "
+        f"with a time that cannot be read: {unreadable}"
     )
+    return Finding(backwards, told, metadata, warnings=unreadable)
 
 
-def events_scan_is_complete(_dataset: dlt.Dataset, receipt: Receipt) -> dg.AssetCheckResult:
+def events_scan_is_complete(_dataset: dlt.Dataset, receipt: Receipt) -> Finding:
     """The last scan got every event that the API has, and its receipt proves it.
 
-    Fails where there is evidence of loss; warns where there is neither evidence nor proof.
+    An error where rows are known to be missing, a warning where there is neither evidence nor
+    proof.
     """
     if not receipt:
-        return dg.AssetCheckResult(passed=False, description="there is no receipt of a scan")
+        return Finding(1, "there is no receipt of a scan", severity="error")
     numbers = ("rows_received", "distinct_ids", "repeats", "step_backs", "scans")
-    totals = ("total_first", "total_last")
-    return dg.AssetCheckResult(
-        passed=receipt["verdict"] == COMPLETE,
-        severity=dg.AssetCheckSeverity.ERROR
-        if receipt["verdict"] == TORN
-        else dg.AssetCheckSeverity.WARN,
-        description=f"{receipt['verdict']}: {receipt['reason']}",
-        metadata={name: receipt[name] for name in numbers + totals if receipt[name] is not None},
+    told = ("proof", "total_first", "total_last")
+    proof = f" ({receipt['proof']})" if receipt["proof"] else ""
+    missing = max(1, (receipt["total_last"] or 0) - receipt["distinct_ids"])
+    unproven = configuration.check_settings().events_scan_is_complete.unproven
+    return Finding(
+        offenders=0 if receipt["verdict"] == COMPLETE else missing,
+        description=f"{receipt['verdict']}: {receipt['reason']}{proof}",
+        metadata={name: receipt[name] for name in numbers + told if receipt[name] is not None},
+        severity=None if receipt["verdict"] == TORN else unproven,
     )
 
 
-def no_events_were_quarantined(dataset: dlt.Dataset, receipt: Receipt) -> dg.AssetCheckResult:
+def no_events_were_quarantined(dataset: dlt.Dataset, receipt: Receipt) -> Finding:
     """Every row of the last scan could be loaded as an event.
 
     Those that could not are in `quarantined_events`, whole, with the reason.
@@ -135,12 +162,7 @@ def no_events_were_quarantined(dataset: dlt.Dataset, receipt: Receipt) -> dg.Ass
         metadata |= Counter(f"reason: {reason}" for reason, _, _ in found)
         samples = [(reason, at, row[:200]) for reason, at, row in found[:OFFENDERS_SHOWN]]
         metadata["samples"] = markdown_table(samples, ["reason", "position", "document"])
-    return dg.AssetCheckResult(
-        passed=not quarantined,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=f"rows set aside in quarantined_events: {quarantined}",
-        metadata=metadata,
-    )
+    return Finding(quarantined, f"rows set aside in quarantined_events: {quarantined}", metadata)
 
 
 BLOCKING = (event_ids_are_unique, events_end_after_they_start, events_scan_is_complete)
@@ -165,17 +187,40 @@ def check_events(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetChe
                 "there are no events to check yet: materialize the asset events first"
             )
         receipt = last_receipt(dataset, "events", context.run.run_id)
-        results = {
-            name: claim(dataset, receipt) for name, claim in CLAIMS.items() if name in asked_for
-        }
-    for name, result in results.items():
-        failed = "error" if result.severity is dg.AssetCheckSeverity.ERROR else "warning"
-        told = f"{name} {'passed' if result.passed else 'failed'}: {result.description}"
-        context.log.log("info" if result.passed else failed, told)
-        yield dg.AssetCheckResult(
-            check_name=name,
-            passed=result.passed,
-            severity=result.severity,
-            description=result.description,
-            metadata=result.metadata,
-        )
+        checks = configuration.check_settings()
+        for name, claim in CLAIMS.items():
+            if name in asked_for:
+                finding = claim(dataset, receipt)
+                yield _result(context, name, finding, getattr(checks, name), dataset, receipt)
+
+
+def _result(
+    context: dg.AssetCheckExecutionContext,
+    name: str,
+    finding: Finding,
+    settings: CheckSettings,
+    dataset: dlt.Dataset,
+    receipt: Receipt,
+) -> dg.AssetCheckResult:
+    """What a finding means, by the settings of its check."""
+    tolerated = settings.tolerate
+    if finding.offenders and 0 < tolerated < 1:
+        ((rows,),) = select(dataset, "SELECT count(*) FROM {events}")
+        if name == "no_events_were_quarantined":  # which are not in the table
+            rows = receipt["rows_loaded"] + finding.offenders
+        tolerated *= rows
+    severity = finding.severity or settings.severity
+    if finding.severity is None and finding.offenders <= tolerated:
+        severity = "warn"
+    passed = not (finding.offenders or finding.warnings) or severity == "pass"
+    description = finding.description + ("" if passed else f"; {REMEDIES[name]}")
+    told = f"{name} {'passed' if passed else 'failed'}: {description}"
+    level = "info" if passed else {"error": "error", "warn": "warning"}[severity]
+    context.log.log(level, told)
+    return dg.AssetCheckResult(
+        check_name=name,
+        passed=passed,
+        severity=dg.AssetCheckSeverity.ERROR if severity == "error" else dg.AssetCheckSeverity.WARN,
+        description=description,
+        metadata=finding.metadata,
+    )

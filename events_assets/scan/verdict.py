@@ -126,7 +126,7 @@ def one_answer(last: Reading) -> str:
     is_followed = evidence.pages > 1 and evidence.ended and evidence.paging not in CHAINS
     is_alone = evidence.pages == 1 and (is_counted or (evidence.ended and not evidence.totals))
     if is_alone or (is_counted and is_followed):
-        return f"the first answer held all {_rows(last)}, and said so"
+        return f"the first answer held all {_rows(last)}"
     return ""
 
 
@@ -145,11 +145,11 @@ def touching_in_a_fixed_order(readings: Sequence[Reading], is_order_fixed: bool)
     is_moved = evidence.shifted or evidence.repeated or evidence.step_backs
     is_calm = evidence.total == seen.rows and not is_moved
     if evidence.ended and (is_order_fixed or is_calm):
-        return f"pages touch, and all {_rows(readings[-1])} came in a fixed order"
+        return f"all {_rows(readings[-1])} came"
     before = _same_order_before(readings)
     is_same_end = evidence.total_last == seen.rows or before.order.last == evidence.order.last
     if before.touching and is_same_end:
-        return f"pages touch, and all {_rows(readings[-1])} came in a fixed order, twice"
+        return f"all {_rows(readings[-1])} came, in the same order as before"
     return ""
 
 
@@ -166,10 +166,10 @@ def named_pages(readings: Sequence[Reading]) -> str:
     if not (evidence.named and evidence.ordered and is_even) or evidence.torn or evidence.expired:
         return ""
     if evidence.ended:
-        return f"each page named the next by its last row, up to the last ({_rows(readings[-1])})"
+        return f"all {_rows(readings[-1])} came"
     before = _same_order_before(readings)
     if before.named and before.order.last == evidence.order.last:
-        return f"each page named the next by its last row, twice ({_rows(readings[-1])})"
+        return f"all {_rows(readings[-1])} came, as before"
     return ""
 
 
