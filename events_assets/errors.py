@@ -4,6 +4,7 @@ and what to do.
 EventsError
 ├── ConfigurationError        a configured value is missing or wrong
 ├── ApiError                  the API cannot be used
+├── BoundError                an answer is larger than is read
 ├── EndlessScanError          the API goes on answering without telling anything new
 ├── NotAPageError             a successful answer that is no page; asked again like a failed one
 │   └── EmptyPageError        a page without rows where the API counts more of them
@@ -32,12 +33,18 @@ class ApiError(EventsError):
     status: int | None = None
 
 
+class BoundError(EventsError):
+    pass
+
+
 class EndlessScanError(EventsError):
     pass
 
 
 class NotAPageError(EventsError):
-    pass
+    """`request` is the one that was answered so."""
+
+    request: Any = None
 
 
 class EmptyPageError(NotAPageError):

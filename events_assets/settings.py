@@ -24,6 +24,9 @@ SAMPLE = "sample"
 
 OFFSET = re.compile(r"(?:UTC|GMT)?([+-])(2[0-3]|[01]?[0-9])(?::?([0-5][0-9]))?")
 
+SIZE = re.compile(r"([1-9][0-9]*) ?([KMG])?B", re.IGNORECASE)
+UNITS = {"": 1, "K": 1000, "M": 1000**2, "G": 1000**3}
+
 
 class EnvironmentText(str):
     """The text of an environment variable, of which the type is still to be found."""
@@ -107,6 +110,23 @@ def _zone_name(name: str) -> str:
     return _iana_name(name)
 
 
+def in_bytes(size: str) -> int:
+    """Bytes of a size like 256MB.
+
+    Raises:
+        ValueError: it is none.
+    """
+    found = SIZE.fullmatch(size)
+    if found is None:
+        raise ValueError(f'is {size!r}, which is no size: use one like "256MB"')
+    return int(found[1]) * UNITS[(found[2] or "").upper()]
+
+
+def _size(size: str) -> str:
+    in_bytes(size)
+    return size
+
+
 def _json_path(path: str) -> str:
     with suppress(ConfigurationError):
         if path:
@@ -132,6 +152,8 @@ PathOrNone = Annotated[str, AfterValidator(_json_path)]
 Zone = Annotated[Text, AfterValidator(_zone_name)]
 IanaZone = Annotated[Text, AfterValidator(_iana_name)]
 Count = Annotated[int, Field(ge=0)]
+Size = Annotated[str, AfterValidator(_size)]
+"""A text like 256MB; kB, MB and GB are powers of 1000."""
 Seconds = Annotated[float, Field(ge=0)]
 Moment = Annotated[
     str, BeforeValidator(lambda value: value.isoformat() if isinstance(value, date) else value)
@@ -166,6 +188,12 @@ class HttpSettings(Settings):
     """Seconds without a byte."""
     deadline: Seconds = 21600.0
     """Seconds until all scans of a run must have ended, waiting for the warehouse included."""
+    max_body: Size = "256MB"
+    """The most that is read of an answer, as it is sent and as what it unpacks to."""
+    max_headers: Size = "64kB"
+    """The most that is read of the headers of an answer."""
+    max_redirects: Count = 30
+    """Redirects that are followed one after another."""
 
 
 class ScanSettings(Settings):

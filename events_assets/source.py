@@ -255,6 +255,7 @@ class _ScanBuilder:
             self.log,
             self.rate_limit,
             self.authentication.of(auth, lambda url: self._session(None, url)),
+            remembers=self.settings.passes > 1 and base_url is None,
         )
 
     def _requests(self, name: str, endpoint: dict[str, Any]) -> ListRequests:

@@ -113,6 +113,60 @@ def test_no_value_is_rounded_or_refused_by_the_fast_parser(api, session, body, d
 
 
 @pytest.mark.parametrize(
+    ("text", "encoding", "charset"),
+    [
+        ("Café", "iso-8859-1", "ISO-8859-1"),
+        ("Café 5 €", "cp1252", '"windows-1252"'),
+        ("Кафе", "cp1251", "windows-1251"),
+        ("カフェ ソ", "shift_jis", "Shift_JIS"),
+        ("联通", "gbk", "gbk"),  # its bytes are valid UTF-8, too
+        ("Café", "cp037", "IBM037"),
+        ("Café", "utf-16", "utf-16"),
+        ("Café", "utf-16-be", "utf-16"),
+        ("Café", "utf-16-le", "utf-16le"),
+        ("Café", "utf-32", "utf-32"),
+        ("Café", "utf-8-sig", "utf-8"),
+        ("Café", "utf-8", "iso-8859-1"),  # wrong
+        ("Café", "utf-8", "utf-16"),
+        ("日", "utf-8", "gbk"),
+        ("Café", "utf-8", "no-such-charset"),
+        ("Café", "utf-8", "zip"),
+        ("Café", "utf-8-sig", "iso-8859-1"),
+        ("Café", "utf-16", "iso-8859-1"),
+    ],
+)
+def test_no_text_is_garbled_by_its_charset(api, session, text, encoding, charset):
+    body = json.dumps([text, 2**70], ensure_ascii=False).encode(encoding)
+    head = {"Content-Type": f"application/json; charset={charset}"}
+    api.intercept = lambda number, path: Answer(200, body, head)
+    assert get(session, read=Received.require_json) == [text, 2**70]
+
+
+@pytest.mark.parametrize(
+    ("charset", "told"),
+    [
+        ("", " as UTF-8"),
+        ("; charset=utf-8", " as UTF-8"),
+        ("; charset=euc-jp", " as UTF-8 or euc-jp"),
+        ("; charset=x-klingon", " as UTF-8, and the charset 'x-klingon' is unknown"),
+    ],
+)
+def test_what_cannot_be_decoded_is_no_page(api, session, charset, told):
+    head = {"Content-Type": f"application/json{charset}"}
+    api.intercept = lambda number, path: Answer(200, b'["Caf\xe9"]', head)
+    with pytest.raises(ApiError, match=f"application/json, 8 bytes that cannot be parsed{told}$"):
+        get(session, read=Received.require_json)
+
+
+def test_a_secret_is_seen_in_any_charset(api):
+    head = {"Content-Type": "application/json; charset=iso-8859-1"}
+    api.intercept = lambda number, path: Answer(200, '["Schlüssel"]'.encode("latin-1"), head)
+    log = logging.getLogger("test")
+    with ApiSession(api.base_url, HttpSettings(), Redaction("Schlüssel"), log) as session:
+        assert get(session).holds_secret
+
+
+@pytest.mark.parametrize(
     "body",
     [
         json.dumps({KEY: 1}).encode(),
@@ -188,6 +242,35 @@ def test_the_failure_quotes_no_data_of_a_page(api, session):
     with pytest.raises(ApiError) as raised:
         get(session, read=Received.require_json)
     assert "private words" not in str(raised.value)
+
+
+@pytest.mark.parametrize("link", ["ftp://127.0.0.1/x", "ftp://127.0.0.1:99999/", "data:,"])
+@pytest.mark.parametrize("is_redirect", [True, False])
+def test_a_link_of_another_scheme_leads_to_another_origin(api, session, link, is_redirect):
+    api.intercept = lambda number, path: Answer(302, {}, {"Location": link})
+    with pytest.raises(ApiError, match="leads to another origin") as raised:
+        if is_redirect:
+            get(session)
+        else:
+            session.ask(requests.Request("GET", link), lambda answer: answer)
+    assert session.traffic.requests == len(api.paths) == is_redirect
+    assert str(raised.value).count("ftp://127.0.0.1 ") == link.endswith("/x")
+
+
+@pytest.mark.parametrize("link", ["http://[x", "ftp://[x", "/\xff"])
+def test_a_redirect_that_cannot_be_followed_is_a_failure_in_a_sentence(api, session, link):
+    api.intercept = lambda number, path: Answer(302, {}, {"Location": link})
+    with pytest.raises(ApiError, match=f"GET {api.base_url}/v1/events"):
+        get(session)
+    assert len(api.paths) == 1
+
+
+def test_an_answer_that_is_none_after_a_redirect_names_where_it_led(api, session):
+    api.intercept = lambda number, path: (
+        Answer(302, {}, {"Location": "/login"}) if "v1" in path else Answer(200, b"<html>")
+    )
+    with pytest.raises(ApiError, match=f"^GET {api.base_url}/login answers with something else"):
+        get(session, read=Received.require_json)
 
 
 @pytest.mark.parametrize("link", ["http://[bad", "http://", "ftp://127.0.0.1/"])

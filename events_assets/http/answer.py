@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -15,6 +16,7 @@ DIGITS_AS_ZEROS = bytes.maketrans(b"123456789", b"0" * 9)
 LONG_NUMBER = b"0" * 19
 """May be an integer that the fast parser would round. (A regular expression takes 20 times as
 long to find one as the parser needs for all.)"""
+ALL_BYTES = bytes(range(256))
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,10 +45,11 @@ class Answer:
     @classmethod
     def of(cls, response: requests.Response, seconds: float, redaction: Redaction) -> "Answer":
         body = response.content
+        is_json = True
         try:
-            document, is_json = _parsed(body), True
+            document, text = _read(body, _charset(response))
         except (ValueError, RecursionError):
-            document, is_json = None, False
+            document, text, is_json = None, body, False
         return cls(
             status=response.status_code,
             url=response.url,
@@ -58,7 +61,7 @@ class Answer:
             response=response,
             document=document,
             is_json=is_json,
-            holds_secret=not is_json or redaction.may_occur_in(body, document),
+            holds_secret=not is_json or redaction.may_occur_in(text, document),
         )
 
     def require_json(self) -> Any:
@@ -70,10 +73,63 @@ class Answer:
         if self.is_json:
             return self.document
         kind = self.headers.get("Content-Type", "an unnamed type").split(";")[0]
+        charset, how = _charset(self.response), ""
+        try:
+            self.body.decode()
+        except UnicodeDecodeError:
+            how = " as UTF-8"
+            if charset and _looks_like_utf8(charset) is None:
+                how += f", and the charset {charset!r} is unknown"
+            elif charset and charset.upper() != "UTF-8":
+                how += f" or {charset}"
         raise NotAPageError(
             f"JSON was expected, but the body is {kind}, {len(self.body)} bytes that cannot be "
-            f"parsed"
+            f"parsed{how}"
         )
+
+
+def _charset(response: requests.Response) -> str:
+    """The charset that an answer declares, empty where it declares none."""
+    declares = "charset" in response.headers.get("Content-Type", "").lower()
+    return (response.encoding or "") if declares else ""
+
+
+@lru_cache(64)
+def _looks_like_utf8(charset: str) -> bool | None:
+    """Whether text in a charset may be taken for UTF-8 though it is none: where several bytes are
+    one character. None: there is no such charset."""
+    try:
+        return len(ALL_BYTES.decode(charset, "replace")) < len(ALL_BYTES)
+    except (LookupError, ValueError):
+        return None
+
+
+def _read(body: bytes, charset: str) -> tuple[Any, bytes]:
+    """The document in a body, and the body in UTF-8 where it was read by its charset.
+
+    A page that is valid UTF-8 is no text of a charset with one byte for a character but by chance:
+    then its charset is wrong.
+
+    Raises:
+        ValueError: it is no JSON.
+        RecursionError: it is too deep.
+    """
+
+    def as_it_is() -> tuple[Any, bytes]:
+        return _parsed(body), body
+
+    def by_charset() -> tuple[Any, bytes]:
+        text = body.decode(charset).encode()
+        return _parsed(text), text
+
+    looks_like_utf8 = _looks_like_utf8(charset) if charset else None
+    if looks_like_utf8 is None:
+        return as_it_is()
+    first, second = (by_charset, as_it_is) if looks_like_utf8 else (as_it_is, by_charset)
+    try:
+        return first()
+    except ValueError:
+        return second()
 
 
 def _parsed(body: bytes) -> Any:

@@ -8,9 +8,9 @@ from typing import Any
 import orjson
 import requests
 
-from events_assets.errors import NotAPageError
+from events_assets.errors import BoundError, NotAPageError
 from events_assets.http.redaction import Redaction
-from events_assets.http.retry import CONNECTION_FAILURES, seconds_asked
+from events_assets.http.retry import seconds_asked
 from events_assets.settings import HttpSettings
 
 KEYS = ("message", "detail", "error_description", "description", "title", "error", "reason")
@@ -20,6 +20,7 @@ QUOTED = 160
 """Characters of such words that are shown."""
 
 REMEDIES = {
+    304: "but nothing was received before; do not send If-None-Match or If-Modified-Since by hand",
     401: "the API does not accept the key; check API_KEY or api_key in .dlt/secrets.toml, "
     "and how it is sent, client.auth in .dlt/config.toml",
     403: "the key is not allowed to read this; ask for a key that may, or check the path",
@@ -33,36 +34,44 @@ OTHER_REMEDY = (
 
 
 def explanation(
-    error: Exception,
+    error: requests.RequestException | NotAPageError,
     request: requests.Request | requests.PreparedRequest,
     settings: HttpSettings,
     redaction: Redaction,
 ) -> str:
     """Why a request was given up, with its secrets masked."""
-    if isinstance(error, requests.RequestException) and error.request is not None:
-        request = error.request  # after a redirect another one than was asked
-    name = f"{request.method} {(request.url or '').split('?')[0]}"  # the query may hold the key
-    attempts = f"after {settings.max_retries + 1} attempts"
-    if isinstance(error, requests.HTTPError) and error.response is not None:
-        why = _why_refused(error, error.response.status_code, settings, attempts)
-        # Masked before it is cut: half a key is a secret, too.
-        words = textwrap.shorten(redaction.text(message_of(error.response.content)), QUOTED)
-        text = f"{name} answers {reason(error)}{why}" + (f'; it says: "{words}"' if words else "")
-    elif isinstance(error, NotAPageError):
-        text = f"{name} answers with something else than a page {attempts}: {error}"
-    elif isinstance(error, CONNECTION_FAILURES):
-        text = (
-            f"{name} cannot be read {attempts}: {reason(error)}; check client.base_url and that "
-            f"the API is reachable from here"
-        )
-    else:
-        text = f"{name}: {reason(error)}"
-    return redaction.text(text)
+    told, attempts = reason(error), f"after {settings.max_retries + 1} attempts"
+    match error:
+        case requests.HTTPError(response=requests.Response() as response):
+            told = f" answers {told}{_why_refused(error, response.status_code, settings, attempts)}"
+            # Masked before it is cut: half a key is a secret, too.
+            words = textwrap.shorten(redaction.text(message_of(response.content)), QUOTED)
+            told += f'; it says: "{words}"' if words else ""
+        case NotAPageError():
+            told = f" answers with something else than a page {attempts}: {told}"
+        case requests.ConnectionError() | requests.Timeout():
+            told = (
+                f" cannot be read {attempts}: {told}; check client.base_url and that the API is "
+                f"reachable from here"
+            )
+        case requests.TooManyRedirects():
+            told = (
+                f" leads from one redirect to the next, more than {settings.max_redirects} times, "
+                f"the most that is followed; if they are meant, raise max_redirects in "
+                f"[sources.events.http]"
+            )
+        case requests.RequestException(args=(BoundError(),)):
+            told = f" answers with {told}"
+        case _:
+            told = f": {told}"
+    # Where a redirect led to, but for those that lead nowhere; its query may hold the key.
+    failed = (not isinstance(error, requests.TooManyRedirects) and error.request) or request
+    return redaction.text(f"{failed.method} {(failed.url or '').split('?')[0]}{told}")
 
 
 def _why_refused(error: Exception, status: int, settings: HttpSettings, attempts: str) -> str:
     if status not in settings.retry_statuses:
-        return f": {REMEDIES.get(status, OTHER_REMEDY)}"
+        return f", {REMEDIES[304]}" if status == 304 else f": {REMEDIES.get(status, OTHER_REMEDY)}"
     seconds = seconds_asked(error, settings)
     if seconds <= settings.max_retry_after:
         return f" {attempts}"
@@ -77,9 +86,9 @@ def reason(error: BaseException) -> str:
     """What went wrong in a few words: the status line, or the innermost cause."""
     if isinstance(error, requests.HTTPError) and error.response is not None:
         return f"{error.response.status_code} {error.response.reason or ''}".strip()
-    if isinstance(error, NotAPageError):
-        return str(error)
     while True:
+        if isinstance(error, NotAPageError | BoundError):
+            return str(error)
         inner = [getattr(error, "reason", None), *error.args[:1], error.__cause__]
         causes = [
             cause for cause in (*inner, error.__context__) if isinstance(cause, BaseException)

@@ -17,7 +17,7 @@ from events_assets.errors import NotAPageError
 from events_assets.http.rate_limit import asked_to_wait
 from events_assets.settings import HttpSettings
 
-CONNECTION_FAILURES = (requests.ConnectionError, requests.Timeout)
+FAILURES = requests.ConnectionError | requests.Timeout | NotAPageError
 
 HURRY = {"max_retries": 1, "max_retry_after": 60.0, "read_timeout": 30.0, "deadline": 300.0}
 """The most that someone wants to wait who tries an API."""
@@ -43,7 +43,7 @@ def retrying(
 
     def is_transient(error: BaseException) -> bool:
         if (status := status_of(error)) is None:
-            return isinstance(error, (*CONNECTION_FAILURES, NotAPageError))
+            return isinstance(error, FAILURES)
         soon = seconds_asked(error, settings) <= settings.max_retry_after
         return status in settings.retry_statuses and soon
 

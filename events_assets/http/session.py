@@ -38,6 +38,8 @@ class ApiSession:
         rate_limit: is shared with other sessions; none: one of its own, by the settings.
         auth: authenticates each request, as in `requests`; one that is `Renewable` is renewed
             when the API refuses a request with 401.
+        remembers: whether what was read before comes only if it changed, where answers carry an
+            ETag.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class ApiSession:
         log: Log,
         rate_limit: RateLimit | None = None,
         auth: Any = None,
+        remembers: bool = False,
     ) -> None:
         self.base_url = base_url
         self.settings = settings
@@ -58,9 +61,10 @@ class ApiSession:
         self._requests = requests.Session()
         self._requests.auth = auth
         cookies = self._requests.cookies
-        self._transport = Transport(base_url, settings, self._rate_limit, cookies, log)
+        self._transport = Transport(base_url, settings, self._rate_limit, cookies, log, remembers)
         self.traffic = self._transport.traffic
-        for scheme in ("http://", "https://", ""):  # any other one, too: it is refused there
+        self._requests.max_redirects = settings.max_redirects
+        for scheme in ("http://", "https://", ""):  # the others are refused there
             self._requests.mount(scheme, self._transport)
         # Proxies and certificates are looked up once, not for each page.
         environment = self._requests.merge_environment_settings(base_url, {}, True, None, None)
@@ -113,17 +117,32 @@ class ApiSession:
     def _attempt(self, request: requests.PreparedRequest, read: Callable[[Answer], T]) -> T:
         started = time.monotonic()
         response = self._response(request)
-        return read(Answer.of(response, time.monotonic() - started, self.redaction))
+        try:
+            found = read(Answer.of(response, time.monotonic() - started, self.redaction))
+        except NotAPageError as error:
+            error.request = response.request
+            self._transport.remembered.forget(response.request)
+            raise
+        self._transport.remembered.keep(response)
+        return found
 
     def _response(self, request: requests.PreparedRequest) -> requests.Response:
         """The response to a request, sent once more if its access token is refused."""
         try:
-            return self._requests.send(request, **self._options)
+            return self._sent(request)
         except requests.HTTPError as error:
             if retry.status_of(error) != 401 or not isinstance(self.auth, Renewable):
                 raise
         self.auth.renew(request)
-        return self._requests.send(request, **self._options)
+        return self._sent(request)
+
+    def _sent(self, request: requests.PreparedRequest) -> requests.Response:
+        try:
+            return self._requests.send(request, **self._options)
+        except requests.RequestException:
+            raise
+        except ValueError as error:  # it, or a redirect, leads to what is no URL
+            raise requests.RequestException(error, request=request) from error
 
     def _transient(self, response: requests.Response, **_: Any) -> None:
         if response.status_code in self.settings.retry_statuses:
@@ -148,3 +167,5 @@ class ApiSession:
 
 def _any_error(response: requests.Response, **_: Any) -> None:
     response.raise_for_status()
+    if response.status_code == 304:  # what has not changed was never received
+        raise requests.HTTPError(response=response)

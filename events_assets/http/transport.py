@@ -1,10 +1,10 @@
 """Sends single requests: to one origin, when the rate limit allows it, before a deadline."""
 
 import logging
-import math
 import threading
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from io import BytesIO
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,8 +14,10 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from requests.cookies import RequestsCookieJar
 
-from events_assets.errors import ApiError
+from events_assets.errors import ApiError, BoundError
 from events_assets.http.rate_limit import RateLimit, asked_to_wait, is_spent
+from events_assets.http.remembered import Remembered
+from events_assets.http.wire import BoundedResponse, Wire
 from events_assets.settings import HttpSettings
 
 Log = logging.Logger | logging.LoggerAdapter[Any]
@@ -50,6 +52,8 @@ class Transport(HTTPAdapter):
 
     Args:
         cookies: get those of each answer.
+        remembers: whether pages are kept that carry an ETag, so that they come only once more if
+            they changed.
     """
 
     def __init__(
@@ -59,9 +63,11 @@ class Transport(HTTPAdapter):
         rate_limit: RateLimit,
         cookies: RequestsCookieJar,
         log: Log,
+        remembers: bool,
     ) -> None:
         super().__init__(pool_maxsize=CONNECTIONS)
         self.traffic = Traffic()
+        self.remembered = Remembered(remembers, log.warning)
         self._closing = threading.Event()
         self._origin = origin(base_url)
         self._settings = settings
@@ -69,75 +75,98 @@ class Transport(HTTPAdapter):
         self._cookies = cookies
         self._log = log
         self._started = time.monotonic()
+        self._wire = Wire(settings, self._seconds_left, lambda n: self.traffic.add(bytes=n))
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> Any:
         """The response, its body read.
 
         Raises:
             ApiError: the request must not be sent, or time is up.
-            requests.RequestException: the connection failed.
+            requests.RequestException: the connection failed, or the answer is too large.
         """
-        self._require_same_origin(request)
+        if (asked := origin(request.url or "")) != self._origin:
+            raise ApiError(
+                f"the API at {self._origin} leads to another origin, {asked} (by a redirect or a "
+                f"link); the request was not sent, because it would carry the key there. If "
+                f"that is where the API lives, set client.base_url to it"
+            )
         self._wait_for_turn()
+        known = None if "If-None-Match" in request.headers else self.remembered.find(request)
+        if known:
+            request = request.copy()  # the headers of this one go on to redirects
+            request.headers["If-None-Match"] = known.etag
         self.traffic.add(requests=1)
-        response = super().send(request, *args, **kwargs)
-        body = self._body(response)
-        self.traffic.add(bytes=len(body))
+        try:
+            response = super().send(request, *args, **kwargs)
+            body = self._body(response)
+        except BoundError as error:
+            raise requests.RequestException(error, request=request) from error
+        if known and known.is_meant_by(response):
+            body = self.remembered.restore(response, known)
         self._cookies.update(response.cookies)  # the session looks for them in `raw` only
         response.raw = BytesIO(body)
         if response.ok:
             self._heed(response)
         return response
 
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
+        """The connections for a request, on which answers are bounded."""
+        pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
+        if "response_class" not in vars(pool.ConnectionCls):
+            bounded = {"response_class": partial(BoundedResponse, wire=self._wire)}
+            pool.ConnectionCls = type(pool.ConnectionCls.__name__, (pool.ConnectionCls,), bounded)
+        return pool
+
     def sleep(self, seconds: float) -> None:
-        """Sleeps until the time is over or this is closed."""
-        self._closing.wait(seconds)
+        """Sleeps until the time is over, the deadline, or this is closed."""
+        self._closing.wait(min(seconds, self._seconds_left()))
 
     def close(self) -> None:
         """Ends all waits at once, and lets nothing be sent any more."""
         self._closing.set()
+        self.remembered.close()
         super().close()
-
-    def _require_same_origin(self, request: requests.PreparedRequest) -> None:
-        asked = origin(request.url or "")
-        if asked != self._origin:
-            raise ApiError(
-                f"the API at {self._origin} leads to another origin, {asked} (by a redirect or a "
-                f"link); the request was not sent, because it would carry the key there. If "
-                f"that is where the API lives, set client.base_url to it"
-            )
 
     def _wait_for_turn(self) -> None:
         """Waits until the rate limit lets a request pass, also if the pause grows meanwhile."""
-        self._require_time()
+        self._seconds_left()
         seconds = self._rate_limit.reserve()
         while seconds > 0:
             if seconds >= 1:
                 self._log.info(f"waiting {seconds:.0f} s for the rate limit of the API")
             self.traffic.add(seconds_waited=seconds)
             self.sleep(seconds)
-            self._require_time()
+            self._seconds_left()
             seconds = self._rate_limit.pause_left()
 
-    def _require_time(self) -> None:
+    def _seconds_left(self) -> float:
+        """Seconds until the deadline.
+
+        Raises:
+            ApiError: it is over, or this is closed.
+        """
         if self._closing.is_set():
             raise ApiError("the scan has ended")
-        if time.monotonic() - self._started > self._settings.deadline:
-            raise ApiError(
-                f"the scan takes longer than http.deadline, {self._settings.deadline:g} s, and was "
-                f"given up after {self.traffic.requests} requests"
-            )
+        seconds = self._started + self._settings.deadline - time.monotonic()
+        if seconds > 0:
+            return seconds
+        raise ApiError(
+            f"the scan takes longer than http.deadline, {self._settings.deadline:g} s, and was "
+            f"given up after {self.traffic.requests} requests"
+        )
 
     def _body(self, response: requests.Response) -> bytes:
-        """The body as it arrives, so that a server that drips cannot outlast the deadline; of an
-        error or a redirect what came of it, however it ended."""
+        """The body as it arrives, so that what it unpacks to cannot fill the memory; of an error or
+        a redirect what came of it, however it ended."""
         raw, body = response.raw, bytearray()
         succeeded = response.status_code < 300
-        enough = math.inf if succeeded else CHUNK
         try:
-            while len(body) < enough and (chunk := raw.read1(CHUNK, decode_content=True)):
+            while chunk := raw.read1(CHUNK, decode_content=True):
                 body += chunk
-                self._require_time()
+                self._seconds_left()
+                self._wire.left(len(body), "max_body")
+                if len(body) >= CHUNK and not succeeded:
+                    break
         except urllib3.exceptions.HTTPError as error:
             if succeeded:
                 raise requests.ConnectionError(error, request=response.request) from error
@@ -154,6 +183,10 @@ class Transport(HTTPAdapter):
 
 
 def origin(url: str) -> str:
-    parts = urlsplit(url)
-    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-    return f"{parts.scheme}://{parts.hostname}" + (f":{port}" if port else "")
+    """Scheme, host and port, as far as a URL has them."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        return "an address that is none"
+    return f"{parts.scheme}://{parts.hostname or ''}{f':{port}' if port else ''}"
