@@ -21,6 +21,8 @@ from events_assets.rows.times import from_text, unix_unit
 
 DEPTH = 4
 """Levels of a document that are looked at."""
+LONGEST = 100
+"""Characters of a value by which rows may be ordered."""
 
 CANONICAL = ("id", "event_name", "start_time", "end_time")
 
@@ -223,7 +225,7 @@ def order_of(rows: Sequence[Any]) -> tuple[str, bool]:
     objects = [row for row in rows if isinstance(row, dict)]
     values: dict[Keys, list[Any]] = {}
     for path, value in chain.from_iterable(map(walk, objects)):
-        if isinstance(value, str | int | float) and not isinstance(value, bool):
+        if _is_text_or_number(value) and len(str(value)) < LONGEST:
             values.setdefault(path, []).append(value)
     complete = {path: found for path, found in values.items() if len(found) == len(objects)}
     if len(objects) < BY_CHANCE:
