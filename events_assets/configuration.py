@@ -98,6 +98,7 @@ http_settings = partial(_section, "http", settings.HttpSettings)
 scan_settings = partial(_section, "scan", settings.ScanSettings)
 window_settings = partial(_section, "windows", settings.WindowSettings)
 schedule_settings = partial(_section, "schedule", settings.ScheduleSettings)
+check_settings = partial(_section, "checks", settings.ChecksSettings)
 warehouse_settings = partial(_section, "warehouse", settings.WarehouseSettings)
 
 

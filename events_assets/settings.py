@@ -222,6 +222,42 @@ class ScheduleSettings(Settings):
     """An IANA name, like Europe/Lisbon."""
 
 
+class CheckSettings(Settings):
+    """What a failed asset check means."""
+
+    severity: Literal["error", "warn"] = "error"
+    """An `error` keeps from being built on, where the check blocks, what a `warn` does not."""
+    tolerate: Annotated[float, Field(ge=0)] = 0
+    """Rows that may break the claim with no more than a warning; below 1: their share."""
+
+
+class ShareCheckSettings(CheckSettings):
+    """What it means that more than a few rows break a claim."""
+
+    tolerate: Annotated[float, Field(ge=0)] = 0.01
+    """Rows that may break the claim with no more than a warning; below 1: their share."""
+
+
+class ScanCheckSettings(CheckSettings):
+    """What it means that a scan is not complete; its rows are those that are known to miss."""
+
+    unproven: Literal["error", "warn", "pass"] = "warn"
+    """What it means that nothing is known to miss, and nothing proves it."""
+
+
+class ChecksSettings(Settings):
+    """What failed asset checks mean."""
+
+    event_ids_are_unique: CheckSettings = Field(default_factory=CheckSettings)
+    """Its rows are ids that occur twice."""
+    events_end_after_they_start: ShareCheckSettings = Field(default_factory=ShareCheckSettings)
+    """Its rows are events that end before they start."""
+    events_scan_is_complete: ScanCheckSettings = Field(default_factory=ScanCheckSettings)
+    """Its rows are those that are known to miss."""
+    no_events_were_quarantined: ShareCheckSettings = Field(default_factory=ShareCheckSettings)
+    """Its rows are those of the last load that were set aside."""
+
+
 class WarehouseSettings(Settings):
     """Where events go by default."""
 
@@ -362,4 +398,5 @@ SECTIONS: dict[str, type[Settings]] = {
     "fields": FieldsSettings,
     "schedule": ScheduleSettings,
     "warehouse": WarehouseSettings,
+    "checks": ChecksSettings,
 }

@@ -33,13 +33,12 @@ from events_assets.scan.table_scan import TableScan
 from events_assets.scan.tables import Aside, declare
 
 EVENT_COLUMNS: dict[str, Any] = {
-    "id": {"nullable": False},
     "event_name": {"data_type": "text"},
     "start_time": {"data_type": "timestamp", "timezone": True},
     "end_time": {"data_type": "timestamp", "timezone": True},
 }
-"""Canonical columns: they exist also where every value is null. `id` is typed by its data; where it
-is not part of the key, it is a text that may be null."""
+"""Canonical columns beside `id`: they exist also where every value is null. `id` is before them; it
+is typed by its data or, where it is not part of the key, a text that may be null."""
 
 NO_HINTS = frozenset(
     ("name", "table_name", "endpoint", "selected", "parallelized", "include_from_parent")
@@ -150,8 +149,9 @@ class _ScanBuilder:
         steps = entry.pop("processing_steps", None) or []
         hints = {key: value for key, value in entry.items() if key not in NO_HINTS}
         if table == "events":
-            own_id = {} if "id" in identity.primary_key else {"id": {"data_type": "text"}}
-            hints["columns"] = {**EVENT_COLUMNS, **own_id, **hints.get("columns", {})}
+            # Typed until the data of a key say otherwise: dlt puts a column without a type last.
+            canonical = {"id": {"data_type": "text"}, **EVENT_COLUMNS}
+            hints["columns"] = {**canonical, **hints.get("columns", {})}
         for hint in {"primary_key", "merge_key"} & hints.keys():
             keys = hints[hint]
             hints[hint] = distinct(keys) if isinstance(keys, str) else [*map(distinct, keys)]

@@ -7,15 +7,27 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+from events_assets.paging.windows import Window
+from events_assets.settings import WindowSettings
 from events_assets_tests.simulation import URL, Simulation
 
 OFFSETS = ("offset 0", "offset 1", "offset 2")
 NUMBERS = ("numbers 0", "numbers 1")
 CURSORS = ("keyset", "base64", "opaque", "header", "link", "last id", "flag")
-PAGINGS = (*OFFSETS, *NUMBERS, *CURSORS)
+PARTS = ("lists", "windows")
+PAGINGS = (*OFFSETS, *NUMBERS, *CURSORS, *PARTS)
 TOTALS = ("exact", "absent", "cached", "lagging", "estimated", "of the page", "left", "capped")
 ORDERS = ("id", "newest", "start", "update", "ties", "unstable")
 CHANGES = ("insert", "delete", "replace", "update", "move", "purge")
+DAY = 86_400
+WINDOWS = WindowSettings(
+    max_rows=40,
+    start_param="from",
+    end_param="until",
+    initial_value="1970-01-01",
+    end_value="1970-01-02",
+    format="seconds",
+)
 QUIET, BUSY, WILD = "quiet", "busy", "wild"
 
 
@@ -48,6 +60,8 @@ class ChangingApi:
         self.total = r.choice(TOTALS)
         self.order = r.choice(ORDERS[:-1] if self.mood == QUIET else ORDERS)
         self.limit = r.choice([5, 10, 25])
+        if self.paging == "windows":
+            self.order = r.choice(["id", "newest", "start"])
         self.cap = r.choice([self.limit, self.limit, max(3, self.limit - 2), 0])
         if self.paging in NUMBERS and not self.cap:
             self.cap = self.limit
@@ -57,7 +71,7 @@ class ChangingApi:
         self.is_refusing = r.random() < 0.3
         first = r.choice([0, 1, 1000])
         for number in range(r.choice([0, 1, self.limit, 7, 60, 150])):
-            start = r.random() if r.random() < 0.9 or self.order == "start" else number
+            start = r.random()
             self.rows[first + number] = Row(start, r.randrange(10_000))
         self.next = first + 1_000
         self.clock = 10_000
@@ -69,7 +83,7 @@ class ChangingApi:
         """What reads it."""
         kind, _, number = self.paging.partition(" ")
         paginator: Any = {
-            "offset": {"type": "offset", "limit": self.limit},
+            **{key: {"type": "offset", "limit": self.limit} for key in ("offset", *PARTS)},
             "numbers": {
                 "type": "page_number",
                 "base_page": int(number or 0) if kind == "numbers" else 0,
@@ -89,18 +103,20 @@ class ChangingApi:
         }[kind if kind != "last" else "last"]
         overlap = int(number) if kind == "offset" else 1
         total = "total" if self.total != "absent" else None
-        return Simulation(self, paginator, overlap, total=total)
+        parts = [{"list": name} for name in ("past", "live")] if kind == "lists" else [{}]
+        window = Window.whole(WINDOWS) if kind == "windows" else None
+        return Simulation(self, paginator, overlap, total=total, parts=parts, window=window)
 
     def __call__(self, query: dict[str, str]) -> Any:
         self.requests += 1
         assert self.requests < 3_000, "the scan does not end"
         self.change()
-        ids = self.sorted()
+        ids = [one for one in self.sorted() if self.is_asked_for(self.rows[one], query)]
         limit = self.cap or self.random.randint(2, self.limit)
         if self.fault_rate and self.random.random() < self.fault_rate:
             return {"data": []} if self.random.random() < 0.5 else {"data": [], "total": 0}
         kind, _, number = self.paging.partition(" ")
-        if kind == "offset":
+        if kind in ("offset", *PARTS):
             start = int(query["offset"])
         elif kind == "numbers":
             start = limit * (int(query["page"]) - int(number))
@@ -117,6 +133,13 @@ class ChangingApi:
         if total is not None:
             document["total"] = total
         return self.naming(document, page, start, start + len(page) < len(ids))
+
+    def is_asked_for(self, row: Row, query: dict[str, str]) -> bool:
+        """Whether a row is in the list or window asked for."""
+        if "list" in query:
+            return query["list"] == ("past" if row.start < 0.5 else "live")
+        first, last = float(query.get("from", "-inf")), float(query.get("until", "inf"))
+        return first <= DAY * row.start < last
 
     def row(self, one: int) -> dict[str, Any]:
         row = self.rows[one]
@@ -174,13 +197,13 @@ class ChangingApi:
 
     def count(self, rows: int, start: int, on_page: int) -> int | None:
         self.counts.append(rows)
-        if self.requests % 7 == 0:
+        if self.requests % 7 == 0 or self.paging in PARTS:
             self.counted = rows
         return {
             "exact": rows,
             "absent": None,
             "cached": self.counted,
-            "lagging": self.counts[-4],
+            "lagging": rows if self.paging in PARTS else self.counts[-4],
             "estimated": max(0, rows + self.random.randint(-2, 2)),
             "of the page": on_page,
             "left": max(0, rows - start - on_page),

@@ -1,9 +1,10 @@
 """An API in memory: everything of a scan is real but the wire, so that thousands take a second."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -17,6 +18,7 @@ from events_assets.http.redaction import Redaction
 from events_assets.http.transport import Traffic
 from events_assets.json_path import value_at
 from events_assets.paging.base import Total
+from events_assets.paging.windows import Window
 from events_assets.rows.identity import Identity
 from events_assets.scan.data_selector import DataSelector
 from events_assets.scan.endpoint import Endpoint
@@ -108,7 +110,8 @@ def _response(document: Any, headers: dict[str, str], url: str) -> requests.Resp
 class Simulation:
     """The endpoint `events` of an API in memory.
 
-    `rows_at` is the selector of its rows, `total` the path of its total, if it tells one.
+    `rows_at` is the selector of its rows, `total` the path of its total, if it tells one. `parts`
+    are the parameters of its lists, `window` is the widest one.
     """
 
     api: Api
@@ -118,19 +121,22 @@ class Simulation:
     total: str | None = None
     threads: int = 0
     order: str | None = None
+    parts: list[dict[str, str]] = field(default_factory=lambda: [{}])
+    window: Window | None = None
     identity: Identity = field(default_factory=lambda: Identity(["id"]))
 
-    def endpoint(self) -> Endpoint:
+    def endpoint(self, part: Mapping[str, str] = MappingProxyType({})) -> Endpoint:
         paging, total = paging_of(self.paginator, self.overlap)
         return Endpoint(
             name="events",
             session=MemorySession(self.api),  # type: ignore[arg-type]
             paging=paging,
-            request_for=lambda _: ListRequest("GET", URL),
+            request_for=lambda _: ListRequest("GET", URL, params=part),
             rows_of=DataSelector(self.rows_at),
             total=Total(self.total) if self.total or total is None else total,
             identify=self.identity,
             threads=self.threads,
+            window=self.window,
             order_of=value_at(self.order) if self.order else None,
             max_pages_factor=100,
         )
@@ -144,7 +150,9 @@ class Simulation:
 
     def scan(self, passes: int = 3) -> tuple[dict[Any, dict[str, Any]], Receipt]:
         """As many passes as a load makes: the rows to load by their ids, and the receipt."""
-        scan = TableScan(Table("events", self.identity, [self.endpoint()]), passes=passes)
+        scan = TableScan(
+            Table("events", self.identity, [*map(self.endpoint, self.parts)]), passes=passes
+        )
         # Rows go nowhere: of several versions of a row the last one comes last.
         scan.intake = Intake(self.identity, scan.receipt, is_loaded=False)
         return {row["id"]: row for rows in scan.rows() for row in rows}, scan.receipt

@@ -11,7 +11,7 @@ import requests
 
 from events_assets.errors import ApiError
 from events_assets.http.answer import Answer as Received
-from events_assets.http.redaction import Redaction
+from events_assets.http.redaction import MASK, Redaction
 from events_assets.http.session import ApiSession
 from events_assets.sample_api import Answer, Handler, listening, serving
 from events_assets.settings import HttpSettings
@@ -162,6 +162,17 @@ def test_a_redirect_to_another_origin_never_takes_the_key_along(api, session, st
     assert api.base_url in str(raised.value) and other.base_url in str(raised.value)
 
 
+@pytest.mark.parametrize("status", [401, 404, 503])
+def test_who_refused_after_a_redirect_is_named_and_not_who_was_asked(api, session, status):
+    there = "/v2/key%2Fof%20the%20tests?api_key=key%2Fof+the+tests"
+    api.intercept = lambda number, path: (
+        Answer(307, {}, {"Location": there}) if "v1" in path else Answer(status, {})
+    )
+    with pytest.raises(ApiError) as raised:
+        get(session)
+    assert str(raised.value).startswith(f"GET {api.base_url}/v2/{MASK} answers {status}")
+
+
 def test_a_cookie_set_by_a_redirect_is_sent_on(api, session):
     api.intercept = lambda number, path: (
         None
@@ -184,7 +195,8 @@ def test_a_link_that_cannot_be_followed_is_a_failure_in_a_sentence(session, link
     request = requests.Request("GET", link, params={"api_key": KEY})
     with pytest.raises(ApiError) as raised:
         session.ask(request, lambda answer: answer)
-    assert link.rstrip("/") in str(raised.value) and "key" not in str(raised.value)
+    told = str(raised.value)
+    assert link.rstrip("/") in told and "key/of" not in told and "key%2Fof" not in told
     assert raised.value.__context__ is None
 
 

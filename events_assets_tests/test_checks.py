@@ -57,6 +57,65 @@ def test_an_event_that_ends_before_it_starts_blocks_what_builds_on_it(serve, run
     assert "Event 7" in check.metadata["offenders"].value
 
 
+def checks(monkeypatch, name, **settings):
+    for setting, value in settings.items():
+        monkeypatch.setenv(f"SOURCES__EVENTS__CHECKS__{name}__{setting}".upper(), str(value))
+
+
+@pytest.mark.parametrize(
+    ("settings", "success", "severity"),
+    [
+        ({}, True, dg.AssetCheckSeverity.WARN),  # 1 of 200 is below 1 %
+        ({"tolerate": 0}, False, dg.AssetCheckSeverity.ERROR),
+        ({"tolerate": 0.001}, False, dg.AssetCheckSeverity.ERROR),
+        ({"tolerate": 1}, True, dg.AssetCheckSeverity.WARN),
+        ({"severity": "warn", "tolerate": 0}, True, dg.AssetCheckSeverity.WARN),
+    ],
+)
+def test_one_bad_event_stops_the_house_only_where_that_is_wanted(
+    serve, run, monkeypatch, settings, success, severity
+):
+    name = "events_end_after_they_start"
+    checks(monkeypatch, name, **settings)
+    serve([event(n) for n in range(199)] + [event(200, end_time="2026-05-01T09:59:59+02:00")])
+    result = run()
+    check = evaluations(result)[name]
+    assert (result.success, check.passed, check.severity) == (success, False, severity)
+    assert "mend them in the API" in check.description
+
+
+@pytest.mark.parametrize(("bad", "severity"), [(1, "WARN"), (3, "ERROR")])
+def test_many_rows_set_aside_are_an_error(serve, run, bad, severity):
+    serve([event(n) for n in range(198)] + [{"id": None, "n": n} for n in range(bad)])
+    check = evaluations(run())["no_events_were_quarantined"]
+    assert not check.passed and check.severity is dg.AssetCheckSeverity[severity]
+
+
+@pytest.mark.parametrize(
+    ("unproven", "success", "passed"),
+    [("pass", True, True), ("warn", True, False), ("error", False, False)],
+)
+def test_what_an_unproven_scan_means_is_a_setting(
+    serve, run, monkeypatch, unproven, success, passed
+):
+    checks(monkeypatch, "events_scan_is_complete", unproven=unproven)
+    monkeypatch.setenv("SOURCES__EVENTS__SCAN__PASSES", "1")
+    api = serve([event(number) for number in range(150)])
+    api.intercept = lambda number, path: answer_of(api, path, total=None)
+    result = run()
+    check = evaluations(result)["events_scan_is_complete"]
+    assert (result.success, check.passed) == (success, passed)
+
+
+def test_a_torn_scan_with_few_rows_missing_may_be_tolerated(serve, run, monkeypatch):
+    checks(monkeypatch, "events_scan_is_complete", tolerate=10)
+    api = serve([event(number) for number in range(150)])
+    api.intercept = lambda number, path: answer_of(api, path, total=160)
+    result = run()
+    check = evaluations(result)["events_scan_is_complete"]
+    assert result.success and not check.passed and check.description.startswith("torn")
+
+
 def test_an_event_that_ends_as_it_starts_is_fine(serve, run):
     serve([event(1, end_time="2026-05-01T08:00:00Z")])
     assert run().success

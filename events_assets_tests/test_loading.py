@@ -50,6 +50,39 @@ def test_canonical_columns_exist_where_every_value_is_null(serve, run, rows):
     assert columns["start_time"] == columns["end_time"] == "TIMESTAMP WITH TIME ZONE"
 
 
+COLUMNS = """
+SELECT column_name FROM duckdb_columns()
+WHERE table_name = 'events' AND schema_name = 'events_data' ORDER BY column_index
+"""
+
+
+@pytest.mark.parametrize("number", [1, "a"])
+def test_no_canonical_column_hides_behind_those_of_the_api(serve, run, rows, number):
+    serve([{"venue": "x"} | event(1, id=number)])
+    assert run().success
+    assert rows(COLUMNS)[:4] == [("id",), ("event_name",), ("start_time",), ("end_time",)]
+    assert rows("SELECT id, typeof(id) FROM events") == [
+        (number, "VARCHAR" if number == "a" else "BIGINT")
+    ]
+
+
+def test_canonical_columns_come_first_before_the_first_event(serve, run, rows):
+    api = serve([])
+    assert run().success
+    api.events.append(event(1, venue="x"))
+    assert run().success
+    assert rows(COLUMNS)[:4] == [("id",), ("event_name",), ("start_time",), ("end_time",)]
+
+
+def test_canonical_columns_come_first_where_the_key_is_another_one(serve, run, rows, project):
+    path = project / ".dlt" / "config.toml"
+    path.write_text(path.read_text().replace('primary_key = "id"', 'primary_key = ["venue", "id"]'))
+    serve([event(1, venue="x"), event(1, venue="y")])
+    assert run().success
+    assert rows(COLUMNS)[:4] == [("id",), ("event_name",), ("start_time",), ("end_time",)]
+    assert rows("SELECT venue, id FROM events ORDER BY 1") == [("x", 1), ("y", 1)]
+
+
 def test_canonical_columns_exist_before_the_first_event(serve, run, rows):
     serve([])
     assert run().success

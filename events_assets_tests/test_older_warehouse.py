@@ -8,6 +8,7 @@ import pytest
 from events_assets_tests.conftest import ROOT, event, failure
 from events_assets_tests.test_checks import evaluate, evaluations
 
+DESCRIBED = "SELECT column_name, column_type FROM (DESCRIBE events)"
 WRITTEN = ROOT / "events_assets_tests" / "data" / "warehouse_of_ed6bee2.duckdb.gz"
 
 
@@ -27,7 +28,9 @@ def test_an_older_warehouse_can_be_checked_before_the_next_load(older, instance)
 
 def test_the_next_load_goes_on_where_the_older_version_ended(older, serve, run, rows):
     serve([event(number, tags=["c"]) for number in range(10, 40)])
+    before = rows(DESCRIBED)
     result = run()
+    assert rows(DESCRIBED) == before  # `id` stays where the older version put it
     assert result.success and all(check.passed for check in evaluations(result).values())
     assert run("daily_events_job").success
     assert rows("SELECT count(*), count(DISTINCT id), min(id), max(id) FROM events") == [

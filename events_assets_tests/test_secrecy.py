@@ -126,6 +126,31 @@ def test_a_link_to_another_origin_never_takes_the_key_along(serve, run, monkeypa
     assert "leads to another origin" in told
 
 
+@pytest.mark.parametrize("by", ["link", "redirect"])
+@pytest.mark.parametrize("scheme", ["ftp", "file", "gopher"])
+def test_no_other_scheme_than_that_of_the_api_is_spoken(serve, run, monkeypatch, by, scheme):
+    api = serve([event(1)])
+    monkeypatch.setenv(
+        "SOURCES__EVENTS__RESOURCES__EVENTS__ENDPOINT__PAGINATOR",
+        '{"type": "json_link", "next_url_path": "next"}',
+    )
+    link = f"{api.base_url.replace('http', scheme)}/v1/events"
+    page = {"data": [event(1)], "next": link}
+    api.intercept = lambda number, path: (
+        Answer(200, page) if by == "link" else Answer(307, {}, {"Location": link})
+    )
+    told = failure(run())
+    asked = link.removesuffix("/v1/events")
+    assert f"the API at {api.base_url} leads to another origin, {asked} (by a redirect" in told
+    assert len(api.paths) == 1
+
+
+def test_an_origin_without_a_port_is_named_without_one(serve, run):
+    api = serve([event(1)])
+    api.intercept = lambda number, path: Answer(307, {}, {"Location": "ftp://files.example/a"})
+    assert "leads to another origin, ftp://files.example (by a redirect" in failure(run())
+
+
 def test_a_redirect_within_the_origin_is_followed(serve, run, rows):
     api = serve([event(1)])
     api.intercept = lambda number, path: (

@@ -1,20 +1,172 @@
-"""Asset checks on `events`, one for each claim; where one that blocks fails, nothing builds on it.
+"""Asset checks on `events`: each claim looks for the rows that break it, and shows a few. Where one
+that blocks fails, nothing builds on the events.
 
-One step runs those that are asked for: it opens the warehouse once.
+One step runs those that are asked for: it opens the warehouse once. They read through dlt's
+dataset, on whatever destination is configured, and scan the table once at most.
 """
 
-import logging
+import json
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from inspect import getdoc
+from typing import Any
 
 import dagster as dg
+import dlt
 
-from events_assets import warehouse
-from events_assets.defs.claims import BLOCKING, CLAIMS
+from events_assets import configuration, warehouse
 from events_assets.defs.failures import explained
-from events_assets.defs.metadata import last_receipt
+from events_assets.defs.metadata import last_receipt, markdown_table
 from events_assets.defs.resources import POOL
 from events_assets.errors import WarehouseError
+from events_assets.scan.verdict import COMPLETE, TORN
+from events_assets.settings import CheckSettings
+from events_assets.warehouse import select
+
+OFFENDERS_SHOWN = 5
+
+Receipt = dict[str, Any]
+"""That of the last scan, empty if there is none."""
+
+REMEDIES = {
+    "event_ids_are_unique": "is primary_key in [[sources.events.resources]] what identifies an "
+    "event of this API?",
+    "events_end_after_they_start": "mend them in the API, or fields.start_time and "
+    "fields.end_time in [sources.events]",
+    "events_scan_is_complete": "docs/faults.md says what proves a scan; materialize events again, "
+    "and try events-assets check",
+    "no_events_were_quarantined": "the table has them whole, each with its reason",
+}
+"""What to do where a check fails."""
+
+
+@dataclass
+class Finding:
+    """What a claim found.
+
+    `offenders` is the number of rows that break it, of which the settings say what they mean;
+    `warnings` that of rows that are worth no more than a warning. `severity` says what it means
+    where the number does not.
+    """
+
+    offenders: int
+    description: str
+    metadata: dict[str, Any] = field(default_factory=dict)
+    warnings: int = 0
+    severity: str | None = None
+
+
+REPEATED_IDS = f"""
+SELECT {{key}}, count(*) AS times, count(*) OVER () AS offenders
+FROM {{events}}
+WHERE id IS NOT NULL
+GROUP BY {{key}}
+HAVING count(*) > 1
+ORDER BY times DESC, {{key}}
+LIMIT {OFFENDERS_SHOWN}
+"""  # noqa: S608
+
+WRONG_TIMES = f"""
+SELECT id, event_name, start_time, end_time, {{variants}}
+       sum(CASE WHEN end_time < start_time THEN 1 ELSE 0 END) OVER () AS backwards,
+       sum(CASE WHEN {{unreadable}} THEN 1 ELSE 0 END) OVER () AS unreadable
+FROM {{events}}
+WHERE end_time < start_time OR {{unreadable}}
+ORDER BY id
+LIMIT {OFFENDERS_SHOWN}
+"""  # noqa: S608
+
+QUARANTINED = "SELECT reason, position, document FROM {quarantined_events} WHERE _dlt_load_id = %s"
+
+
+def event_ids_are_unique(dataset: dlt.Dataset, receipt: Receipt) -> Finding:
+    """No id occurs twice, neither in the table nor in what the API answered in the last scan.
+
+    A merge keeps one row for each id, so repeats must be looked for before it, too. Where the
+    primary key has further columns, an id is one together with them.
+    """
+    columns = dataset.schema.get_table_columns("events")
+    key = [name for name, column in columns.items() if column.get("primary_key")]
+    key = key if "id" in key else ["id"]
+    quoted = ", ".join(map(dataset.sql_client.escape_column_name, key))
+    rows = select(dataset, REPEATED_IDS, key=quoted)
+    answered, in_table = receipt.get("duplicate_ids", 0), rows[0][-1] if rows else 0
+    metadata: dict[str, Any] = {"answered_twice": answered, "twice_in_table": in_table}
+    if answered:
+        metadata["ids_answered_twice"] = dg.MetadataValue.json(
+            json.loads(receipt["duplicate_ids_sample"])
+        )
+    if rows:
+        metadata["ids_twice_in_table"] = markdown_table([row[:-1] for row in rows], [*key, "times"])
+    told = f"ids answered twice: {answered}, ids twice in the table: {in_table}"
+    return Finding(answered + in_table, told, metadata)
+
+
+def events_end_after_they_start(dataset: dlt.Dataset, _receipt: Receipt) -> Finding:
+    """No event ends before it starts. An event without an end is fine.
+
+    A time that cannot be read as one is kept by dlt in a variant column like
+    `start_time__v_text`, with null in its place; such events are counted, as a warning.
+    """
+    columns = dataset.schema.get_table_columns("events")
+    variants = [name for name in columns if name.startswith(("start_time__v_", "end_time__v_"))]
+    rows = select(
+        dataset,
+        WRONG_TIMES,
+        variants="".join(f"{name}, " for name in variants),
+        unreadable=" OR ".join(f"{name} IS NOT NULL" for name in variants) or "1 = 0",
+    )
+    backwards, unreadable = rows[0][-2:] if rows else (0, 0)
+    metadata: dict[str, Any] = {"end_before_start": backwards, "unreadable_times": unreadable}
+    if rows:
+        headers = ["id", "event_name", "start_time", "end_time", *variants]
+        metadata["offenders"] = markdown_table([row[:-2] for row in rows], headers)
+    told = (
+        f"events that end before they start: {backwards}, "
+        f"with a time that cannot be read: {unreadable}"
+    )
+    return Finding(backwards, told, metadata, warnings=unreadable)
+
+
+def events_scan_is_complete(_dataset: dlt.Dataset, receipt: Receipt) -> Finding:
+    """The last scan got every event that the API has, and its receipt proves it.
+
+    An error where rows are known to be missing, a warning where there is neither evidence nor
+    proof.
+    """
+    if not receipt:
+        return Finding(1, "there is no receipt of a scan", severity="error")
+    numbers = ("rows_received", "distinct_ids", "repeats", "step_backs", "scans")
+    told = ("proof", "total_first", "total_last")
+    proof = f" ({receipt['proof']})" if receipt["proof"] else ""
+    missing = max(1, (receipt["total_last"] or 0) - receipt["distinct_ids"])
+    unproven = configuration.check_settings().events_scan_is_complete.unproven
+    return Finding(
+        offenders=0 if receipt["verdict"] == COMPLETE else missing,
+        description=f"{receipt['verdict']}: {receipt['reason']}{proof}",
+        metadata={name: receipt[name] for name in numbers + told if receipt[name] is not None},
+        severity=None if receipt["verdict"] == TORN else unproven,
+    )
+
+
+def no_events_were_quarantined(dataset: dlt.Dataset, receipt: Receipt) -> Finding:
+    """Every row of the last scan could be loaded as an event.
+
+    Those that could not are in `quarantined_events`, whole, with the reason.
+    """
+    quarantined = receipt.get("rows_quarantined", 0)
+    metadata: dict[str, Any] = {"rows": quarantined}
+    if quarantined:
+        found = select(dataset, QUARANTINED, receipt["_dlt_load_id"])
+        metadata |= Counter(f"reason: {reason}" for reason, _, _ in found)
+        samples = [(reason, at, row[:200]) for reason, at, row in found[:OFFENDERS_SHOWN]]
+        metadata["samples"] = markdown_table(samples, ["reason", "position", "document"])
+    return Finding(quarantined, f"rows set aside in quarantined_events: {quarantined}", metadata)
+
+
+BLOCKING = (event_ids_are_unique, events_end_after_they_start, events_scan_is_complete)
+CLAIMS = {claim.__name__: claim for claim in (*BLOCKING, no_events_were_quarantined)}
 
 
 @dg.multi_asset_check(
@@ -35,15 +187,40 @@ def check_events(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetChe
                 "there are no events to check yet: materialize the asset events first"
             )
         receipt = last_receipt(dataset, "events", context.run.run_id)
-        results = {
-            name: claim(dataset, receipt) for name, claim in CLAIMS.items() if name in asked_for
-        }
-    for name, result in results.items():
-        _tell(context.log, name, result)
-        yield result._replace(check_name=name)
+        checks = configuration.check_settings()
+        for name, claim in CLAIMS.items():
+            if name in asked_for:
+                finding = claim(dataset, receipt)
+                yield _result(context, name, finding, getattr(checks, name), dataset, receipt)
 
 
-def _tell(log: logging.Logger, name: str, result: dg.AssetCheckResult) -> None:
-    failed = log.error if result.severity is dg.AssetCheckSeverity.ERROR else log.warning
-    told = f"{name} {'passed' if result.passed else 'failed'}: {result.description}"
-    (log.info if result.passed else failed)(told)
+def _result(
+    context: dg.AssetCheckExecutionContext,
+    name: str,
+    finding: Finding,
+    settings: CheckSettings,
+    dataset: dlt.Dataset,
+    receipt: Receipt,
+) -> dg.AssetCheckResult:
+    """What a finding means, by the settings of its check."""
+    tolerated = settings.tolerate
+    if finding.offenders and 0 < tolerated < 1:
+        ((rows,),) = select(dataset, "SELECT count(*) FROM {events}")
+        if name == "no_events_were_quarantined":  # which are not in the table
+            rows = receipt["rows_loaded"] + finding.offenders
+        tolerated *= rows
+    severity = finding.severity or settings.severity
+    if finding.severity is None and finding.offenders <= tolerated:
+        severity = "warn"
+    passed = not (finding.offenders or finding.warnings) or severity == "pass"
+    description = finding.description + ("" if passed else f"; {REMEDIES[name]}")
+    told = f"{name} {'passed' if passed else 'failed'}: {description}"
+    level = "info" if passed else {"error": "error", "warn": "warning"}[severity]
+    context.log.log(level, told)
+    return dg.AssetCheckResult(
+        check_name=name,
+        passed=passed,
+        severity=dg.AssetCheckSeverity.ERROR if severity == "error" else dg.AssetCheckSeverity.WARN,
+        description=description,
+        metadata=finding.metadata,
+    )

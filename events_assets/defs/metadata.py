@@ -30,7 +30,8 @@ def load_metadata(dataset: Dataset, table: str, receipt: dict[str, Any]) -> dict
     metadata: dict[str, Any] = {
         "dagster/row_count": count,
         "preview": preview(dataset, table),
-        "verdict": f"{receipt['verdict']}: {receipt['reason']}",
+        "verdict": f"{receipt['verdict']}: {receipt['reason']}"
+        + (f" ({receipt['proof']})" if receipt["proof"] else ""),
     }
     metadata |= {
         name.removeprefix("_"): str(value) if isinstance(value, datetime) else value

@@ -39,6 +39,8 @@ def explanation(
     redaction: Redaction,
 ) -> str:
     """Why a request was given up, with its secrets masked."""
+    if isinstance(error, requests.RequestException) and error.request is not None:
+        request = error.request  # after a redirect another one than was asked
     name = f"{request.method} {(request.url or '').split('?')[0]}"  # the query may hold the key
     attempts = f"after {settings.max_retries + 1} attempts"
     if isinstance(error, requests.HTTPError) and error.response is not None:

@@ -60,7 +60,7 @@ class ApiSession:
         cookies = self._requests.cookies
         self._transport = Transport(base_url, settings, self._rate_limit, cookies, log)
         self.traffic = self._transport.traffic
-        for scheme in ("http://", "https://"):
+        for scheme in ("http://", "https://", ""):  # any other one, too: it is refused there
             self._requests.mount(scheme, self._transport)
         # Proxies and certificates are looked up once, not for each page.
         environment = self._requests.merge_environment_settings(base_url, {}, True, None, None)

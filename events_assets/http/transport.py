@@ -156,4 +156,4 @@ class Transport(HTTPAdapter):
 def origin(url: str) -> str:
     parts = urlsplit(url)
     port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-    return f"{parts.scheme}://{parts.hostname}:{port}"
+    return f"{parts.scheme}://{parts.hostname}" + (f":{port}" if port else "")

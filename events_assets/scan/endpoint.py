@@ -4,7 +4,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from events_assets.errors import ApiError, EmptyPageError
+from events_assets.errors import EmptyPageError
 from events_assets.http.answer import Answer
 from events_assets.http.read_ahead import ReadAhead
 from events_assets.http.session import ApiSession
@@ -83,16 +83,6 @@ class Endpoint:
             url=answer.url,
             answer=answer,
         )
-
-    def total_of(self, request: ListRequest) -> int | None:
-        """How many rows the API counts in a list, None where it does not, or refuses to."""
-        first = self.paging.begin().next
-        try:
-            return self.page(request, first, (), set()).total if first else None
-        except ApiError as error:
-            if error.status is None:
-                raise
-            return None
 
     def _order(self, rows: Rows, identities: Sequence[Hashable]) -> Sequence[Any]:
         if self.order_of is None:

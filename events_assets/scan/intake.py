@@ -40,7 +40,6 @@ class Intake:
         """Rows of which a later version was set aside."""
         self._other_lists: set[Hashable] = set()
         """Rows of the lists that were read before, in the same pass over all of them."""
-        self._digest = hashlib.blake2b(digest_size=16)
         self._waiting: dict[Hashable, tuple[Any, int, bool]] = {}
         """Rows to load by their identities, as they came, each with its position, and whether an
         earlier version of it is being loaded already."""
@@ -53,15 +52,10 @@ class Intake:
     def begin(self) -> None:
         """A pass over all lists begins."""
         self._other_lists = set()
-        self._digest = hashlib.blake2b(digest_size=16)
 
     def end(self, one: ListPass) -> None:
         """A list has been read to its end."""
         self._other_lists = self._other_lists | one.came if self._other_lists else one.came
-
-    def digest(self) -> bytes:
-        """Of all rows of this pass, in the order in which they came."""
-        return self._digest.digest()
 
     def take(self, one: ListPass, page: Page, before: Sequence[Hashable]) -> Iterator[Any]:
         """Takes in a page; yields items for dlt.
@@ -77,7 +71,7 @@ class Intake:
         for place, (row, identity) in enumerate(zip(page.rows, page.identities, strict=True)):
             digest = content_digest(row)
             if place >= overlapping:
-                self._digest.update(digest)
+                one.digest.update(digest)
             version = int.from_bytes(digest)
             if identity not in doubtful:
                 one.distinct += 1

@@ -1,7 +1,9 @@
 """One reading of a list from its first page to its last, and what it tells about the list."""
 
+import hashlib
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from dlt.sources.helpers.rest_client.exceptions import IgnoreResponseException
 
@@ -22,7 +24,7 @@ class ListPass:
 
     `came` are the identities of all rows so far, `distinct` is their number, of which `shared` came
     in a pass over another list, too. `twice` came twice on one page, `far_apart` on two pages that
-    are not neighbours.
+    are not neighbours. `digest` is that of all rows, in the order in which they came.
     """
 
     endpoint: Endpoint
@@ -33,6 +35,7 @@ class ListPass:
     shared: int = 0
     twice: list[Hashable] = field(default_factory=list)
     far_apart: list[Hashable] = field(default_factory=list)
+    digest: Any = field(default_factory=hashlib.blake2b)
     evidence: Evidence = field(default_factory=Evidence)
     goes_on: bool = False
     """Whether the last page named a next one."""
@@ -84,7 +87,7 @@ class ListPass:
                 f"{self.window}, which cannot be split any further"
             )
             evidence = replace(evidence, torn=torn)
-        return Seen(str(self), evidence, self.distinct)
+        return Seen(str(self), evidence, self.distinct, self.digest.digest())
 
     def duplicates(self) -> list[Hashable]:
         """Ids that the API answered twice though nothing moved.

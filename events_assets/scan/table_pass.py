@@ -3,9 +3,10 @@
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
-from events_assets.errors import UnaddressableError
+from events_assets.errors import ApiError, UnaddressableError
 from events_assets.http.transport import Traffic
 from events_assets.paging.base import Evidence
 from events_assets.rows.identity import Identity
@@ -63,7 +64,6 @@ class TablePass:
         self._table, self._intake, self._receipt = table, intake, receipt
         self._progress = progress
         self._seen: list[Seen] = []
-        self._digest_of_parents = b""
 
     def items(self) -> Iterator[Any]:
         """The rows that no pass before has given, as items for dlt."""
@@ -76,7 +76,7 @@ class TablePass:
 
     def reading(self) -> Reading:
         """What was seen, when the items have ended."""
-        return Reading(self._seen, self._intake.digest() + self._digest_of_parents)
+        return Reading(self._seen)
 
     def broken(self) -> Exception | None:
         """Why a list could not be read to its end."""
@@ -96,18 +96,22 @@ class TablePass:
                 self._seen.append(Seen(endpoint.name, Evidence(torn=torn)))
             else:
                 yield from self._whole(endpoint, request)
-        reading = parents.reading()
-        self._seen += reading.lists
-        self._digest_of_parents += reading.digest
+        self._seen += parents.reading().lists
 
     def _whole(self, endpoint: Endpoint, request: ListRequest) -> Iterator[Any]:
-        """Reads a list, or all windows of it."""
-        before = len(self.lists)
-        yield from self._list(ListPass(endpoint, request, endpoint.window))
+        """Reads a list, or all windows of it, and how many rows there are without windows."""
         if endpoint.window is None:
+            yield from self._list(ListPass(endpoint, request))
             return
+        before, first = len(self.lists), ListPass(endpoint, request)
+        try:
+            yield from self._pages(first, most=1)
+        except ApiError as error:
+            if error.status is None:
+                raise
+        yield from self._list(ListPass(endpoint, request, endpoint.window))
         rows = len(set[Hashable]().union(*(one.came for one in self.lists[before:])))
-        total = endpoint.total_of(request)
+        total = first.evidence.total_last
         if total != rows:
             counts = "tells no total" if total is None else f"counts {total} rows"
             why = f"events without a start time are in no window: without windows the API {counts}"
@@ -116,9 +120,20 @@ class TablePass:
 
     def _list(self, one: ListPass) -> Iterator[Any]:
         """Reads a list or a window of it, in halves if it is too deep."""
+        yield from self._pages(one)
+        if one.too_deep and one.window and (halves := one.window.halves()):
+            for half in halves:
+                yield from self._list(ListPass(one.endpoint, one.request, half))
+            return
+        self._intake.end(one)
+        self.lists.append(one)
+        self._seen.append(one.seen())
+
+    def _pages(self, one: ListPass, most: int | None = None) -> Iterator[Any]:
+        """Takes in the pages of a list, at most so many."""
         receipt = self._receipt
         before: Sequence[Hashable] = ()
-        for page in one.pages():
+        for page in islice(one.pages(), most):
             receipt.pages += 1
             receipt.rows_received += len(page.rows)
             yield from self._intake.take(one, page, before)
@@ -128,13 +143,6 @@ class TablePass:
         yield from self._intake.flush()
         receipt.step_backs += one.evidence.step_backs
         receipt.page_size_granted = max(receipt.page_size_granted, one.evidence.granted)
-        if one.too_deep and one.window and (halves := one.window.halves()):
-            for half in halves:
-                yield from self._list(ListPass(one.endpoint, one.request, half))
-            return
-        self._intake.end(one)
-        self.lists.append(one)
-        self._seen.append(one.seen())
 
     def _total_of_all(self, one: ListPass) -> int | None:
         """How many rows all lists have, None where only some of them are counted."""

@@ -56,7 +56,7 @@ class TableScan:
         with self.table.opened(), closing(Progress(self.table.name, log)) as progress:
             while verdict is None:
                 if readings:
-                    log.warning(f"{self.table.name}: {doubt(readings[-1])}; reading once more")
+                    log.info(f"{self.table.name}: {doubt(readings[-1])}; reading it once more")
                 one = TablePass(self.table, self.intake, self.receipt, progress)
                 yield from one.items()
                 readings.append(one.reading())

@@ -24,12 +24,13 @@ CHAINS = ("cursor", "links")
 
 @dataclass(frozen=True)
 class Seen:
-    """What one pass over one list saw: the name of the list, the evidence of its pages, and its
-    rows, each counted once."""
+    """What one pass over one list saw: the name of the list, the evidence of its pages, its rows,
+    each counted once, and the digest of all that came, in this order."""
 
     name: str
     evidence: Evidence
     rows: int = 0
+    digest: bytes = b""
 
     @property
     def missing(self) -> str:
@@ -42,11 +43,9 @@ class Seen:
 
 @dataclass(frozen=True)
 class Reading:
-    """One pass over all lists of a table; `digest` is that of all their rows, in the order in which
-    they came."""
+    """One pass over all lists of a table."""
 
     lists: Sequence[Seen]
-    digest: bytes = b""
 
     @property
     def only(self) -> Seen:
@@ -105,7 +104,7 @@ def judge(readings: Sequence[Reading], passes: int, is_order_fixed: bool) -> Ver
         is_promised_twice = passes == 1 or last.totals == readings[-2].totals
         return Verdict(TORN if is_promised_twice else UNPROVEN, missing)
     if not missing and (why := last.first("unprovable")):
-        return Verdict(UNPROVEN, f"{why}; {_compared(last)}")
+        return Verdict(UNPROVEN, why + _compared(last))
     if len(readings) < passes and (is_empty or not is_equal):
         return None  # an empty list is what an API gives whose database is away
     came = any(one.rows for reading in readings for one in reading.lists)
@@ -127,7 +126,7 @@ def one_answer(last: Reading) -> str:
     is_followed = evidence.pages > 1 and evidence.ended and evidence.paging not in CHAINS
     is_alone = evidence.pages == 1 and (is_counted or (evidence.ended and not evidence.totals))
     if is_alone or (is_counted and is_followed):
-        return f"the first answer held all {_rows(last)}, and said so"
+        return f"the first answer held all {_rows(last)}"
     return ""
 
 
@@ -146,11 +145,11 @@ def touching_in_a_fixed_order(readings: Sequence[Reading], is_order_fixed: bool)
     is_moved = evidence.shifted or evidence.repeated or evidence.step_backs
     is_calm = evidence.total == seen.rows and not is_moved
     if evidence.ended and (is_order_fixed or is_calm):
-        return f"pages touch, and all {_rows(readings[-1])} came in a fixed order"
+        return f"all {_rows(readings[-1])} came"
     before = _same_order_before(readings)
     is_same_end = evidence.total_last == seen.rows or before.order.last == evidence.order.last
     if before.touching and is_same_end:
-        return f"pages touch, and all {_rows(readings[-1])} came in a fixed order, twice"
+        return f"all {_rows(readings[-1])} came, in the same order as before"
     return ""
 
 
@@ -167,10 +166,10 @@ def named_pages(readings: Sequence[Reading]) -> str:
     if not (evidence.named and evidence.ordered and is_even) or evidence.torn or evidence.expired:
         return ""
     if evidence.ended:
-        return f"each page named the next by its last row, up to the last ({_rows(readings[-1])})"
+        return f"all {_rows(readings[-1])} came"
     before = _same_order_before(readings)
     if before.named and before.order.last == evidence.order.last:
-        return f"each page named the next by its last row, twice ({_rows(readings[-1])})"
+        return f"all {_rows(readings[-1])} came, as before"
     return ""
 
 
@@ -192,7 +191,8 @@ def two_equal_passes(readings: Sequence[Reading]) -> bool:
     """
     if len(readings) < 2:
         return False
-    return readings[-2].digest == readings[-1].digest
+    before, last = ([(one.name, one.digest) for one in each.lists] for each in readings[-2:])
+    return before == last
 
 
 def doubt(last: Reading) -> str:
@@ -224,10 +224,12 @@ def _advice(readings: Sequence[Reading], last: Reading) -> str:
 
 
 def _compared(last: Reading) -> str:
+    if len(last.lists) > 1:
+        return ""
     total = last.only.evidence.total_last
     if total is None:
-        return "the API tells no total to compare with (scan.total_path, scan.total_header)"
-    return f"the API counts {total} rows, but gave {last.only.rows}"
+        return "; the API tells no total to compare with (scan.total_path, scan.total_header)"
+    return f"; the API counts {total} rows, but gave {last.only.rows}"
 
 
 def _rows(last: Reading) -> str:
