@@ -89,12 +89,9 @@ class _Trial:
         with self.endpoint as endpoint:
             try:
                 self.request = _request(self.scan, endpoint, self.report)
-                self._try(self._pass())
+                self._try(ListPass(self.endpoint, self.request, self.endpoint.window))
             finally:
                 self.report.requests += endpoint.session.traffic.requests
-
-    def _pass(self) -> ListPass:
-        return ListPass(self.endpoint, self.request, self.endpoint.window)
 
     def _try(self, one: ListPass) -> None:
         add, coming = self.report.add, one.pages()
@@ -129,29 +126,34 @@ class _Trial:
         """Looks for a parameter that asks for rows by id, where that would save a second pass, or
         rows come in another order each time. Who ignores it gives the first page once more."""
         evidence, found, asked = one.evidence, None, list[Page | None]()
-        key, (_, is_named) = detect.field_settings(raw).get("id") or "id", detect.order_of(raw)
+        key, (_, is_named) = detect.field_settings(raw).get("id", "id"), detect.order_of(raw)
 
         def by_id(params: dict[str, Any]) -> bool | None:
-            asked.append(self._first_page(params))
-            return findings.strictly(asked[-1], len(first.rows))
+            page = None
+            with suppress(*FAULTS):
+                page = self._first_page(params)
+            asked.append(page)
+            return findings.strictly(page, len(first.rows))
 
         is_open = not evidence.ordered and not is_named and len(first.rows) >= BY_CHANCE
         if is_open and evidence.touching and evidence.pages > 1:
-            found = pages.find_order(by_id, key)
-        is_repeated = evidence.ordered or any(findings.same(page, first) for page in asked)
-        if not is_repeated and not found:
-            is_repeated = findings.same(self._first_page({}), first)
+            found = pages.find_order(by_id, key.strip("'"))
+        is_same = any(findings.same(page, first) for page in asked)
+        is_repeated = evidence.ordered or bool(found) or is_same
+        if not is_repeated:
+            try:
+                is_repeated = findings.same(self._first_page({}), first)
+            except FAULTS as error:
+                raise StopError("order", f"the same request once more fails: {error}") from None
             if is_open and found is None and not is_repeated:
-                found = pages.find_order(by_id, key)
+                found = pages.find_order(by_id, key.strip("'"))
         sent = self.settings.get("params") or {}
         self.report.add(*findings.order(one, raw, is_repeated, found, sent))
 
     def _first_page(self, params: dict[str, Any]) -> Page | None:
-        """The first page, asked for with further parameters; None where it is refused."""
+        """The first page, asked for with further parameters."""
         request = replace(self.request, params={**self.request.params, **params})
-        with suppress(*FAULTS):
-            return next(ListPass(self.endpoint, request, self.endpoint.window).pages(), None)
-        return None
+        return next(ListPass(self.endpoint, request, self.endpoint.window).pages(), None)
 
     def _refused(self, error: Exception) -> StopError:
         """There is no first page: says at which step that shows."""
