@@ -131,7 +131,7 @@ class _Trial:
         def by_id(params: dict[str, Any]) -> bool | None:
             page = None
             with suppress(*FAULTS):
-                page = self._first_page(params)
+                page = _first_page(self.endpoint, self.request, params)
             asked.append(page)
             return findings.strictly(page, len(first.rows))
 
@@ -142,18 +142,13 @@ class _Trial:
         is_repeated = evidence.ordered or bool(found) or is_same
         if not is_repeated:
             try:
-                is_repeated = findings.same(self._first_page({}), first)
+                is_repeated = findings.same(_first_page(self.endpoint, self.request), first)
             except FAULTS as error:
                 raise StopError("order", f"the same request once more fails: {error}") from None
             if is_open and found is None and not is_repeated:
                 found = pages.find_order(by_id, key.strip("'"))
         sent = self.settings.get("params") or {}
         self.report.add(*findings.order(one, raw, is_repeated, found, sent))
-
-    def _first_page(self, params: dict[str, Any]) -> Page | None:
-        """The first page, asked for with further parameters."""
-        request = replace(self.request, params={**self.request.params, **params})
-        return next(ListPass(self.endpoint, request, self.endpoint.window).pages(), None)
 
     def _refused(self, error: Exception) -> StopError:
         """There is no first page: says at which step that shows."""
@@ -211,6 +206,14 @@ class _Trial:
                     before = self.endpoint.page(request, paging.ask(paging.first - 1), (), set())
             self.report.add(*findings.numbering(paging, before, first))
         return second is not None and not {*second.identities} <= {*first.identities}
+
+
+def _first_page(
+    endpoint: Endpoint, request: ListRequest, params: findings.Settings = {}
+) -> Page | None:
+    """The first page, asked for with further parameters."""
+    request = replace(request, params={**request.params, **params})
+    return next(ListPass(endpoint, request, endpoint.window).pages(), None)
 
 
 def _request(scan: Table, endpoint: Endpoint, report: Report) -> ListRequest:
