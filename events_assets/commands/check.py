@@ -129,11 +129,10 @@ class _Trial:
         key, (_, is_named) = detect.field_settings(raw).get("id", "id"), detect.order_of(raw)
 
         def by_id(params: dict[str, Any]) -> bool | None:
-            page = None
             with suppress(*FAULTS):
-                page = _first_page(self.endpoint, self.request, params)
-            asked.append(page)
-            return findings.strictly(page, len(first.rows))
+                asked.append(_first_page(self.endpoint, self.request, params))
+                return findings.strictly(asked[-1], len(first.rows))
+            return None
 
         is_open = not evidence.ordered and not is_named and len(first.rows) >= BY_CHANCE
         if is_open and evidence.touching and evidence.pages > 1:
@@ -142,7 +141,7 @@ class _Trial:
         is_repeated = evidence.ordered or bool(found) or is_same
         if not is_repeated:
             try:
-                is_repeated = findings.same(_first_page(self.endpoint, self.request), first)
+                is_repeated = findings.same(_first_page(self.endpoint, self.request, {}), first)
             except FAULTS as error:
                 raise StopError("order", f"the same request once more fails: {error}") from None
             if is_open and found is None and not is_repeated:
@@ -208,9 +207,7 @@ class _Trial:
         return second is not None and not {*second.identities} <= {*first.identities}
 
 
-def _first_page(
-    endpoint: Endpoint, request: ListRequest, params: findings.Settings = {}
-) -> Page | None:
+def _first_page(endpoint: Endpoint, request: ListRequest, params: dict[str, Any]) -> Page | None:
     """The first page, asked for with further parameters."""
     request = replace(request, params={**request.params, **params})
     return next(ListPass(endpoint, request, endpoint.window).pages(), None)
