@@ -317,6 +317,108 @@ def test_init_takes_the_count_of_a_page_for_no_total(init, paging):
     assert "total_path" not in endpoint["paginator"] and "total_path" not in scan
 
 
+def by_name(sorted_by: str = "", paging=None, refuses: bool = False):
+    """Pages of rows that come in no order, by id only where `sorted_by` (name=value) is asked."""
+    asked_for, _, wanted = sorted_by.partition("=")
+
+    def page(events, query, url):
+        if refuses and {*query} - {"offset", "limit", asked_for}:
+            raise ValueError("an unknown parameter")
+        mixed = [{**event, "event_name": f"{event['id'] * 7 % 23}"} for event in events]
+        for event in mixed:
+            event["start_time"] = f"2026-05-{1 + event['id'] * 5 % 23:02}T00:00:00Z"
+            del event["end_time"]
+        is_by_id = bool(asked_for) and query.get(asked_for) == wanted
+        mixed.sort(key=lambda event: event["id"] * (1 if is_by_id else 14) % 25)
+        return (paging or offsets(most=20))(mixed, query, url)
+
+    return page
+
+
+@pytest.mark.parametrize(
+    ("sorted_by", "refuses", "params"),
+    [
+        ("sort=id", False, {"sort": "id"}),
+        ("ordering=id", False, {"ordering": "id"}),
+        ("orderby=id", False, {"orderby": "id"}),
+        ("sort=id", True, {"sort": "id"}),
+        ("sort_by=id", False, {"sort_by": "id", "order": "id"}),
+        ("sort=id:asc", False, {"sort[]": "id", "sort": "id:asc"}),
+        ("no such name=id", False, {}),
+    ],
+)
+def test_rows_in_no_fixed_order_are_asked_for_by_id_where_that_is_understood(
+    command, sorted_by, refuses, params
+):
+    with serving_shape(Shape(by_name(sorted_by, refuses=refuses))) as api:
+        assert command("init", "--base-url", api.base_url, "--path", "/events").exit_code == 0
+        tried = tomllib.loads(CONFIG.read_text())["sources"]["events"]["resources"][0]["endpoint"]
+        assert tried.get("params", {}) == params
+        described = " ".join(command("check").output.split())
+        CONFIG.write_text(re.sub(r"(?m)^params = .*$", "", CONFIG.read_text()))
+        plain = command("check")
+    once = "strictly by id, upwards ok proof touching pages in a fixed order: each load reads the"
+    assert (once in described) == bool(params), described
+    words = " ".join(plain.output.split())
+    assert plain.exit_code == 0 and "two equal passes: each load reads the list twice" in words
+    assert int(re.search(r"(\d+) requests", words)[1]) <= 5 and "none that can be seen" in words
+    proposed = re.findall(r"^ {10}params = (.*)", plain.output, re.MULTILINE)
+    assert [tomllib.loads(f"params = {text}")["params"] for text in proposed] == (
+        [params] if params else []
+    )
+
+
+def test_rows_in_another_order_each_time_are_asked_for_by_id_however_they_are_paged(check):
+    answers = count()
+
+    def page(events, query, url):
+        if query.get("ordering") != "id":
+            turn = next(answers)
+            events = sorted(events, key=lambda event: (event["id"] * 14 + turn * 3) % 25)
+        return pages()(events, query, url)
+
+    plain = check(Shape(page), endpoint__paginator=PAGES % 1)
+    words = " ".join(plain.output.split())
+    assert "note order two identical requests give other rows, or another order; by id" in words
+    assert 'params = { ordering = "id" }' in words
+
+
+@pytest.mark.parametrize("paging", [pages(), cursors()])
+def test_no_order_is_looked_for_where_it_would_save_no_second_pass(init, paging):
+    _, endpoint, _, _ = init(Shape(by_name("sort=id", paging)))
+    assert "params" not in endpoint or "sort" not in endpoint["params"]
+
+
+def test_check_names_the_order_by_creation_and_trusts_it_once_it_is_configured(check, monkeypatch):
+    events = [{**row, "id": row["id"] * 7 % 23, "created_at": row["id"]} for row in rows()]
+    plain = check(Shape(), events)
+    assert 'order = "created_at"' in plain.output and "reads the list twice" in plain.output
+    monkeypatch.setenv("SOURCES__EVENTS__SCAN__ORDER", "created_at")
+    trusted = " ".join(check(Shape(), events).output.split())
+    assert "strictly by created_at, upwards" in trusted and "reads the list once" in trusted
+
+
+@pytest.mark.parametrize(
+    ("shape", "settings", "words"),
+    [
+        (Shape(pages()), {"endpoint__paginator": '{"type": "page_number", "base_page": 1}'},
+         "two equal passes: each load reads the list twice"),
+        (Shape(offsets(most=50)), {}, "one answer: each load reads the list once"),
+        (Shape(total=""), {}, "a fixed order: each load reads the list twice; once, if"),
+        (Shape(last_ids(), total=""), {"endpoint__paginator": '{"type": "cursor", "cursor_path":'
+         ' "data[-1].id", "cursor_param": "starting_after", "has_more_path": "has_more"}'},
+         "named pages: each load reads the list once"),
+        (Shape(whole, total=""), {"endpoint__paginator": '{"type": "single_page"}'},
+         "none, loads stay unproven: it is a single page; the API tells no total"),
+    ],
+)  # fmt: skip
+def test_check_tells_how_often_a_load_reads_the_list_and_by_which_proof(
+    check, shape, settings, words
+):
+    result = " ".join(check(shape, **settings).output.split())
+    assert words in result, result
+
+
 def test_init_takes_no_other_list_for_a_table_of_values(command):
     def table(*_):
         return [{"name": "city"}], {"rows": [[1, "Fair"], [2, "Concert"]]}, {}
@@ -529,7 +631,7 @@ def test_check_tells_programs_the_same_and_nothing_else(check, shape, failed):
 def test_check_passes_what_works_and_writes_nothing(check, project):
     result = check(Shape(offsets(), key_in="query:api_key"), endpoint__paginator__limit="10")
     assert result.exit_code == 0, result.output
-    assert "the API counts 23 rows" in result.output and "3 requests were made" in result.output
+    assert "the API counts 23 rows" in result.output and "2 requests were made" in result.output
     assert "FAILED" not in result.output and "note" not in result.output
     assert sorted(path.name for path in project.iterdir()) == [".dlt", "data"]
     assert not list((project / "data").iterdir())

@@ -139,6 +139,24 @@ def test_a_repeated_value_is_proposed_as_no_id():
     assert "id" not in detect.field_settings([{"code": "a"}, {"code": "a"}])
 
 
+@pytest.mark.parametrize(
+    ("fields", "order"),
+    [
+        ([{"id": str(n), "name": "x"} for n in range(8, 30)], ("id", False)),
+        ([{"start": f"2026-05-0{9 - n // 3}T0{n % 3 * 4 % 5}:00:00Z"} for n in range(9)],
+         ("start", False)),
+        ([{"n": n, "at": {"start": n // 2}} for n in range(9)], ("at.start", False)),
+        ([{"a": n, "createdAt": 2 * n} for n in range(9, 0, -1)], ("createdAt", True)),
+        ([{"a": n * 3 % 10, "createdAt": n // 2} for n in range(9)], ("createdAt", False)),
+        ([{"a": n * 3 % 10, "b": 1, "c": "1" * 5000, "d": [n]} for n in range(9)], ("", False)),
+        ([{"a": n} for n in range(6)], ("", False)),
+        ([{"a": n} for n in range(9)] + [{}], ("", False)),
+    ],
+)  # fmt: skip
+def test_the_field_that_explains_the_order_of_rows_is_named(fields, order):
+    assert detect.order_of(fields) == order
+
+
 @given(JSON)
 def test_what_is_found_is_at_the_path_that_is_told(document):
     """By dlt's own JSON paths, as a load will look for it."""

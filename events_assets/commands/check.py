@@ -17,11 +17,11 @@ from dlt.sources.rest_api.typing import RESTAPIConfig
 from events_assets import configuration
 from events_assets.api import configured_api
 from events_assets.authentication import Authentication
-from events_assets.commands import detect, findings
+from events_assets.commands import detect, findings, pages
 from events_assets.commands.location import Dialogue
 from events_assets.commands.report import FAILED, NOTE, OK, Report, StopError, counted
 from events_assets.errors import ApiError, EndlessScanError, EventsError, UnaddressableError
-from events_assets.paging.base import Page
+from events_assets.paging.base import BY_CHANCE, Page
 from events_assets.paging.page_numbers import PageNumbers
 from events_assets.scan.endpoint import Endpoint
 from events_assets.scan.list_pass import ListPass
@@ -89,17 +89,14 @@ class _Trial:
         with self.endpoint as endpoint:
             try:
                 self.request = _request(self.scan, endpoint, self.report)
-                self._try(self._pass())
+                self._try(ListPass(self.endpoint, self.request, self.endpoint.window))
             finally:
                 self.report.requests += endpoint.session.traffic.requests
 
-    def _pass(self) -> ListPass:
-        return ListPass(self.endpoint, self.request, self.endpoint.window)
-
     def _try(self, one: ListPass) -> None:
-        add, pages = self.report.add, one.pages()
+        add, coming = self.report.add, one.pages()
         try:
-            first = next(pages, None)
+            first = next(coming, None)
         except FAULTS as error:
             raise self._refused(error) from None
         if first is None:
@@ -116,16 +113,41 @@ class _Trial:
             add(*findings.fields(first, raw))
             self.report.show(findings.example(next(r for r in first.rows if isinstance(r, dict))))
         add(*findings.total(first, one))
-        more, params = self._try_second_page(one, first, pages), self.settings.get("params") or {}
+        more, params = self._try_second_page(one, first, coming), self.settings.get("params") or {}
         add(*findings.page_size(first, more, self.endpoint.page_size, params))
         if len(first.rows) > 1:
-            try:
-                again = next(self._pass().pages(), None)
-            except FAULTS as error:
-                raise StopError("order", f"the same request once more fails: {error}") from None
-            add(*findings.order(first, again))
+            self._try_order(one, first, raw)
+        is_only = len(self.scan.endpoints) == 1 and not self.scan.parents and not one.window
+        add(*findings.proof(one, is_only))
         limits = [f"{name}: {v}" for name, v in first.headers.items() if RATE_LIMITS.match(name)]
         add(OK, "rate limit", ", ".join(limits) or "no header tells one")
+
+    def _try_order(self, one: ListPass, first: Page, raw: list[Any]) -> None:
+        """Looks for a parameter that asks for rows by id, where that would save a second pass, or
+        rows come in another order each time. Who ignores it gives the first page once more."""
+        evidence, found, asked = one.evidence, None, list[Page | None]()
+        key, (_, is_named) = detect.field_settings(raw).get("id", "id"), detect.order_of(raw)
+
+        def by_id(params: dict[str, Any]) -> bool | None:
+            with suppress(*FAULTS):
+                asked.append(_first_page(self.endpoint, self.request, params))
+                return findings.strictly(asked[-1], len(first.rows))
+            return None
+
+        is_open = not evidence.ordered and not is_named and len(first.rows) >= BY_CHANCE
+        if is_open and evidence.touching and evidence.pages > 1:
+            found = pages.find_order(by_id, key.strip("'"))
+        is_same = any(findings.same(page, first) for page in asked)
+        is_repeated = evidence.ordered or bool(found) or is_same
+        if not is_repeated:
+            try:
+                is_repeated = findings.same(_first_page(self.endpoint, self.request, {}), first)
+            except FAULTS as error:
+                raise StopError("order", f"the same request once more fails: {error}") from None
+            if is_open and found is None and not is_repeated:
+                found = pages.find_order(by_id, key.strip("'"))
+        sent = self.settings.get("params") or {}
+        self.report.add(*findings.order(one, raw, is_repeated, found, sent))
 
     def _refused(self, error: Exception) -> StopError:
         """There is no first page: says at which step that shows."""
@@ -159,7 +181,7 @@ class _Trial:
                     return StopError("key", finding, settings)
         return StopError("key", finding)
 
-    def _try_second_page(self, one: ListPass, first: Page, pages: Iterator[Page]) -> bool:
+    def _try_second_page(self, one: ListPass, first: Page, coming: Iterator[Page]) -> bool:
         """Whether it brings further rows."""
         paging = self.endpoint.paging
         paginator = self.settings.get("paginator", self.client.get("paginator"))
@@ -168,10 +190,10 @@ class _Trial:
             self.report.add(*findings.only_page(first, one, way))
             return False
         try:
-            second = next(pages, None)
+            second = next(coming, None)
             again = bool(second and second.rows and findings.same(second, first))
             if again:  # perhaps it takes only multiples of the limit, or counts pages from 1
-                second = next(pages, None)
+                second = next(coming, None)
         except FAULTS as error:
             raise StopError("second page", f"the second page fails: {error}", way) from None
         self.report.add(*findings.second_page(first, second, again, one, way))
@@ -183,6 +205,12 @@ class _Trial:
                     before = self.endpoint.page(request, paging.ask(paging.first - 1), (), set())
             self.report.add(*findings.numbering(paging, before, first))
         return second is not None and not {*second.identities} <= {*first.identities}
+
+
+def _first_page(endpoint: Endpoint, request: ListRequest, params: dict[str, Any]) -> Page | None:
+    """The first page, asked for with further parameters."""
+    request = replace(request, params={**request.params, **params})
+    return next(ListPass(endpoint, request, endpoint.window).pages(), None)
 
 
 def _request(scan: Table, endpoint: Endpoint, report: Report) -> ListRequest:

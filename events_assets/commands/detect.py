@@ -9,17 +9,20 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC
 from importlib.resources import files
-from itertools import chain
+from itertools import chain, groupby
 from typing import Any
 
 from requests.structures import CaseInsensitiveDict
 from requests.utils import parse_header_links
 
 from events_assets.errors import UnreadableTimeError
+from events_assets.paging.base import BY_CHANCE, Order
 from events_assets.rows.times import from_text, unix_unit
 
 DEPTH = 4
 """Levels of a document that are looked at."""
+LONGEST = 100
+"""Characters of a value by which rows may be ordered."""
 
 CANONICAL = ("id", "event_name", "start_time", "end_time")
 
@@ -214,6 +217,40 @@ def _languages(value: Any) -> list[str]:
     code = re.compile(r"[a-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
     texts = all(code.fullmatch(str(k)) and isinstance(v, str | None) for k, v in value.items())
     return sorted(value, key=lambda key: (not key.startswith("en"), key)) if texts else []
+
+
+def order_of(rows: Sequence[Any]) -> tuple[str, bool]:
+    """The field that explains the order of rows, and whether it does so strictly, as one that tells
+    when they were created; empty where none does. Fields of times come first."""
+    objects = [row for row in rows if isinstance(row, dict)]
+    values: dict[Keys, list[Any]] = {}
+    for path, value in chain.from_iterable(map(walk, objects)):
+        if _is_text_or_number(value) and len(str(value)) < LONGEST:
+            values.setdefault(path, []).append(value)
+    complete = {path: found for path, found in values.items() if len(found) == len(objects)}
+    if len(objects) < BY_CHANCE:
+        return "", False
+    ordered = ((_rank(path), path) for path, found in complete.items() if _is_ordered(found))
+    rank, path = min(ordered, default=(0, ()))
+    is_strict = bool(path) and rank == 0 and bool(Order().then(complete[path]).directions)
+    return join(path) if path else "", is_strict
+
+
+def _rank(path: Keys) -> int:
+    """How little it would surprise if an API ordered its rows by a field; 0: by their creation."""
+    kinds = ({"created", "inserted"}, {*FIELDS["start_time"]["words"]}, {"updated", "modified"})
+    words = {*_words(path)}
+    return next((rank for rank, kind in enumerate(kinds) if kind & words), len(kinds))
+
+
+def _is_ordered(values: Sequence[Any]) -> bool:
+    """Whether values go up or down, as they are, as times or as days; equal ones follow each other,
+    of which there are some."""
+    forms = [values]
+    if all(isinstance(value, str) and is_time(value) for value in values):
+        forms += [[from_text(value, UTC) for value in values], [value[:10] for value in values]]
+    distinct = ([value for value, _ in groupby(form)] for form in forms)
+    return any(len(form) > 2 and Order().then(form).directions for form in distinct)
 
 
 def is_time(value: Any) -> bool:

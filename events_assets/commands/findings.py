@@ -6,20 +6,23 @@ and settings to make, by their path below `sources.events`; or it raises `StopEr
 
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from dlt.common.data_types import coerce_value, py_type_to_sc_type
 
+from events_assets import configuration
 from events_assets.commands import detect
 from events_assets.commands.pages import SIZES
 from events_assets.commands.report import FAILED, NOTE, OK, StopError, counted
 from events_assets.errors import UnreadableTimeError
-from events_assets.paging.base import Page
+from events_assets.paging.base import Order, Page
 from events_assets.paging.page_numbers import PageNumbers
 from events_assets.paging.touching_offsets import TouchingOffsets
 from events_assets.rows.times import LIKELY_YEARS, has_offset
 from events_assets.scan.list_pass import ListPass
+from events_assets.scan.verdict import COMPLETE, TOUCHING, Reading, Seen, judge
 
 ENDPOINT = "resources.endpoint"
 """The table of the endpoint below `sources.events`, as it stands below its resource."""
@@ -113,10 +116,7 @@ def total(page: Page, one: ListPass) -> Finding:
             where = f'at "{place}"'
         finding = f"no total is read, but the API counts {count:,} rows {where}"
         return NOTE, "total", finding, {setting: place}
-    finding = "the API counts its rows nowhere"
-    if evidence.paging in ("cursor", "links"):
-        return OK, "total", f"{finding}; the end of its pages has to prove that all came", {}
-    return NOTE, "total", f"{finding}: that all came cannot be proven", {}
+    return OK, "total", "the API counts its rows nowhere", {}
 
 
 def only_page(page: Page, one: ListPass, way: Settings) -> Finding:
@@ -156,10 +156,7 @@ def second_page(
         return NOTE if shared else OK, name, finding, {}
     if one.evidence.touching and shared and not again:
         return OK, name, f"{finding}, {shared} shared with the first page, so the two touch", {}
-    finding = (
-        f"{kind}: the API takes only multiples of the limit, so that pages cannot touch; its total "
-        f"has to prove that all came"
-    )
+    finding = f"{kind}: the API takes only multiples of the limit, so that pages cannot touch"
     return NOTE, name, finding, {"scan.overlap": 0}
 
 
@@ -172,15 +169,63 @@ def numbering(paging: PageNumbers, before: Page | None, first: Page) -> Finding:
     return OK, "numbering", f"{name} starts at {paging.first}", {}
 
 
-def order(first: Page, again: Page | None) -> Finding:
-    """Whether the rows come in a fixed order; `again` is the first page asked for once more."""
-    if same(again, first):
-        return OK, "order", "two identical requests give the same rows in one order", {}
-    finding = (
-        "two identical requests give other rows, or another order; ask for a fixed order by a "
-        "parameter of the API, often named like this"
-    )
-    return NOTE, "order", finding, {f"{ENDPOINT}.params": {"sort": "id"}}
+def strictly(page: Page | None, count: int) -> bool | None:
+    """Whether a page has so many rows, strictly in the order of their id; None if it has none."""
+    if page is None or not page.rows:
+        return None
+    return len(page.rows) == count and bool(Order().then(page.identities).directions)
+
+
+def order(
+    one: ListPass, raw: list[Any], is_repeated: bool, found: Settings | None, sent: Settings
+) -> Finding:
+    """In which order rows come, as seen on the pages so far, or in the `raw` rows of the first.
+
+    `is_repeated`: that page came once more as it was. `found` asks for rows by id, beside the
+    parameters `sent`; empty if nothing does, None if nothing was tried.
+    """
+    name, finding, evidence = "order", "none that can be seen", one.evidence
+    if evidence.ordered:
+        field = configuration.scan_settings().order or "id"
+        way = "upwards" if "up" in " ".join(evidence.order.directions) else "downwards"
+        return OK, name, f"strictly by {field}, {way}", {}
+    field, is_strict = detect.order_of(raw)
+    if not is_repeated:
+        finding = "two identical requests give other rows, or another order"
+    elif is_strict:
+        finding = f"strictly by {field}; name it, if it never changes"
+        return NOTE, name, finding, {"scan.order": field}
+    elif field:
+        finding = f"by {field}, not by id"
+    if found:
+        finding += f"; by id if asked with {', '.join(f'{n}={v}' for n, v in found.items())}"
+        return NOTE, name, finding, {f"{ENDPOINT}.params": {**sent, **found}}
+    finding += "; no common parameter asks for one by id" if found is not None else ""
+    return OK if is_repeated else NOTE, name, finding, {}
+
+
+def proof(one: ListPass, is_only: bool) -> Finding:
+    """What will prove that a list came whole, if its other pages are like those so far, and the
+    last one says that it is. `is_only`: there are no other lists, and no windows."""
+    evidence, rows, is_fixed = one.evidence, len(one.came), one.endpoint.order_of is not None
+    if evidence.pages > 1:
+        total = None if evidence.total is None else rows
+        said = evidence.ended or "the last page says so"
+        evidence = replace(evidence, ended=said, total_first=total, total_last=total)
+    seen = Seen(one.endpoint.name, evidence, rows)
+    reading = Reading([seen] if is_only else [seen, seen])
+    passes = configuration.scan_settings().passes
+    once, twice = judge([reading], 1, is_fixed), judge([reading] * 2, 2, is_fixed)
+    if once and once.word == COMPLETE:
+        return OK, "proof", f"{once.proof}: each load reads the list once", {}
+    if passes == 1 or not twice or twice.word != COMPLETE:
+        verdict = once if passes == 1 else twice
+        return NOTE, "proof", f"none, loads stay unproven: {verdict and verdict.reason}", {}
+    finding = f"{twice.proof}: each load reads the list twice"
+    if twice.proof == TOUCHING:
+        finding += "; once, if you know that the API orders its rows by id, and say so"
+        return NOTE, "proof", finding, {"scan.order": "id"}
+    return OK, "proof", finding, {}
 
 
 def page_size(page: Page, more: bool, limit: int | None, params: Settings) -> Finding:

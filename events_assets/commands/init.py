@@ -24,6 +24,7 @@ def discover(api: Dialogue) -> Description:
         endpoint = {"path": api.path, "data_selector": events.selector}
         found = Description({"base_url": api.base_url, **place.client}, endpoint)
         pages.find_way(events, found, api.report)
+        pages.ask_for_order(events, found, api.report)
         pages.find_total(events, found, api.report)
     except ApiError as error:
         raise StopError("reachable", str(error)) from None

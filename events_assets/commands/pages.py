@@ -14,6 +14,7 @@ from events_assets.commands import detect
 from events_assets.commands.report import NOTE, OK, Report, counted
 from events_assets.commands.toml_file import Description
 from events_assets.http.answer import Answer
+from events_assets.paging.base import BY_CHANCE, Order
 
 PAGE = 100
 """Rows a page that are asked for; written as granted where it is less."""
@@ -30,6 +31,10 @@ PAGING = {*SIZES, *chain(*SIZES.values()), *OFFSETS, *NUMBERS, *CURSORS}
 
 COUNT_HEADER = {"Prefer": "count=exact"}
 """A header by which some APIs are asked to count, as by parameters."""
+
+ORDERS: list[list[str]] = NAMES["order"]
+TRIES = 3
+"""So many requests are made at most to find out how rows are asked for in an order."""
 
 NO_WAY = "none of the known ways leads to them; set the paginator by hand"
 
@@ -195,6 +200,61 @@ def _positions(events: EventList) -> Sequence[str]:
     return NUMBERS if events.are_others(second, events.first_rows) else ()
 
 
+def find_order(by_id: Callable[[Params], bool | None], key: str) -> Params:
+    """What asks for rows in the order of their id; empty where nothing was found.
+
+    `by_id` tells whether rows come so when they are asked for with parameters, None where they are
+    refused. Of several parameters that do so together, half are left out while tries are left.
+    """
+    tries = 0
+
+    def tried(params: Sequence[str]) -> bool | None:
+        nonlocal tries
+        tries += 1
+        return by_id(_order(params, key)) if tries <= TRIES else False
+
+    for params in ORDERS:
+        is_understood = tried(params)
+        if is_understood is None:  # perhaps as the others are unknown
+            params = params[:1]
+            is_understood = tried(params)
+        while is_understood and len(params) > 1 and tries < TRIES:
+            half = len(params) // 2
+            params = params[:half] if tried(params[:half]) else params[half:]
+        if is_understood:
+            return _order(params, key)
+    return {}
+
+
+def _order(params: Sequence[str], key: str) -> Params:
+    return {name: value.replace("{}", key) for name, _, value in (p.partition("=") for p in params)}
+
+
+def ask_for_order(events: EventList, api: Description, report: Report) -> None:
+    """Describes how rows are asked for in the order of their id, if pages can touch and rows do not
+    come so anyway."""
+    came = len(events.first_rows)
+    if api.endpoint["paginator"]["type"] != "offset" or came < BY_CHANCE:
+        return
+
+    def by_id(params: Params) -> bool | None:
+        rows = events.rows(events.get(params)) if params else events.first_rows
+        is_ordered = bool(Order().then([row.get(events.id) for row in rows]).directions)
+        return is_ordered and len(rows) == came if rows else None
+
+    if by_id({}):
+        report.add(OK, "order", f"strictly by {events.id}")
+    elif params := find_order(by_id, events.id):
+        api.endpoint["params"] = api.endpoint.get("params", {}) | params
+        asked = ", ".join(f"{name}={value}" for name, value in params.items())
+        report.add(OK, "order", f"strictly by {events.id}, asked for by {asked}")
+    else:
+        field, _ = detect.order_of(events.first_rows)
+        seen = f"by {field}" if field else "none that can be seen"
+        finding = f"{seen}; no common parameter asks for one by {events.id}"
+        report.add(NOTE, "order", finding)
+
+
 def find_total(events: EventList, api: Description, report: Report) -> None:
     """Describes how the API is asked to count all rows, and where it does: in the paginator if
     that reads totals, as that of offsets, else in the scan's settings."""
@@ -223,5 +283,4 @@ def find_total(events: EventList, api: Description, report: Report) -> None:
             elif place != "total":  # where offset paging looks by itself
                 paginator["total_path"] = place
             return
-    finding = "the API counts its rows nowhere; whether all came cannot be proven by a total"
-    report.add(NOTE, "total", finding)
+    report.add(OK, "total", "the API counts its rows nowhere")
