@@ -74,15 +74,13 @@ class Fields:
     def map(self, rows: list[Any], resource: str = "events") -> list[Any]:
         """The rows with canonical fields; what is no object is given on as it is.
 
-        An object or a list in a canonical field cannot be read, and stands there as text.
-
         Args:
             rows: one page, as the API gave it; not changed.
             resource: name of the resource that they come from.
         """
-        if self:
-            rows = [self._row(row, resource) if type(row) is dict else row for row in rows]
-        return [_legible(row) if type(row) is dict else row for row in rows]
+        if not self:
+            return rows
+        return [self._row(row, resource) if type(row) is dict else row for row in rows]
 
     def _row(self, row: Row, resource: str) -> Row:
         moves = self._moves(tuple(row))
@@ -121,7 +119,7 @@ class Fields:
         return moves
 
 
-def _legible(row: Row) -> Row:
+def legible(row: Row) -> Row:
     """The row with texts in place of objects and lists in canonical fields: dlt would put these
     beside the column, and null into it, over what it held before."""
     nested = [key for key in _canonical(tuple(row)) if type(row[key]) in (dict, list)]

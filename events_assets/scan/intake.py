@@ -12,6 +12,7 @@ import orjson
 
 from events_assets.arrow.convert import BATCH, ByRow, Columnar
 from events_assets.paging.base import Page
+from events_assets.rows.canonical import legible
 from events_assets.rows.identity import Identity, Loadable
 from events_assets.rows.names import Names
 from events_assets.scan.list_pass import ListPass
@@ -100,6 +101,8 @@ class Intake:
             rows = [row for row, _, _ in some.values()]
             if self._is_loaded:
                 rows = self._identity.with_keys(rows, some)
+                if self._receipt.resource == "events":
+                    rows = [*map(legible, rows)]
             refused = take(rows) if rows else {}
             entries = [*some.items()] if refused else []
             for place, reason in refused.items():
