@@ -46,7 +46,7 @@ def test_each_command_loads_the_events(serve, command, project, words):
     process = command(*words.split())
     _, told = process.communicate()
     assert process.returncode == 0, told
-    assert "complete: all 2 rows that the API counts came" in told
+    assert "complete: the first answer held all 2 rows (one answer)" in told
     assert table(project) == [(1,), (2,)]
 
 

@@ -138,7 +138,7 @@ class _Following:
 @dataclass(frozen=True)
 class Followed(Paging):
     """A paginator registered with dlt, or handed over in code: it says where to go on, and when to
-    end, but not how the API names its pages, so that only a total can prove anything."""
+    end, but not how the API names its pages, so that nothing is proven without a total."""
 
     paginator: BasePaginator
 
