@@ -11,9 +11,11 @@ import re
 import time
 from base64 import b64encode
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import pairwise
 from threading import Lock
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 import requests
 from dlt.common.configuration.specs import BaseConfiguration
@@ -29,6 +31,9 @@ from events_assets.http.redaction import MIN_SECRET_LENGTH, Redaction
 from events_assets.http.session import ApiSession
 
 SECRET = re.compile(r"\{secrets\.([A-Za-z0-9_.]+)\}")
+
+HEADER = re.compile(r"[\x21-\x7e\xa0-\xff](?:[\t\x20-\x7e\xa0-\xff]*[\x21-\x7e\xa0-\xff])?|")
+"""What a header can hold (RFC 9110 5.5), in the characters that requests can send."""
 
 KEY_FIELDS = {"api_key": "api_key", "bearer": "token"}
 """Where dlt's authentication types take the key, if nothing else stands there."""
@@ -67,7 +72,10 @@ class Authentication:
         Raises:
             ConfigurationError: a secret is missing, or too short to be masked.
         """
-        return cast(RESTAPIConfig, self._filled(dict(config), configuration.STEPS))
+        filled = self._filled(dict(config), configuration.STEPS)
+        for text in configuration.texts_of_secrets_toml():
+            self._mask_parts(text)
+        return cast(RESTAPIConfig, filled)
 
     def _filled(self, value: Any, steps: list[str]) -> Any:
         """A value with its secrets, by the steps to it."""
@@ -79,6 +87,8 @@ class Authentication:
                 self._filled(one, [*steps, str(one["name"])] if has_name else steps)
                 for one, has_name in zip(value, named, strict=True)
             ]
+        if steps[-1] in ("base_url", "path", "access_token_url"):
+            require_no_user(value, ".".join(steps))
         parts = [part for table, part in pairwise(steps) if table in TABLES and part in PARTS]
         if not isinstance(value, str) or not parts:
             return value
@@ -89,7 +99,18 @@ class Authentication:
             text = self._secret(match[1], ".".join(steps))
             return text.replace("{", "{{").replace("}", "}}") if is_template else text
 
-        return SECRET.sub(secret, value)
+        text = SECRET.sub(secret, value)
+        if configuration.is_secret_name(steps[-1]):
+            self._mask_parts(text)
+        if parts[0] == "headers" and not HEADER.fullmatch(text.strip()):
+            raise ConfigurationError(f"{'.'.join(steps)} has characters that no header can hold")
+        return text
+
+    def _mask_parts(self, text: str) -> None:
+        """Masks a text that is a secret, or has some in it, like `Bearer ...` or cookies."""
+        for part in (text, *re.split(r"[\s;,=]+", text)):
+            if len(part) >= MIN_SECRET_LENGTH:
+                self.redaction.add(part)
 
     def of(self, auth: Any, new_session: Callable[[str], ApiSession]) -> Any:
         """What authenticates the requests of a session, as in `requests`.
@@ -109,10 +130,13 @@ class Authentication:
                 key = self._masked(auth["api_key"], "api_key")
                 return cookie(auth.get("name") or "api_key", key)
         built: Any = create_auth(auth)
+        in_header = getattr(built, "location", "header") == "header"
         for name, hint in built.get_resolvable_fields().items():
             value = built[name]
             if is_secret_hint(hint) and isinstance(value, str) and value and name != "client_id":
                 self._masked(value, name)
+                if in_header and not HEADER.fullmatch(value):
+                    raise ConfigurationError(f"{name} has characters that no header can hold")
         if not isinstance(built, OAuth2ClientCredentials):
             return built
         asked_with = json.dumps(dict(auth), sort_keys=True, default=str)
@@ -157,6 +181,18 @@ class Authentication:
             )
         self.redaction.add(secret)
         return secret
+
+
+def require_no_user(url: Any, setting: str) -> None:
+    """Raises ConfigurationError where a URL holds a user or a password, which it would show."""
+    with suppress(ValueError):  # what is no URL is told where it is asked
+        parts = urlsplit(str(url))
+        if parts.username is not None or parts.password is not None:
+            raise ConfigurationError(
+                f"{setting} holds a user name or password: take it out, set client.auth to "
+                f'{{ type = "http_basic", username = "..." }}, and put api_key, the password, into '
+                f".dlt/secrets.toml or the environment"
+            )
 
 
 def cookie(name: str, key: str) -> Auth:

@@ -36,6 +36,15 @@ from events_assets.vocabulary import events_model
 
 SECTION = "sources.events"
 STEPS = SECTION.split(".")
+SECRET_WORDS = frozenset(
+    (
+        *("token", "secret", "password", "passwd", "pwd", "authorization", "credential"),
+        *("credentials", "signature", "cookie", "bearer", "apikey", "accesskey"),
+    )
+)
+OWNERS_OF_KEYS = frozenset(
+    ("api", "access", "app", "auth", "private", "secret", "subscription", "license", "client")
+)
 SECRET_FIELDS = ("api_key", "token", "password", "client_secret", "access_token")
 """Fields of dlt's authentication types that nobody may see."""
 
@@ -116,6 +125,14 @@ def fields() -> Fields:
 def api_key() -> str | None:
     """The key of the API from dlt's secrets."""
     return secret("api_key")
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a header or parameter of that name holds a secret."""
+    words = [word.lower() for word in re.findall("[A-Z]?[a-z]+|[A-Z]+", name)]
+    if words[-1:] == ["key"]:
+        return len(words) == 1 or words[-2] in OWNERS_OF_KEYS
+    return not SECRET_WORDS.isdisjoint(words) and not {"page", "next"} & {*words}
 
 
 def secret(name: str) -> str | None:
@@ -346,8 +363,26 @@ def _secrets(value: Any, *path: str | int) -> Iterator[mistakes.Steps]:
             yield from _secrets(part, *path, key)
         elif isinstance(part, str) and part and "{secrets." not in part:
             is_key = key == "api_key" and path in ((), tuple(STEPS))
-            if is_key or (path[-1:] == ("auth",) and key in SECRET_FIELDS):
+            is_secret = path[-1:] == ("auth",) and key in SECRET_FIELDS
+            if path[-1:] in (("headers",), ("params",)):
+                is_secret = is_secret_name(str(key))
+            if is_key or is_secret:
                 yield [*path, key]
+
+
+def texts_of_secrets_toml() -> Iterator[str]:
+    """All texts that requests are made of and that stand in secrets.toml."""
+    for provider in _providers():
+        if provider.supports_secrets and not isinstance(provider, EnvironProvider):
+            yield from _texts_of_requests(_section_of(provider))
+
+
+def _texts_of_requests(value: Any, *path: str | int) -> Iterator[str]:
+    for key, part in value.items() if isinstance(value, Mapping) else enumerate(value):
+        if isinstance(part, Mapping | list):
+            yield from _texts_of_requests(part, *path, key)
+        elif isinstance(part, str) and {"headers", "params", "json", "data"} & {*path}:
+            yield part
 
 
 def _files() -> list[Path]:

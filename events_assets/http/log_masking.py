@@ -87,6 +87,8 @@ def _text(text: str) -> str:
     forms = {form for redaction in _in_use for form in redaction.forms}
     for form in sorted(forms, key=len, reverse=True):  # of two secrets one may begin the other
         text = text.replace(form, MASK)
+    for redaction in _in_use:
+        text = redaction.text(text)
     return text
 
 

@@ -3,11 +3,12 @@
 import logging
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from io import BytesIO
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import requests
 import urllib3
@@ -24,6 +25,7 @@ Log = logging.Logger | logging.LoggerAdapter[Any]
 
 CHUNK = 65_536
 """Bytes of a body that are read at once, and enough of one that is no page."""
+HOME = ". If that is where the API lives, set client.base_url to it"
 CONNECTIONS = 64
 """Kept open for further requests at most, as many as are ever read ahead."""
 
@@ -84,11 +86,12 @@ class Transport(HTTPAdapter):
             ApiError: the request must not be sent, or time is up.
             requests.RequestException: the connection failed, or the answer is too large.
         """
-        if (asked := origin(request.url or "")) != self._origin:
+        request.url = self._with_tls(request.url or "")
+        if (asked := origin(request.url)) != self._origin:
+            advice = "" if asked.startswith("http:") else HOME
             raise ApiError(
                 f"the API at {self._origin} leads to another origin, {asked} (by a redirect or a "
-                f"link); the request was not sent, because it would carry the key there. If "
-                f"that is where the API lives, set client.base_url to it"
+                f"link); the request was not sent, because it would carry the key there{advice}"
             )
         self._wait_for_turn()
         known = None if "If-None-Match" in request.headers else self.remembered.find(request)
@@ -105,6 +108,8 @@ class Transport(HTTPAdapter):
             body = self.remembered.restore(response, known)
         self._cookies.update(response.cookies)  # the session looks for them in `raw` only
         response.raw = BytesIO(body)
+        if response.is_redirect:  # before requests takes the key out for one without TLS
+            response.headers["location"] = self._with_tls(response.headers["location"])
         if response.ok:
             self._heed(response)
         return response
@@ -126,6 +131,14 @@ class Transport(HTTPAdapter):
         self._closing.set()
         self.remembered.close()
         super().close()
+
+    def _with_tls(self, url: str) -> str:
+        """The URL at our origin where a proxy that ends TLS would name its own host without it."""
+        with suppress(ValueError):
+            ours, asked = urlsplit(self._origin), urlsplit(url)
+            if (ours.scheme, asked.scheme) == ("https", "http") and ours.hostname == asked.hostname:
+                return urlunsplit(("https", ours.netloc, *asked[2:]))
+        return url
 
     def _wait_for_turn(self) -> None:
         """Waits until the rate limit lets a request pass, also if the pause grows meanwhile."""
