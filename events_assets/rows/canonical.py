@@ -24,6 +24,7 @@ from events_assets import json_path
 from events_assets.errors import UnreadableTimeError
 from events_assets.rows import times
 from events_assets.rows.names import distinct
+from events_assets.rows.rules import NESTED
 from events_assets.settings import FieldsSettings, RuleSettings, StatusSettings, TimeSettings, zone
 
 Row = dict[str, Any]
@@ -119,11 +120,17 @@ class Fields:
         return moves
 
 
-def legible(row: Row) -> Row:
-    """The row with texts in place of objects and lists in canonical fields: dlt would put these
+def legible(rows: list[Row]) -> list[Row]:
+    """The rows with texts in place of objects and lists in canonical fields: dlt would put these
     beside the column, and null into it, over what it held before."""
-    nested = [key for key in _canonical(tuple(row)) if type(row[key]) in (dict, list)]
-    return row | {key: times.unreadable(row[key]) for key in nested} if nested else row
+    keys = {key for shape in {*map(tuple, rows)} for key in _canonical(shape)}
+    for key in keys:
+        if not NESTED.isdisjoint({type(row.get(key)) for row in rows}):
+            rows = [
+                row | {key: times.unreadable(row[key])} if type(row.get(key)) in NESTED else row
+                for row in rows
+            ]
+    return rows
 
 
 @lru_cache(maxsize=1_000)

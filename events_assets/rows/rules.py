@@ -30,12 +30,25 @@ EDGE_YEARS = ("0001", "9999")
 SURROGATE = re.compile("[\ud800-\udfff]")
 
 
+NO_BRACKETS = bytes(set(range(256)).difference(b"{}[]"))
 ABYSS = 250
 """Levels of nesting at which functions that call themselves come near their end."""
 
 
 class TooDeep(str):
     """Stands for a row that nests deeper than `ABYSS` levels: its JSON."""
+
+
+def may_be_deep(body: bytes) -> bool:
+    """Whether the JSON may nest deeper than `ABYSS` levels: not if taking innermost brackets out so
+    often leaves none."""
+    brackets = body.translate(None, NO_BRACKETS)
+    for _ in range(ABYSS):
+        fewer = brackets.replace(b"{}", b"").replace(b"[]", b"")
+        if len(fewer) == len(brackets):
+            break
+        brackets = fewer
+    return bool(brackets)
 
 
 def shallow(rows: list[Any]) -> list[Any]:

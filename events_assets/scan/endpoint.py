@@ -10,7 +10,7 @@ from events_assets.http.read_ahead import ReadAhead
 from events_assets.http.session import ApiSession
 from events_assets.paging.base import Ask, Page, Paging, Total
 from events_assets.paging.windows import Window
-from events_assets.rows.rules import shallow
+from events_assets.rows.rules import may_be_deep, shallow
 from events_assets.scan.data_selector import require_no_error
 from events_assets.scan.list_request import ListRequest
 
@@ -105,7 +105,7 @@ class Endpoint:
                 owed = self.paging.owes(ask, answer.document, total)
                 if owed:
                     raise EmptyPageError(owed, (answer, rows))
-            rows = shallow(rows)
+            rows = shallow(rows) if may_be_deep(answer.body) else rows
             if answer.holds_secret:
                 rows = self.session.redaction.value(rows)
             return answer, rows

@@ -69,6 +69,7 @@ class Intake:
         doubtful = self._doubtful(page)
         overlapping = _overlap(before, page.identities) if doubtful else 0
         on_page: set[Hashable] = set()
+        new = 0
         for place, (row, identity) in enumerate(zip(page.rows, page.identities, strict=True)):
             digest = content_digest(row)
             if place >= overlapping:
@@ -76,7 +77,11 @@ class Intake:
             version = int.from_bytes(digest)
             if identity not in doubtful:
                 one.distinct += 1
-                refusal = self._take_version(row, identity, version, 0, one)
+                self._versions[identity] = version
+                new += version
+                refusal = self._refusal(row, identity)
+                if not refusal:
+                    self._waiting[identity] = (row, one.distinct - 1, False)
             else:
                 if place >= overlapping:
                     self._count(one, page, identity, identity in on_page, before)
@@ -86,6 +91,7 @@ class Intake:
                 refusal = self._take_again(row, identity, version, one)
             if refusal:
                 yield from self._set_aside(row, refusal, one.distinct - 1)
+        self.fingerprint += new
         if len(self._waiting) >= BATCH:
             yield from self.flush()
 
@@ -97,12 +103,16 @@ class Intake:
         if self._batches is None:  # the first rows have decided on the types of keys
             self._batches = self._new_batches()
         for later, take in ((False, self._batches.take), (True, self._batches.take_later)):
-            some = {identity: one for identity, one in waiting.items() if one[2] is later}
+            some = waiting
+            if self.has_later_versions:
+                some = {identity: one for identity, one in waiting.items() if one[2] is later}
+            elif later:
+                break
             rows = [row for row, _, _ in some.values()]
             if self._is_loaded:
                 rows = self._identity.with_keys(rows, some)
                 if self._receipt.resource == "events":
-                    rows = [*map(legible, rows)]
+                    rows = legible(rows)
             refused = take(rows) if rows else {}
             entries = [*some.items()] if refused else []
             for place, reason in refused.items():
@@ -152,25 +162,17 @@ class Intake:
         is_loaded = known not in self._refused or identity in self._loaded_before
         is_later = known is not None and is_loaded
         self.has_later_versions |= is_later
-        return self._take_version(row, identity, version, known or 0, one, is_later)
-
-    def _take_version(
-        self,
-        row: Any,
-        identity: Hashable,
-        version: int,
-        known: int,
-        one: ListPass,
-        is_later: bool = False,
-    ) -> str:
-        """Lets a row wait to be loaded. Why it has no usable key, empty for one that has."""
         self._versions[identity] = version
-        self.fingerprint += version - known
-        is_whole = type(identity) is bytes and self._is_loaded  # else it is the row's key
-        refusal = self._identity.objection(row) if is_whole else ""
+        self.fingerprint += version - (known or 0)
+        refusal = self._refusal(row, identity)
         if not refusal:
             self._waiting[identity] = (row, one.distinct - 1, is_later)
         return refusal
+
+    def _refusal(self, row: Any, identity: Hashable) -> str:
+        """Why a row has no usable key, empty for one that has: that is its identity."""
+        is_whole = type(identity) is bytes and self._is_loaded
+        return self._identity.objection(row) if is_whole else ""
 
     def _set_aside(self, row: Any, reason: str, position: int) -> Iterator[Any]:
         self._refused.add(int.from_bytes(content_digest(row)))
