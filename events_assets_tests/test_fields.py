@@ -272,7 +272,7 @@ def test_a_translation_that_is_no_text_is_kept():
         ({"en": None, "de": " "}, None),
         (["x"], 'unreadable: ["x"]'),
     ]:
-        (row,) = legible(fields.map([{"title": title}]))
+        (row,) = map(legible, fields.map([{"title": title}]))
         assert row == {"title": title, "event_name": name}
 
 

@@ -54,6 +54,7 @@ class Shred:
         self, normalizer: Normalizer, table: str, loadable: Loadable, rows: list[Row]
     ) -> None:
         self._dlt, self._rules, self._names = normalizer, loadable.rules, loadable.names
+        self._canonical = loadable.canonical
         self.new = len(rows)
         self.unfit: set[int] = set()
         self.levels: dict[str, Level] = {}
@@ -124,7 +125,9 @@ class Shred:
         if scalars:
             flat = [None if type(one) in NESTED else one for one in values] if nested else values
             self._add_column(level, column, flat, scalars, level.path + path)
-        if nested and self._dlt.is_whole(level.table, column, level.left - len(path) + 1):
+        is_canonical = not level.above and len(path) == 1 and column in self._canonical
+        left = level.left - len(path) + 1
+        if nested and (is_canonical or self._dlt.is_whole(level.table, column, left)):
             self._refuse(level, (at for at, value in enumerate(values) if type(value) in NESTED))
             return
         if dict in nested:

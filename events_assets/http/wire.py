@@ -9,6 +9,8 @@ from typing import Any
 from events_assets.errors import BoundError
 from events_assets.settings import HttpSettings, in_bytes
 
+AT_ONCE = 65_536
+"""Bytes that are read at once, where they have come."""
 TOLD = {
     "max_headers": ("headers, interim answers included, of", "they are meant"),
     "max_body": ("a body of", "pages cannot be made smaller"),
@@ -81,7 +83,7 @@ class _Bytes(io.RawIOBase):
         self._name, self._size = "max_headers", 0
 
     def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(self)
+        return io.BufferedReader(self, AT_ONCE)
 
     def begin_body(self) -> None:
         self._name, self._size = "max_body", 0

@@ -120,17 +120,13 @@ class Fields:
         return moves
 
 
-def legible(rows: list[Row]) -> list[Row]:
-    """The rows with texts in place of objects and lists in canonical fields: dlt would put these
+def legible(row: Row) -> Row:
+    """The row with texts in place of objects and lists in canonical fields: dlt would put these
     beside the column, and null into it, over what it held before."""
-    keys = {key for shape in {*map(tuple, rows)} for key in _canonical(shape)}
-    for key in keys:
-        if not NESTED.isdisjoint({type(row.get(key)) for row in rows}):
-            rows = [
-                row | {key: times.unreadable(row[key])} if type(row.get(key)) in NESTED else row
-                for row in rows
-            ]
-    return rows
+    for key in _canonical(tuple(row)):
+        if type(row[key]) in NESTED:
+            row = row | {key: times.unreadable(row[key])}
+    return row
 
 
 @lru_cache(maxsize=1_000)

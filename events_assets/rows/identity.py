@@ -10,6 +10,7 @@ from typing import Any, cast
 from dlt.common.data_types import DATA_TYPES, TDataType, coerce_value
 
 from events_assets.errors import UnloadableError
+from events_assets.rows.canonical import legible
 from events_assets.rows.names import Names
 from events_assets.rows.rules import (
     ABYSS,
@@ -138,17 +139,20 @@ class Loadable:
     """Makes rows fit to be loaded without losing a value.
 
     Keys that dlt would give one and the same column get names of their own, by `names`; dlt would
-    keep only one of their values.
+    keep only one of their values. `canonical` are the columns that hold no objects and no lists.
     """
 
-    def __init__(self, names: Names, rules: Sequence[Rule] = RULES) -> None:
+    def __init__(
+        self, names: Names, rules: Sequence[Rule] = RULES, canonical: Sequence[str] = ()
+    ) -> None:
         self.names = names
         self.rules = rules
+        self.canonical = canonical
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """A copy of the row, with other keys where they clash. Raises UnloadableError, with the
         place, where it holds what dlt or the warehouse cannot hold."""
-        return cast(dict[str, Any], self._value(row, ()))
+        return cast(dict[str, Any], self._value(legible(row) if self.canonical else row, ()))
 
     def _value(self, value: Any, path: Path) -> Any:
         if found := objection(self.rules, value, path):

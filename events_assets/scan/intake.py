@@ -12,7 +12,7 @@ import orjson
 
 from events_assets.arrow.convert import BATCH, ByRow, Columnar
 from events_assets.paging.base import Page
-from events_assets.rows.canonical import legible
+from events_assets.rows.canonical import CANONICAL
 from events_assets.rows.identity import Identity, Loadable
 from events_assets.rows.names import Names
 from events_assets.scan.list_pass import ListPass
@@ -69,11 +69,11 @@ class Intake:
         doubtful = self._doubtful(page)
         overlapping = _overlap(before, page.identities) if doubtful else 0
         on_page: set[Hashable] = set()
-        new = 0
+        new, digests = 0, list[bytes]()
         for place, (row, identity) in enumerate(zip(page.rows, page.identities, strict=True)):
             digest = content_digest(row)
             if place >= overlapping:
-                one.digest.update(digest)
+                digests.append(digest)
             version = int.from_bytes(digest)
             if identity not in doubtful:
                 one.distinct += 1
@@ -92,6 +92,7 @@ class Intake:
             if refusal:
                 yield from self._set_aside(row, refusal, one.distinct - 1)
         self.fingerprint += new
+        one.digest.update(b"".join(digests))
         if len(self._waiting) >= BATCH:
             yield from self.flush()
 
@@ -111,8 +112,6 @@ class Intake:
             rows = [row for row, _, _ in some.values()]
             if self._is_loaded:
                 rows = self._identity.with_keys(rows, some)
-                if self._receipt.resource == "events":
-                    rows = legible(rows)
             refused = take(rows) if rows else {}
             entries = [*some.items()] if refused else []
             for place, reason in refused.items():
@@ -184,7 +183,9 @@ class Intake:
             return ByRow()
         naming = dlt.current.source_schema().naming
         owners = dlt.current.resource_state().setdefault("owners of names", {})
-        return Columnar(self._identity.types, Loadable(Names(naming.normalize_path, owners)))
+        canonical = CANONICAL if self._receipt.resource == "events" else ()
+        loadable = Loadable(Names(naming.normalize_path, owners), canonical=canonical)
+        return Columnar(self._identity.types, loadable)
 
 
 def content_digest(row: Any) -> bytes:
