@@ -163,7 +163,7 @@ with dg.DagsterInstance.ephemeral() as instance:
             '"sample',
             r"config\.toml.* line \d+\D+\d+.*\n.*config\.toml.* line \d+\D+\d+",
         ),
-        ('"0 * * * *"', '"hourly"', r"schedule\b.*config\.toml.*'hourly'.*'0 \* \* \* \*'"),
+        ('"0 * * * *"', '"hourly"', r"schedule\.cron is 'hourly'.*'0 \* \* \* \*'.*config\.toml"),
         ('"UTC"', '"Lisboa"', r"schedule\b.*Lisboa"),
         ("[[sources.events.resources]]", "[sources.events.resources]", r"resources.*config\.toml"),
         ("[sources.events.schedule]", MORE + "[sources.events.schedule]", "'my venues'.*my_venues"),
