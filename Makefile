@@ -35,7 +35,7 @@ bench: setup      ## compare with plain dlt and with the floor; options in ARGS:
 schema: setup     ## write the JSON schema of .dlt/config.toml
 	@$(BIN)/python -m events_assets_tests.config_schema > docs/config.schema.json
 
-test: setup-dev   ## run the tests that start no process and no browser
+test: setup-dev   ## run the tests that are quick
 	@$(BIN)/python -m pytest -m "not slow"
 
 test-all: setup-dev   ## run all tests

@@ -17,6 +17,8 @@ from events_assets.http.redaction import Redaction
 from events_assets.http.session import ApiSession
 from events_assets.settings import HttpSettings
 
+pytestmark = pytest.mark.slow
+
 MB = b" " * 1_000_000
 OK = b"HTTP/1.1 200 OK\r\n"
 JSON = b"Content-Length: 2\r\n\r\n[]"

@@ -72,6 +72,7 @@ def fields(project):
     return configure
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_of_time_lands_as_the_same_instant(serve, rows, fields, form):
     toml, times = FORMS[form]

@@ -4,6 +4,8 @@ import pytest
 
 from events_assets_tests.conftest import event, load
 
+pytestmark = pytest.mark.slow
+
 BIG = 2**63
 
 CHANGES = [

@@ -9,6 +9,8 @@ from events_assets_tests.shapes import rows as canonical_rows
 from events_assets_tests.shapes import serving_routes
 from events_assets_tests.test_recipes import load, write_settings
 
+pytestmark = pytest.mark.slow
+
 AUTHENTICATION, PAGES, TIMES = (
     [title for title, recipe in recipes().items() if recipe.section == section]
     for section in ("Authentication", "Pages", "Times")

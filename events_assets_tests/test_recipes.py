@@ -15,6 +15,8 @@ from events_assets_tests.recipes import SECRETS, SERVERS, put_into, recipes, sta
 from events_assets_tests.shapes import rows as canonical_rows
 from events_assets_tests.shapes import serving_routes
 
+pytestmark = pytest.mark.slow
+
 
 def test_every_recipe_has_a_server_and_every_server_a_recipe():
     assert list(recipes()) == list(SERVERS)

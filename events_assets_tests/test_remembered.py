@@ -17,6 +17,8 @@ from events_assets.sample_api import Answer, serving
 from events_assets.settings import HttpSettings
 from events_assets_tests.conftest import event
 
+pytestmark = pytest.mark.slow
+
 CONFIG = """
 [sources.events.resource_defaults]
 primary_key = "id"

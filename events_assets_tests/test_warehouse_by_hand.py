@@ -5,6 +5,8 @@ import pytest
 from events_assets.errors import WarehouseError
 from events_assets_tests.conftest import event, load
 
+pytestmark = pytest.mark.slow
+
 ROWS = [event(1, tags=[{"name": "a", "in": ["x"]}]), event(2, tags=[{"name": "b"}]), {"id": None}]
 TABLES = ("events", "events__tags", "events__tags__in", "scan_receipts", "quarantined_events")
 
