@@ -5,6 +5,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from threading import Event
 
 import duckdb
@@ -38,16 +39,24 @@ def test_a_load_killed_at_any_moment_leaves_all_or_nothing(serve, load, rows):
         name = f"generation {generation}"
         return [event(n, event_name=name, tags=[name, name]) for n in range(400)]
 
-    api = serve(events(0))
-    assert load().wait() == 0
-    api.intercept = lambda number, path: asked.set() if "offset=396" in path else None
-    for generation in range(1, 9):
+    def begun(generation):
         api.events[:] = events(generation)
         asked.clear()
         process = load()
         assert asked.wait(30)
+        return process
+
+    api = serve([])
+    api.intercept = lambda number, path: asked.set() if "offset=396" in path else None
+    seconds = []
+    for _ in range(2):  # how long a load goes on after its last page
+        process, started = begun(0), time.monotonic()
+        assert process.wait() == 0
+        seconds.append(time.monotonic() - started)
+    for generation in range(1, 9):
+        process = begun(generation)
         with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(dice.uniform(0, 0.5))
+            process.wait(dice.uniform(0, 0.8 * min(seconds)))
         process.send_signal(signal.SIGKILL)
         process.wait()
         ((name, count),) = rows("SELECT event_name, count(*) FROM events GROUP BY 1")
