@@ -102,8 +102,8 @@ class Authentication:
         text = SECRET.sub(secret, value)
         if configuration.is_secret_name(steps[-1]):
             self._mask_parts(text)
-        if parts[0] == "headers" and not HEADER.fullmatch(text.strip()):
-            raise ConfigurationError(f"{'.'.join(steps)} has characters that no header can hold")
+        if parts[0] == "headers":
+            require_header(text.strip(), ".".join(steps))
         return text
 
     def _mask_parts(self, text: str) -> None:
@@ -135,8 +135,8 @@ class Authentication:
             value = built[name]
             if is_secret_hint(hint) and isinstance(value, str) and value and name != "client_id":
                 self._masked(value, name)
-                if in_header and not HEADER.fullmatch(value):
-                    raise ConfigurationError(f"{name} has characters that no header can hold")
+                if in_header:
+                    require_header(value, name)
         if not isinstance(built, OAuth2ClientCredentials):
             return built
         asked_with = json.dumps(dict(auth), sort_keys=True, default=str)
@@ -181,6 +181,12 @@ class Authentication:
             )
         self.redaction.add(secret)
         return secret
+
+
+def require_header(text: str, setting: str) -> None:
+    """Raises ConfigurationError where no header can hold a text, which is not quoted."""
+    if not HEADER.fullmatch(text):
+        raise ConfigurationError(f"{setting} has characters that no header can hold")
 
 
 def require_no_user(url: Any, setting: str) -> None:

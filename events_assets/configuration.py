@@ -348,41 +348,43 @@ def _reject_secrets_in_config_toml() -> None:
     for provider in _providers():
         if isinstance(provider, ConfigTomlProvider):
             top, _ = provider.get_value("api_key", Any, "")
-            for steps in _secrets({"api_key": top, "sources": {"events": _section_of(provider)}}):
-                raise ConfigurationError(
-                    f"there is a secret, {steps[-1]}, in {mistakes.place(steps, (), _files()[1:])},"
-                    f" which is no place for one: move it to .dlt/secrets.toml, or to the "
-                    f"environment"
-                )
+            for steps, text in _texts(
+                {"api_key": top, "sources": {"events": _section_of(provider)}}
+            ):
+                if text and "{secrets." not in text and _is_secret(steps):
+                    where = mistakes.place(steps, (), _files()[1:])
+                    raise ConfigurationError(
+                        f"there is a secret, {steps[-1]}, in {where}, which is no place for one: "
+                        f"move it to .dlt/secrets.toml, or to the environment"
+                    )
 
 
-def _secrets(value: Any, *path: str | int) -> Iterator[mistakes.Steps]:
-    """The steps to each secret in a table and in those below it."""
-    for key, part in value.items() if isinstance(value, Mapping) else enumerate(value):
-        if isinstance(part, Mapping | list):
-            yield from _secrets(part, *path, key)
-        elif isinstance(part, str) and part and "{secrets." not in part:
-            is_key = key == "api_key" and path in ((), tuple(STEPS))
-            is_secret = path[-1:] == ("auth",) and key in SECRET_FIELDS
-            if path[-1:] in (("headers",), ("params",)):
-                is_secret = is_secret_name(str(key))
-            if is_key or is_secret:
-                yield [*path, key]
+def _is_secret(steps: mistakes.Steps) -> bool:
+    """Whether nobody may see what stands there."""
+    *above, key = steps
+    if above[-1:] in (["headers"], ["params"]):
+        return is_secret_name(str(key))
+    return (key == "api_key" and above in ([], STEPS)) or (
+        above[-1:] == ["auth"] and key in SECRET_FIELDS
+    )
 
 
 def texts_of_secrets_toml() -> Iterator[str]:
     """All texts that requests are made of and that stand in secrets.toml."""
     for provider in _providers():
         if provider.supports_secrets and not isinstance(provider, EnvironProvider):
-            yield from _texts_of_requests(_section_of(provider))
+            for steps, text in _texts(_section_of(provider)):
+                if {"headers", "params", "json", "data"} & {*steps[:-1]}:
+                    yield text
 
 
-def _texts_of_requests(value: Any, *path: str | int) -> Iterator[str]:
+def _texts(value: Any, *path: str | int) -> Iterator[tuple[list[str | int], str]]:
+    """The texts in a table and in those below it, with the steps to each."""
     for key, part in value.items() if isinstance(value, Mapping) else enumerate(value):
         if isinstance(part, Mapping | list):
-            yield from _texts_of_requests(part, *path, key)
-        elif isinstance(part, str) and {"headers", "params", "json", "data"} & {*path}:
-            yield part
+            yield from _texts(part, *path, key)
+        elif isinstance(part, str):
+            yield [*path, key], part
 
 
 def _files() -> list[Path]:

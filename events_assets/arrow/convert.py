@@ -92,6 +92,17 @@ class Conversion:
         self.rows.append(row)
 
 
+def one_by_one(rows: list[Row], take: Callable[[Row], None]) -> dict[int, str]:
+    """Takes rows; the positions of those that cannot be loaded, each with the reason."""
+    refused: dict[int, str] = {}
+    for place, row in enumerate(rows):
+        try:
+            take(row)
+        except UnloadableError as unloadable:
+            refused[place] = str(unloadable)
+    return refused
+
+
 class ByRow:
     """Gives rows on as rows, as `loadable` makes them; without it, as they are: these rows are not
     loaded."""
@@ -102,13 +113,7 @@ class ByRow:
 
     def take(self, rows: list[Row]) -> dict[int, str]:
         """As `Columnar.take`."""
-        refused: dict[int, str] = {}
-        for place, row in enumerate(rows):
-            try:
-                self._rows.append(self._loadable(row))
-            except UnloadableError as unloadable:
-                refused[place] = str(unloadable)
-        return refused
+        return one_by_one(rows, lambda row: self._rows.append(self._loadable(row)))
 
     def take_later(self, rows: list[Row]) -> dict[int, str]:
         """As `Columnar.take_later`."""
@@ -162,14 +167,10 @@ class Columnar(ByRow):
 
         Returns positions in `rows` of those that cannot be loaded, each with the reason.
         """
-        refused: dict[int, str] = {}
         take = self._conversion.leave if self._conversion else self._rows.append
-        for place, row in enumerate(rows):
-            try:
-                take(self._loadable(row) | {"_dlt_id": next(self._later_ids)})
-            except UnloadableError as unloadable:
-                refused[place] = str(unloadable)
-        return refused
+        return one_by_one(
+            rows, lambda row: take(self._loadable(row) | {"_dlt_id": next(self._later_ids)})
+        )
 
     def items(self) -> Iterator[Any]:
         """What has been taken, as items to be yielded to dlt: Arrow tables, and a list of rows."""

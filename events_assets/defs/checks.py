@@ -196,10 +196,12 @@ def check_events(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetChe
             )
         receipt = last_receipt(dataset, "events", context.run.run_id)
         checks = configuration.check_settings()
-        for name, claim in CLAIMS.items():
-            if name in asked_for:
-                finding = claim(dataset, receipt)
-                yield _result(context, name, finding, getattr(checks, name), dataset, receipt)
+        results = [
+            _result(context, name, claim(dataset, receipt), getattr(checks, name), dataset, receipt)
+            for name, claim in CLAIMS.items()
+            if name in asked_for
+        ]
+    yield from results  # the warehouse is free again
 
 
 def _result(

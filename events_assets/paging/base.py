@@ -105,9 +105,8 @@ class Evidence:
 
     `order`: the order in which rows came. `touching`: each page was seen to share a row with those
     before it. `shifted`: one shared other rows than it was asked to. `repeated`: one held a row of
-    a page that is not its neighbour. `named`: each next page was
-    named by the last row of the page before it. `ended`: how the API said that there is no more,
-    empty where it did not.
+    a page that is not its neighbour. `named`: each next page was named by the last row of the page
+    before it. `ended`: how the API said that there is no more, empty where it did not.
 
     In words for people: `torn`, which rows the API promised and did not give; `cut_short`, that the
     pass ends early, as configured; `unprovable`, why the list has no end that one could see;

@@ -253,8 +253,7 @@ def _finder(path: str | None) -> Find:
         return lambda _: None
     if path.isidentifier():  # a single key, as most are, is looked up at once
         return lambda row: row.get(path)
-    find = json_path.finder(path)
-    return lambda row: next(iter(find(row)), None)
+    return json_path.value_at(path)
 
 
 _normalize = lru_cache(maxsize=100_000)(NamingConvention().normalize_identifier)

@@ -18,7 +18,7 @@ from dlt.sources.rest_api.config_setup import (
 from dlt.sources.rest_api.typing import ResolvedParam
 
 from events_assets.errors import UnaddressableError
-from events_assets.json_path import finder
+from events_assets.json_path import value_at
 from events_assets.paging.base import Ask
 from events_assets.paging.windows import Window
 
@@ -89,7 +89,7 @@ class ListRequests:
         self._json, self._data = endpoint.get("json"), endpoint.get("data")
         self._hooks = create_response_hooks(endpoint.get("response_actions")) or {}
         self._parameters = [
-            (one.param_name, one.resolve_config["field"], finder(one.resolve_config["field"]))
+            (one.param_name, one.resolve_config["field"], value_at(one.resolve_config["field"]))
             for one in parameters
         ]
         self._in_path = {name for _, name, _, _ in string.Formatter().parse(self._path) if name}
@@ -123,7 +123,7 @@ class ListRequests:
         )
 
 
-def _addressing(parent: Any, path: str, find: Callable[[Any], list[Any]]) -> Any:
+def _addressing(parent: Any, path: str, find: Callable[[Any], Any]) -> Any:
     """The value at a path of a parent, by which its list is asked for.
 
     Raises:
@@ -131,7 +131,7 @@ def _addressing(parent: Any, path: str, find: Callable[[Any], list[Any]]) -> Any
     """
     if not isinstance(parent, dict):
         raise UnaddressableError("not an object")
-    value = next(iter(find(parent)), None)
+    value = find(parent)
     if value is None:
         keys = ", ".join([*parent][:10]) or "nothing"
         raise UnaddressableError(f"its {path} is null or missing; it has {keys}")
