@@ -101,6 +101,7 @@ def load(
         if not narrow:
             _lift_memory_limit(pipeline, log)
             info = pipeline.load()
+            _forget_doubles(pipeline)
     if narrow:
         log.warning(f"{narrow}: that is done now")
         _widen(pipeline, data.schema, narrow)
@@ -108,6 +109,19 @@ def load(
     info.raise_on_failed_jobs()
     _forget_repeated(pipeline, info.loads_ids)
     return info
+
+
+def _forget_doubles(pipeline: dlt.Pipeline) -> None:
+    """Removes rows that DuckDB appended twice: dlt may not have heard that a job was done already
+    when another one ran out of memory, and does it again, with the same row ids."""
+    with pipeline.dataset() as dataset:
+        for table in _appended(dataset):
+            select(
+                dataset,
+                "DELETE FROM {table} WHERE rowid NOT IN "
+                "(SELECT min(rowid) FROM {table} GROUP BY _dlt_id)",
+                table=dataset.sql_client.make_qualified_table_name(table),
+            )
 
 
 def _key_type_error(error: BaseException | None) -> KeyTypeError | None:
@@ -296,14 +310,22 @@ def _forget_unfinished(dataset: dlt.Dataset) -> None:
 
     dlt merges `events` in one transaction, but appends to the tables beside it in others.
     """
-    for table in dataset.tables:
-        if table == "scan_receipts" or table.startswith("quarantined_"):
-            name = dataset.sql_client.make_qualified_table_name(table)
-            loads = dataset.sql_client.make_qualified_table_name("_dlt_loads")
-            dataset.sql_client.execute_sql(
-                f"DELETE FROM {name} WHERE _dlt_load_id NOT IN "  # noqa: S608
-                f"(SELECT load_id FROM {loads} WHERE status = 0)"
-            )
+    for table in _appended(dataset):
+        name = dataset.sql_client.make_qualified_table_name(table)
+        loads = dataset.sql_client.make_qualified_table_name("_dlt_loads")
+        dataset.sql_client.execute_sql(
+            f"DELETE FROM {name} WHERE _dlt_load_id NOT IN "  # noqa: S608
+            f"(SELECT load_id FROM {loads} WHERE status = 0)"
+        )
+
+
+def _appended(dataset: dlt.Dataset) -> list[str]:
+    """The tables that rows are appended to."""
+    return [
+        table
+        for table in dataset.tables
+        if table == "scan_receipts" or table.startswith("quarantined_")
+    ]
 
 
 def _destination(**global_config: Any) -> Any:

@@ -51,11 +51,11 @@ class Redaction:
         for form in self.forms:
             if form in text:
                 text = text.replace(form, MASK)
-        if not ENCODED.search(text) or not self._occurs_in(_decoded(text)):
+        if not ENCODED.search(text):
             return text
         for pattern in self._patterns.values():
             text = pattern.sub(MASK, text)
-        return MASK if self._occurs_in(_decoded(text)) else text  # spelled in a mixture of ways
+        return MASK if self._is_encoded_in(text) else text  # spelled in a mixture of ways
 
     def value(self, value: Any) -> Any:
         """A copy of a JSON value with the secrets masked in all keys, strings and numbers."""
@@ -67,8 +67,8 @@ class Redaction:
             return {self.value(key): self.value(item) for key, item in value.items()}
         return MASK if str(value) in self._patterns else value
 
-    def _occurs_in(self, text: str) -> bool:
-        return any(secret in text for secret in self._patterns)
+    def _is_encoded_in(self, text: str) -> bool:
+        return any(secret in decoded for decoded in _decoded(text) for secret in self._patterns)
 
     def may_occur_in(self, body: bytes, document: Any) -> bool:
         """Whether a JSON document may contain a secret, also with characters written as escapes
@@ -87,17 +87,28 @@ class Redaction:
             return True
         is_plain = b"%" not in body and b"&" not in body and b"\\" not in body
         text = "" if is_plain else body.decode("utf-8", "replace")
-        return bool(ENCODED.search(text)) and self._occurs_in(_decoded(text))
+        text = text.replace('\\"', '"').replace("\\\\", "\\")
+        return bool(ENCODED.search(text)) and (
+            self._is_encoded_in(text)
+            or any(  # what looks like an escape itself is decoded too far
+                pattern.search(text)
+                for secret, pattern in self._patterns.items()
+                if set(secret) & set("%&\\")
+            )
+        )
 
 
-def _decoded(text: str) -> str:
-    """A text without any escapes, as far as it goes."""
+def _decoded(text: str) -> Iterator[str]:
+    """A text with ever fewer escapes, as far as it goes."""
     for _ in range(ROUNDS):
         if not ENCODED.search(text):
             break
         text = ESCAPED.sub(lambda found: chr(int(found[1] or found[2], 16)), text)
-        text = unquote(html.unescape(text) if "&" in text else text)
-    return text
+        yield text
+        text = html.unescape(text) if "&" in text else text
+        yield text
+        text = unquote(text)
+        yield text
 
 
 def _spelled(character: str) -> str:
