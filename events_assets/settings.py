@@ -155,6 +155,7 @@ Count = Annotated[int, Field(ge=0)]
 Size = Annotated[str, AfterValidator(_size)]
 """A text like 256MB; kB, MB and GB are powers of 1000."""
 Seconds = Annotated[float, Field(ge=0)]
+Tolerated = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Moment = Annotated[
     str, BeforeValidator(lambda value: value.isoformat() if isinstance(value, date) else value)
 ]
@@ -255,15 +256,17 @@ class CheckSettings(Settings):
 
     severity: Literal["error", "warn"] = "error"
     """An `error` keeps from being built on, where the check blocks, what a `warn` does not."""
-    tolerate: Annotated[float, Field(ge=0)] = 0
-    """Rows that may break the claim with no more than a warning; below 1: their share."""
+    tolerate: Tolerated = 0
+    """Rows that may break the claim with no more than a warning; below 1: the share of rows from
+    which on it is more."""
 
 
 class ShareCheckSettings(CheckSettings):
     """What it means that more than a few rows break a claim."""
 
-    tolerate: Annotated[float, Field(ge=0)] = 0.01
-    """Rows that may break the claim with no more than a warning; below 1: their share."""
+    tolerate: Tolerated = 0.01
+    """Rows that may break the claim with no more than a warning; below 1: the share of rows from
+    which on it is more."""
 
 
 class ScanCheckSettings(CheckSettings):

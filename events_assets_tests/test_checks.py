@@ -8,7 +8,7 @@ import pytest
 
 from events_assets.definitions import defs
 from events_assets.sample_api import Answer
-from events_assets_tests.conftest import event
+from events_assets_tests.conftest import event, failure
 
 
 def evaluations(result) -> dict[str, dg.AssetCheckEvaluation]:
@@ -84,7 +84,7 @@ def test_one_bad_event_stops_the_house_only_where_that_is_wanted(
     assert "mend them in the API" in check.description
 
 
-@pytest.mark.parametrize(("bad", "severity"), [(1, "WARN"), (3, "ERROR")])
+@pytest.mark.parametrize(("bad", "severity"), [(1, "WARN"), (2, "ERROR"), (3, "ERROR")])
 def test_many_rows_set_aside_are_an_error(serve, run, bad, severity):
     serve([event(n) for n in range(198)] + [{"id": None, "n": n} for n in range(bad)])
     check = evaluations(run())["no_events_were_quarantined"]
@@ -114,6 +114,33 @@ def test_a_torn_scan_with_few_rows_missing_may_be_tolerated(serve, run, monkeypa
     result = run()
     check = evaluations(result)["events_scan_is_complete"]
     assert result.success and not check.passed and check.description.startswith("torn")
+
+
+@pytest.mark.parametrize("severity", ["error", "warn"])
+def test_a_receipt_that_is_missing_is_as_severe_as_the_check(
+    serve, run, project, instance, monkeypatch, severity
+):
+    checks(monkeypatch, "events_scan_is_complete", severity=severity)
+    serve([event(1)])
+    assert run().success
+    with duckdb.connect(str(project / "data" / "events.duckdb")) as connection:
+        connection.execute("DELETE FROM events_data.scan_receipts")
+    check = evaluate(instance, "events_scan_is_complete")
+    assert not check.passed and check.severity is dg.AssetCheckSeverity[severity.upper()]
+    assert "there is no receipt" in check.description
+
+
+@pytest.mark.parametrize("tolerate", ["inf", "nan", "-1"])
+def test_a_tolerance_without_a_bound_is_none(serve, run, monkeypatch, tolerate):
+    serve([event(1)])
+    checks(monkeypatch, "events_end_after_they_start", tolerate=tolerate)
+    assert "events_end_after_they_start.tolerate" in failure(run())
+
+
+def test_a_failure_names_the_setting_that_says_what_it_means(serve, run):
+    serve([event(1), event(7, end_time="2026-05-01T09:59:59+02:00")])
+    check = evaluations(run())["events_end_after_they_start"]
+    assert "[sources.events.checks.events_end_after_they_start]" in check.description
 
 
 def test_an_event_that_ends_as_it_starts_is_fine(serve, run):

@@ -467,6 +467,27 @@ def test_init_asks_nobody_where_there_is_no_terminal(command, words, missing):
     assert result.exit_code == 2 and missing in result.output
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--base-url", "http://user:pa55word-1@127.0.0.1:9", "--path", "/events"),
+        ("--base-url", "user:pa55word-1@127.0.0.1", "--path", "/events"),
+        ("--base-url", "http://127.0.0.1:9", "--path", "http://user:pa55word-1@127.0.0.1:9/events"),
+    ],
+)
+def test_init_quotes_no_password(command, words):
+    before = CONFIG.read_text()
+    result = command("init", *words)
+    assert result.exit_code and "pa55word" not in result.output and CONFIG.read_text() == before
+
+
+def test_init_shows_no_password_of_the_api_before(command):
+    text = CONFIG.read_text()
+    CONFIG.write_text(text.replace('"sample"', '"https://user:pa55word-1@example.org"'))
+    result = command("init", "--base-url", "http://127.0.0.1:9", "--path", "/events")
+    assert "describes the API at https://example.org already" in result.output
+
+
 def test_init_overwrites_no_configured_api_unasked(init, command):
     init(Shape())
     before = CONFIG.read_text()

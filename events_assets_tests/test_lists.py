@@ -161,6 +161,19 @@ def test_a_parent_that_is_missing_makes_the_scan_torn(serve, run, rows, configur
     assert verdict == "torn" and "organizers: the API counts 4 rows" in reason
 
 
+def test_a_list_of_parents_without_end_ends_the_run(serve, run, configure):
+    configure(PARENTS)
+
+    def answer(number, path):
+        if urlsplit(path).path != "/organizers":
+            return organizers(path)
+        rows = [{"id": n, "slug": f"org-{n}"} for n in range(3)] * 40
+        return Answer(200, {"data": rows[:100]})  # whatever the offset
+
+    serve().intercept = answer
+    assert "it seems to ignore the parameter 'offset'" in failure(run())
+
+
 @pytest.mark.parametrize("placeholder", ["{slug}", "{resources.organizers.slug}"])
 def test_an_id_in_a_path_is_one_part_of_it_whatever_its_characters(
     serve, run, rows, configure, placeholder

@@ -44,6 +44,16 @@ def test_a_quiet_list_in_no_order_is_read_twice():
     assert (receipt.proof, receipt.scans) == ("two equal passes", 2)
 
 
+def test_ids_of_thousands_of_digits_are_in_order():
+    long = [f"{number}{'0' * 5000}" for number in range(5, 35)]
+    rows, receipt = Simulation(
+        lambda query: {"data": ids(long[int(query["offset"]) :][:10]), "total": 30},
+        OFFSETS,
+        total="total",
+    ).scan()
+    assert len(rows) == 30 and (receipt.verdict, receipt.scans) == ("complete", 1)
+
+
 def test_a_row_that_moves_where_another_went_is_not_lost():
     def move(ids):  # no page shifts, and the rows that come are in order
         ids.remove(90)

@@ -11,7 +11,7 @@ import dlt
 import tomlkit
 
 from events_assets import __version__, configuration
-from events_assets.authentication import Authentication
+from events_assets.authentication import Authentication, require_no_user
 from events_assets.commands import toml_file
 from events_assets.commands.check import try_api
 from events_assets.commands.init import discover
@@ -97,7 +97,7 @@ def init(base_url: str | None, path: str | None, place: KeyPlace | None, yes: bo
     file = Path(dlt.current.run_context().get_setting("config.toml"))
     document = tomlkit.parse(file.read_text(encoding="utf-8") if file.exists() else "")
     client = document.unwrap().get("sources", {}).get("events", {}).get("client", {})
-    name, before = os.path.relpath(file), client.get("base_url", "")
+    name, before = os.path.relpath(file), re.sub("//[^/]*@", "//", client.get("base_url", ""))
     if before not in ("", configuration.SAMPLE) and not yes:
         already = f"{name} describes the API at {before} already"
         if not sys.stdin.isatty():
@@ -105,9 +105,11 @@ def init(base_url: str | None, path: str | None, place: KeyPlace | None, yes: bo
         click.confirm(f"{already}. Describe another one instead?", abort=True)
     base_url = _asked(base_url, "Base URL of the API", "--base-url")
     path = _asked(path, "Path of its events", "--path")
-    if not re.match(r"https?://[^/?#]", base_url):
-        wrong = f"{base_url!r} is no URL: write it with its scheme, like https://api.example.com"
+    if not re.match(r"https?://[^/?#]", base_url):  # which is not quoted: it may hold the key
+        wrong = "what was given is no URL: write it with its scheme, like https://api.example.com"
         raise click.BadParameter(wrong, param_hint="--base-url")
+    for url in (base_url, path):
+        require_no_user(url, "the URL")
     report, api = _found_out(base_url, path, place, name)
     toml_file.write(file, toml_file.describe(document, api))
     replaced = "the built-in sample API" if before == configuration.SAMPLE else before

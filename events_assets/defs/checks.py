@@ -33,8 +33,8 @@ Receipt = dict[str, Any]
 REMEDIES = {
     "event_ids_are_unique": "is primary_key in [[sources.events.resources]] what identifies an "
     "event of this API?",
-    "events_end_after_they_start": "mend them in the API, or fields.start_time and "
-    "fields.end_time in [sources.events]",
+    "events_end_after_they_start": "mend them in the API, or say where times are in "
+    "[sources.events.fields]",
     "events_scan_is_complete": "docs/faults.md says what proves a scan; materialize events again, "
     "and try events-assets check",
     "no_events_were_quarantined": "the table has them whole, each with its reason",
@@ -143,18 +143,18 @@ def events_scan_is_complete(_dataset: dlt.Dataset, receipt: Receipt) -> Finding:
     An error where rows are known to be missing, a warning where there is neither evidence nor
     proof.
     """
+    settings = configuration.check_settings().events_scan_is_complete
     if not receipt:
-        return Finding(1, "there is no receipt of a scan", severity="error")
+        return Finding(1, "there is no receipt of a scan", severity=settings.severity)
     numbers = ("rows_received", "distinct_ids", "repeats", "step_backs", "scans")
     told = ("proof", "total_first", "total_last")
     proof = f" ({receipt['proof']})" if receipt["proof"] else ""
     missing = max(1, (receipt["total_last"] or 0) - receipt["distinct_ids"])
-    unproven = configuration.check_settings().events_scan_is_complete.unproven
     return Finding(
         offenders=0 if receipt["verdict"] == COMPLETE else missing,
         description=f"{receipt['verdict']}: {receipt['reason']}{proof}",
         metadata={name: receipt[name] for name in numbers + told if receipt[name] is not None},
-        severity=None if receipt["verdict"] == TORN else unproven,
+        severity=None if receipt["verdict"] == TORN else settings.unproven,
     )
 
 
@@ -213,17 +213,20 @@ def _result(
     receipt: Receipt,
 ) -> dg.AssetCheckResult:
     """What a finding means, by the settings of its check."""
-    tolerated = settings.tolerate
-    if finding.offenders and 0 < tolerated < 1:
+    tolerate, offenders = settings.tolerate, finding.offenders
+    is_tolerated = offenders <= tolerate
+    if offenders and 0 < tolerate < 1:
         ((rows,),) = select(dataset, "SELECT count(*) FROM {events}")
         if name == "no_events_were_quarantined":  # which are not in the table
-            rows = receipt["rows_loaded"] + finding.offenders
-        tolerated *= rows
+            rows = receipt["rows_loaded"] + offenders
+        is_tolerated = offenders < tolerate * rows
     severity = finding.severity or settings.severity
-    if finding.severity is None and finding.offenders <= tolerated:
+    if finding.severity is None and is_tolerated:
         severity = "warn"
-    passed = not (finding.offenders or finding.warnings) or severity == "pass"
+    passed = not (offenders or finding.warnings) or severity == "pass"
     description = finding.description + ("" if passed else f"; {REMEDIES[name]}")
+    if severity == "error" and not passed:
+        description += f", or say what it means in [sources.events.checks.{name}]"
     told = f"{name} {'passed' if passed else 'failed'}: {description}"
     level = "info" if passed else {"error": "error", "warn": "warning"}[severity]
     context.log.log(level, told)

@@ -75,8 +75,8 @@ class Order:
         """The order with those values of a further page, the last one before it among them."""
         if not self.directions or not values:
             return self
-        texts = [type(value) is str for value in values]
-        numbers = [*map(int, values)] if all(texts) and all(map(str.isdecimal, values)) else []
+        digits = [value.lstrip("0") for value in values if type(value) is str and value.isdecimal()]
+        numbers = [(len(one), one) for one in digits] if len(digits) == len(values) else []
         held = {
             direction
             for direction in self.directions

@@ -7,6 +7,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any, cast
 
+import orjson
 from dlt.common.data_types import DATA_TYPES, TDataType, coerce_value
 
 from events_assets.errors import UnloadableError
@@ -103,8 +104,7 @@ class Identity:
             with suppress(UnloadableError):
                 key = self._key(row)
                 return key[0] if len(key) == 1 else key
-        text = json.dumps(row, sort_keys=True).encode("utf-8", "surrogatepass")
-        return hashlib.blake2b(text, digest_size=16).digest()
+        return content_digest(row)
 
     def _key(self, row: dict[str, Any]) -> tuple[Hashable, ...]:
         return tuple(self._converted(name, row.get(name)) for name in self.primary_key)
@@ -133,6 +133,15 @@ class Identity:
                 return cast(Hashable, value)
             raise UnloadableError(f"{name} does not fit its column of type {column_type}")
         return cast(Hashable, converted)
+
+
+def content_digest(row: Any) -> bytes:
+    """A digest of what a row holds, whatever the order of its keys."""
+    try:
+        text = orjson.dumps(row, option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # what only the standard module writes: surrogates, large integers
+        text = json.dumps(row, sort_keys=True).encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(text, digest_size=16).digest()
 
 
 class Loadable:

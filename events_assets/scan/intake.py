@@ -1,19 +1,16 @@
 """Sorts the rows of pages: new ones are loaded, of those that came before only a later version, and
 those that cannot be loaded are set aside, once."""
 
-import hashlib
-import json
 from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from typing import Any
 
 import dlt
-import orjson
 
 from events_assets.arrow.convert import BATCH, ByRow, Columnar
 from events_assets.paging.base import Page
 from events_assets.rows.canonical import CANONICAL
-from events_assets.rows.identity import Identity, Loadable
+from events_assets.rows.identity import Identity, Loadable, content_digest
 from events_assets.rows.names import Names
 from events_assets.scan.list_pass import ListPass
 from events_assets.scan.receipt import Receipt
@@ -186,15 +183,6 @@ class Intake:
         canonical = CANONICAL if self._receipt.resource == "events" else ()
         loadable = Loadable(Names(naming.normalize_path, owners), canonical=canonical)
         return Columnar(self._identity.types, loadable)
-
-
-def content_digest(row: Any) -> bytes:
-    """A digest of what a row holds, whatever the order of its keys."""
-    try:
-        text = orjson.dumps(row, option=orjson.OPT_SORT_KEYS)
-    except TypeError:  # what only the standard module writes: surrogates, large integers
-        text = json.dumps(row, sort_keys=True).encode("utf-8", "surrogatepass")
-    return hashlib.blake2b(text, digest_size=16).digest()
 
 
 def _overlap(before: Sequence[Hashable], page: Sequence[Hashable]) -> int:

@@ -61,6 +61,7 @@ class TablePass:
 
     def __init__(self, table: Table, intake: Intake, receipt: Receipt, progress: Progress) -> None:
         self.lists: list[ListPass] = []
+        self._parents: list[TablePass] = []
         self._table, self._intake, self._receipt = table, intake, receipt
         self._progress = progress
         self._seen: list[Seen] = []
@@ -79,14 +80,16 @@ class TablePass:
         return Reading(self._seen)
 
     def broken(self) -> Exception | None:
-        """Why a list could not be read to its end."""
-        return next((one.error for one in self.lists if one.evidence.expired), None)
+        """Why a list, or one of parents, could not be read to its end."""
+        errors = [one.error for one in self.lists if one.evidence.expired]
+        return next(filter(None, (*errors, *(one.broken() for one in self._parents))), None)
 
     def _for_parents(self, endpoint: Endpoint, table: Table) -> Iterator[Any]:
         """Reads a list for each parent; these are read for each pass."""
         receipt = Receipt(table.name)
         intake = Intake(table.identity, receipt, is_loaded=False)
         parents = TablePass(table, intake, receipt, self._progress)
+        self._parents.append(parents)
         found = (row for rows in parents.items() for row in rows)
         for number, row in enumerate(found, start=1):
             try:
