@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from events_assets.http.redaction import Redaction
 from events_assets.rows.rules import TooDeep, shallow
 from events_assets.sample_api import Answer
 from events_assets_tests.conftest import event, failure
@@ -29,6 +30,11 @@ def test_a_row_of_a_thousand_levels_is_set_aside_whole_and_the_rest_loads(
     assert rows("SELECT id FROM events ORDER BY id") == [(1,), (3,)]
     (found,) = rows("SELECT document, reason FROM quarantined_events")
     assert found == (row, "nested deeper than 250 levels")
+
+
+def test_a_row_that_nests_too_deep_is_masked_and_still_known_as_such():
+    row = Redaction("key-of-the-tests").value(TooDeep('{"a": "key-of-the-tests \\u00e9"}'))
+    assert isinstance(row, TooDeep) and row == '{"a": "[masked] \\u00e9"}'
 
 
 def test_any_depth_is_written_as_json_writes_it():

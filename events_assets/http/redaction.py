@@ -60,7 +60,7 @@ class Redaction:
     def value(self, value: Any) -> Any:
         """A copy of a JSON value with the secrets masked in all keys, strings and numbers."""
         if isinstance(value, str):
-            return self.text(value)
+            return type(value)(self.text(value))
         if isinstance(value, list):
             return [self.value(item) for item in value]
         if isinstance(value, dict):
