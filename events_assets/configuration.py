@@ -50,7 +50,10 @@ SECRET_FIELDS = ("api_key", "token", "password", "client_secret", "access_token"
 
 REST_API_KEYS = ("client", "resource_defaults", "resources")
 
-OWN_TABLES = ("scan_receipts", "daily_events", "event_changes", "current_events")
+OWN_TABLES = (
+    *("scan_receipts", "daily_events"),
+    *("event_changes", "event_versions", "current_events"),
+)
 """Tables and views that no resource can have, beside the quarantined rows and dlt's own tables."""
 
 _naming = NamingConvention()
@@ -114,6 +117,7 @@ scan_settings = partial(_section, "scan", settings.ScanSettings)
 window_settings = partial(_section, "windows", settings.WindowSettings)
 schedule_settings = partial(_section, "schedule", settings.ScheduleSettings)
 check_settings = partial(_section, "checks", settings.ChecksSettings)
+sync_settings = partial(_section, "sync", settings.SyncSettings)
 warehouse_settings = partial(_section, "warehouse", settings.WarehouseSettings)
 
 

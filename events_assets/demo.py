@@ -7,8 +7,9 @@ from collections.abc import Iterable
 import dagster as dg
 from tabulate import tabulate
 
-from events_assets import configuration, warehouse
+from events_assets import configuration, sql, warehouse
 from events_assets.commands.report import terminal_columns
+from events_assets.defs.metadata import changes
 
 UPCOMING = """
 SELECT start_time, event_name, venue__city, status
@@ -38,10 +39,10 @@ def _show(result: dg.ExecuteInProcessResult) -> None:
     shown = {name: value.value for name, value in load.metadata.items()}
     with warehouse.reading() as dataset:
         database = dataset.destination_client.config.data_location() or ""
-        upcoming = warehouse.select(dataset, UPCOMING)
+        upcoming = sql.select(dataset, UPCOMING)
     print(
         f"{shown['rows_loaded']:,} events came in, in {shown['requests']} requests and "
-        f"{shown['scan_seconds']:.1f} s; {shown['dagster/row_count']:,} are in the table.\n"
+        f"{shown['scan_seconds']:.1f} s: {changes(shown)}.\n"
     )
     print("Checks")
     checks = result.get_asset_check_evaluations()

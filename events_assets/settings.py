@@ -285,8 +285,17 @@ class ChecksSettings(Settings):
     """Its rows are events that end before they start."""
     events_scan_is_complete: ScanCheckSettings = Field(default_factory=ScanCheckSettings)
     """Its rows are those that are known to miss."""
+    events_did_not_vanish: CheckSettings = Field(default_factory=CheckSettings)
+    """Its rows are events that the API does not give any more, too many to be marked."""
     no_events_were_quarantined: ShareCheckSettings = Field(default_factory=ShareCheckSettings)
     """Its rows are those of the last load that were set aside."""
+
+
+class SyncSettings(Settings):
+    """How the warehouse is kept in step with the API."""
+
+    max_removed: Annotated[float, Field(ge=0, le=1)] = 0.1
+    """Share of the events that one load may mark as removed. Up to 10 events always may."""
 
 
 class WarehouseSettings(Settings):
@@ -433,6 +442,7 @@ SECTIONS: dict[str, type[Settings]] = {
     "windows": WindowSettings,
     "fields": FieldsSettings,
     "schedule": ScheduleSettings,
+    "sync": SyncSettings,
     "warehouse": WarehouseSettings,
     "checks": ChecksSettings,
 }

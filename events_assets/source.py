@@ -33,15 +33,10 @@ from events_assets.scan.paginators import paging_of
 from events_assets.scan.progress import BesideBar
 from events_assets.scan.table_pass import Table
 from events_assets.scan.table_scan import TableScan
-from events_assets.scan.tables import Aside, declare
+from events_assets.scan.tables import EVENT_COLUMNS, Aside, declare
 
-EVENT_COLUMNS: dict[str, Any] = {
-    "event_name": {"data_type": "text"},
-    "start_time": {"data_type": "timestamp", "timezone": True},
-    "end_time": {"data_type": "timestamp", "timezone": True},
-}
-"""Canonical columns beside `id`: they exist also where every value is null. `id` is before them; it
-is typed by its data or, where it is not part of the key, a text that may be null."""
+SYNCED_STRATEGIES = (None, "delete-insert", "upsert")
+"""Ways to merge (dlt's) that leave one row for each key."""
 
 NO_HINTS = frozenset(
     ("name", "table_name", "endpoint", "selected", "parallelized", "include_from_parent")
@@ -56,6 +51,7 @@ def events_source(
     authentication: Authentication | None = None,
     run_id: str | None = None,
     log: logging.Logger | None = None,
+    max_removed: float | None = None,
 ) -> DltSource:
     """A dlt source named `events` with one resource for each table configured.
 
@@ -68,12 +64,16 @@ def events_source(
         authentication: fills in the key and other secrets, instead of `api_key`.
         run_id: identifies the run in the receipts.
         log: told about progress, retries and repeated scans.
+        max_removed: share of the events that may be marked as removed, instead of what is
+            configured.
 
     Raises:
         ConfigurationError: `auth` needs a key and there is none, or it is too short to be masked,
             or dlt refuses what a resource says.
     """
     builder = _ScanBuilder(config, authentication or Authentication(api_key), run_id, log)
+    if max_removed is not None:
+        builder.sync.max_removed = max_removed
     resources = [builder.resource(table) for table in builder.tables]
 
     @dlt.source(name="events", section="events")
@@ -137,6 +137,7 @@ class _ScanBuilder:
         self.log = BesideBar(log or logging.getLogger("events_assets"))
         self.run_id = run_id
         self.settings = configuration.scan_settings()
+        self.sync = configuration.sync_settings()
         self.http = configuration.http_settings()
         self.rate_limit = RateLimit(self.http.max_requests, self.http.period)
         self.identities: dict[tuple[str, bool], Identity] = {}
@@ -168,13 +169,22 @@ class _ScanBuilder:
             for kind, change in step.items():
                 add = {"filter": "add_filter", "map": "add_map", "yield_map": "add_yield_map"}[kind]
                 getattr(resource, add)(_of_rows(change))
-        return declare(resource, identity)
+        return declare(resource, identity, self._is_synced(table))
 
     def scan(self, table: str, names: list[str]) -> TableScan:
         """The scan of a table; each one asks on sessions of its own."""
-        scan = TableScan(self.table(table, names), self.run_id, self.settings.passes)
+        max_removed = self.sync.max_removed if self._is_synced(table) else None
+        scan = TableScan(self.table(table, names), self.run_id, self.settings.passes, max_removed)
         scan.receipt.origin = self._origin(names)
         return scan
+
+    def _is_synced(self, table: str) -> bool:
+        """Whether rows of a table are compared with those that it holds."""
+        entry = self.resources[self.tables[table][0]]
+        how = entry.get("write_disposition")
+        how = how if isinstance(how, dict) else {"disposition": how}
+        is_merged = how["disposition"] == "merge" and how.get("strategy") in SYNCED_STRATEGIES
+        return table == "events" and bool(entry.get("primary_key")) and is_merged
 
     def table(self, table: str, names: list[str], *, is_parent: bool = False) -> Table:
         """A table with its lists, and those of parents."""

@@ -18,7 +18,7 @@ import dlt
 from dlt.common.configuration import resolve_configuration
 from dlt.common.pipeline import LoadInfo
 from dlt.common.schema import Schema
-from dlt.common.schema.utils import get_nested_tables
+from dlt.common.schema.utils import get_nested_tables, get_root_table
 from dlt.destinations.exceptions import DestinationConnectionError
 from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from dlt.destinations.job_client_impl import SqlJobClientBase
@@ -28,8 +28,12 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_de
 from events_assets import configuration
 from events_assets.arrow.coercion import fitting
 from events_assets.errors import KeyTypeError, WarehouseError
+from events_assets.rows.marks import DIGEST
 from events_assets.rows.names import distinct
+from events_assets.scan.tables import CHANGES, RECEIPTS, VERSIONS
 from events_assets.settings import WarehouseSettings
+from events_assets.sql import select
+from events_assets.sync import drop_view, settle
 
 logger = logging.getLogger("events_assets")
 
@@ -69,6 +73,7 @@ def loading(log: logging.Logger = logger) -> Iterator[dlt.Pipeline]:
     ):
         _make_again(dataset, log)
         _forget_unfinished(dataset)
+        settle(dataset)
         yield dlt.pipeline(
             "events_assets",
             pipelines_dir=folder,
@@ -107,7 +112,9 @@ def load(
         _widen(pipeline, data.schema, narrow)
         return load(pipeline, data, log, **options)
     info.raise_on_failed_jobs()
-    _forget_repeated(pipeline, info.loads_ids)
+    with pipeline.dataset() as dataset:
+        _forget_repeated(dataset, info.loads_ids)
+        settle(dataset)
     return info
 
 
@@ -133,25 +140,28 @@ def _key_type_error(error: BaseException | None) -> KeyTypeError | None:
 def _widen(pipeline: dlt.Pipeline, of_source: Schema, narrow: KeyTypeError) -> None:
     """Makes key columns of the warehouse columns of texts; rows keep their keys."""
     table = of_source.naming.normalize_table_identifier(narrow.table)
+    tables = [table, CHANGES, VERSIONS] if table == "events" else [table]
     columns = [of_source.naming.normalize_identifier(distinct(name)) for name in narrow.columns]
     known: list[Schema] = [pipeline.default_schema] if pipeline.default_schema_name else []
     for schema in (of_source, *known):
-        found = schema.tables[table]["columns"] if table in schema.tables else {}
-        for column in found.keys() & columns:
-            found[column]["data_type"] = "text"
+        for name in tables:
+            found = schema.tables[name]["columns"] if name in schema.tables else {}
+            for column in found.keys() & columns:
+                found[column]["data_type"] = "text"
     if not known or table not in known[0].tables:
         return  # nothing was loaded yet
     pipeline.schemas.save_schema(known[0])
     with cast(Any, pipeline.destination_client()) as client:
         sql = client.sql_client
+        drop_view(sql)
         for place in (nullcontext(), client.with_staging_dataset()):
             with place:
-                there = dict(client.get_storage_tables([table]))[table]
-                for column in there.keys() & columns:
-                    sql.execute_sql(
-                        f"ALTER TABLE {sql.make_qualified_table_name(table)} "
-                        f"ALTER COLUMN {sql.escape_column_name(column)} TYPE VARCHAR"
-                    )
+                for name, there in client.get_storage_tables(tables):
+                    for column in there.keys() & columns:
+                        sql.execute_sql(
+                            f"ALTER TABLE {sql.make_qualified_table_name(name)} "
+                            f"ALTER COLUMN {sql.escape_column_name(column)} TYPE VARCHAR"
+                        )
     pipeline.sync_schema()
 
 
@@ -210,31 +220,6 @@ def _opened(destination: Any, log: logging.Logger) -> Iterator[dlt.Dataset]:
         yield dataset
 
 
-def select(dataset: dlt.Dataset, sql: str, *parameters: Any, **parts: str) -> list[tuple[Any, ...]]:
-    """The rows of a query in the dialect of the destination.
-
-    Args:
-        sql: a template; `{events}` stands for the qualified name of the table `events`.
-        parameters: values for `%s` in the query.
-        parts: further parts of the template.
-    """
-    rows = dataset.sql_client.execute_sql(_filled(dataset, sql, parts), *parameters)
-    return [tuple(row) for row in rows or []]
-
-
-def records(dataset: dlt.Dataset, sql: str, *parameters: Any, **parts: str) -> list[dict[str, Any]]:
-    """The rows of a query, as `select` takes it, by the names of their columns."""
-    query = _filled(dataset, sql, parts)
-    with dataset.sql_client.execute_query(query, *parameters) as cursor:
-        names = [column[0] for column in cursor.description]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-
-
-def _filled(dataset: dlt.Dataset, sql: str, parts: dict[str, str]) -> str:
-    qualified = dataset.sql_client.make_qualified_table_name
-    return sql.format(**{table: qualified(table) for table in dataset.tables} | parts)
-
-
 _loads_under_way: list[tuple[int, int, int]] = []
 _changing = threading.Lock()
 
@@ -264,6 +249,7 @@ def _make_again(dataset: dlt.Dataset, log: logging.Logger) -> None:
         WarehouseError: a column is missing without which its rows are worth nothing.
     """
     schema, client = dataset.schema, cast(SqlJobClientBase, dataset.destination_client)
+    qualified = dataset.sql_client.make_qualified_table_name
     known = [str(table["name"]) for table in schema.data_tables(seen_data_only=True)]
     with client:
         found = dict(client.get_storage_tables(known)) if known else {}
@@ -282,27 +268,29 @@ def _make_again(dataset: dlt.Dataset, log: logging.Logger) -> None:
     for table in [name for name in dropped if name in found]:
         for nested in map(itemgetter("name"), get_nested_tables(schema.tables, table)[1:]):
             if found.get(nested):  # no row is left that its rows belong to
-                name = dataset.sql_client.make_qualified_table_name(nested)
-                dataset.sql_client.execute_sql(f"DELETE FROM {name}")  # noqa: S608
+                select(dataset, "DELETE FROM {table}", table=qualified(nested))
     if dropped:
         log.warning(f"made again what was dropped from the warehouse: {', '.join(dropped)}")
         with client:
             client.update_stored_schema({table for table, _ in dropped.values()}, force=True)
+        for table, _ in dropped.values():
+            root = str(get_root_table(schema.tables, table)["name"])
+            if DIGEST in schema.get_table_columns(root):  # so that its rows are loaded once more
+                select(dataset, "UPDATE {table} SET _digest = NULL", table=qualified(root))
 
 
-def _forget_repeated(pipeline: dlt.Pipeline, load_ids: list[str]) -> None:
+def _forget_repeated(dataset: dlt.Dataset, load_ids: list[str]) -> None:
     """Removes rows that were set aside before, and have been once more: the last one stays."""
-    with pipeline.dataset() as dataset:
-        for table in dataset.tables:
-            for load_id in load_ids if table.startswith("quarantined_") else ():
-                select(
-                    dataset,
-                    "DELETE FROM {table} WHERE _dlt_load_id <> %s AND document IN "
-                    "(SELECT document FROM {table} WHERE _dlt_load_id = %s)",
-                    load_id,
-                    load_id,
-                    table=dataset.sql_client.make_qualified_table_name(table),
-                )
+    for table in dataset.tables:
+        for load_id in load_ids if table.startswith("quarantined_") else ():
+            select(
+                dataset,
+                "DELETE FROM {table} WHERE _dlt_load_id <> %s AND document IN "
+                "(SELECT document FROM {table} WHERE _dlt_load_id = %s)",
+                load_id,
+                load_id,
+                table=dataset.sql_client.make_qualified_table_name(table),
+            )
 
 
 def _forget_unfinished(dataset: dlt.Dataset) -> None:
@@ -311,11 +299,12 @@ def _forget_unfinished(dataset: dlt.Dataset) -> None:
     dlt merges `events` in one transaction, but appends to the tables beside it in others.
     """
     for table in _appended(dataset):
-        name = dataset.sql_client.make_qualified_table_name(table)
-        loads = dataset.sql_client.make_qualified_table_name("_dlt_loads")
-        dataset.sql_client.execute_sql(
-            f"DELETE FROM {name} WHERE _dlt_load_id NOT IN "  # noqa: S608
-            f"(SELECT load_id FROM {loads} WHERE status = 0)"
+        select(
+            dataset,
+            "DELETE FROM {table} WHERE _dlt_load_id NOT IN "
+            "(SELECT load_id FROM {_dlt_loads} WHERE status = 0) AND {by_dlt}",
+            table=dataset.sql_client.make_qualified_table_name(table),
+            by_dlt="change = 'removed'" if table == CHANGES else "1 = 1",
         )
 
 
@@ -324,7 +313,7 @@ def _appended(dataset: dlt.Dataset) -> list[str]:
     return [
         table
         for table in dataset.tables
-        if table == "scan_receipts" or table.startswith("quarantined_")
+        if table in (RECEIPTS, CHANGES) or table.startswith("quarantined_")
     ]
 
 

@@ -16,7 +16,7 @@ import duckdb
 import pytest
 from hypothesis import settings
 
-from events_assets import configuration, warehouse
+from events_assets import configuration, sql, warehouse
 from events_assets.definitions import defs
 from events_assets.sample_api import SampleApi, serving
 from events_assets.source import events_source
@@ -206,7 +206,7 @@ def load(rows: list[Any]) -> tuple[int, ...]:
         source = events_source(config, api.key)
         warehouse.load(pipeline, source)
         with warehouse.reading() as dataset:
-            return warehouse.select(
+            return sql.select(
                 dataset,
                 "SELECT rows_received, rows_loaded, repeats, rows_quarantined FROM {scan_receipts} "
                 "ORDER BY started_at DESC LIMIT 1",

@@ -76,7 +76,8 @@ class Tables:
         conversion = Conversion(self.schema, "events", load_id, loadable)
         refused: dict[int, str] = {}
         for start in range(0, len(rows), size):
-            reasons = conversion.take(rows[start : start + size])
+            some = rows[start : start + size]
+            reasons = conversion.take(some, [0] * len(some))
             refused.update({start + place: reason for place, reason in reasons.items()})
         self.write(load_id, conversion.rows)
         self.arrow = {}

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from events_assets import warehouse
+from events_assets import sql, warehouse
 from events_assets.rows.identity import Identity
 from events_assets_tests.conftest import load
 from events_assets_tests.tables import Tables, for_duckdb
@@ -100,12 +100,10 @@ def test_every_row_is_in_the_warehouse(project: Any, rows: list[Any]) -> None:
 def everything() -> list[Any]:
     """Identities of all rows that are in either table."""
     with warehouse.reading() as dataset:
-        found = [str(key) for (key,) in warehouse.select(dataset, "SELECT id FROM {events}")]
+        found = [str(key) for (key,) in sql.select(dataset, "SELECT id FROM {events}")]
         if "quarantined_events" in dataset.tables:
             query = "SELECT document FROM {quarantined_events}"
-            found += [
-                identity(json.loads(document)) for (document,) in warehouse.select(dataset, query)
-            ]
+            found += [identity(json.loads(document)) for (document,) in sql.select(dataset, query)]
         return found
 
 

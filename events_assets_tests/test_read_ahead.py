@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from events_assets import configuration, warehouse
+from events_assets import configuration, sql, warehouse
 from events_assets.sample_api import Answer
 from events_assets.source import events_source
 from events_assets_tests.conftest import event, failure
@@ -162,8 +162,8 @@ def scanned(api):
         pipeline.run(events_source(config, api.key), loader_file_format="parquet")
         with warehouse.reading() as dataset:
             return (
-                warehouse.select(dataset, "SELECT id FROM {events} ORDER BY id"),
-                warehouse.select(
+                sql.select(dataset, "SELECT id FROM {events} ORDER BY id"),
+                sql.select(
                     dataset,
                     f"SELECT {RECEIPT} FROM {{scan_receipts}} ORDER BY started_at DESC LIMIT 1",
                 ),

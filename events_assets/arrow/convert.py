@@ -7,8 +7,10 @@ each of the others. Rows of which dlt may make something else go on as rows, too
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
+from dataclasses import dataclass
+from datetime import datetime
 from itertools import chain, count
 from typing import Any
 
@@ -18,18 +20,45 @@ from dlt.common.data_types import TDataType
 from dlt.common.schema import Schema
 from dlt.common.schema.exceptions import CannotCoerceColumnException
 
+from events_assets.arrow.arrays import INSTANT
 from events_assets.arrow.shred import Row, Shred, tables
 from events_assets.dlt_private import Normalizer, for_nested_table, is_shared
 from events_assets.errors import UnloadableError
 from events_assets.rows.identity import Loadable
+from events_assets.rows.marks import CHANGED, DIGEST, FIRST_SEEN, declare_marks
 from events_assets.rows.names import distinct
 
 LATER_ID = "zzzzzzzz{:016x}".format
 """Row ids of later versions: they grow, and come after all that dlt makes up, so that a merge which
 sorts by them takes the last version."""
 
+Digests = Sequence[int]
+
 BATCH = 5_000
 """Rows that are converted together; dlt writes Arrow tables of this size at once."""
+
+
+@dataclass(frozen=True)
+class Marks:
+    """Marks rows as seen first, and changed last, at a time; without one, not at all."""
+
+    seen_at: datetime | None = None
+
+    def of_row(self, digest: int) -> Row:
+        """What a row gets beside its own keys."""
+        seen_at = self.seen_at
+        return {FIRST_SEEN: seen_at, CHANGED: seen_at, DIGEST: digest} if seen_at else {}
+
+    def of_rows(self, digests: Digests) -> dict[str, pa.Array]:
+        """The same for some rows, one at least, as columns."""
+        columns = self.of_row(0)
+        seen_at = pa.repeat(pa.scalar(self.seen_at, INSTANT), len(digests))
+        return {
+            name: pa.array(digests, pa.int64()) if name == DIGEST else seen_at for name in columns
+        }
+
+
+UNMARKED = Marks()
 
 
 class Conversion:
@@ -39,8 +68,16 @@ class Conversion:
     be loaded, or raises UnloadableError; its rules hold for rows in Arrow tables, too.
     """
 
-    def __init__(self, schema: Schema, table: str, load_id: str, loadable: Loadable) -> None:
+    def __init__(
+        self,
+        schema: Schema,
+        table: str,
+        load_id: str,
+        loadable: Loadable,
+        marks: Marks = UNMARKED,
+    ) -> None:
         self._schema, self._load_id, self._loadable = schema, load_id, loadable
+        self._marks = marks
         self._normalizer = Normalizer(schema, load_id)
         self.table = self._normalizer.table_part(table)
         self.usable = self._normalizer.is_usual(self.table)
@@ -49,7 +86,7 @@ class Conversion:
         self.tables: dict[str, list[pa.Table]] = {}
         self.rows: list[Row] = []
 
-    def take(self, rows: list[Row]) -> dict[int, str]:
+    def take(self, rows: list[Row], digests: Digests) -> dict[int, str]:
         """As `Columnar.take`."""
         refused: dict[int, str] = {}
         start = 0
@@ -61,11 +98,12 @@ class Conversion:
                 continue
             is_decided = shred.new > 0
             if is_decided:
-                for name, table in tables(shred, self._load_id):
+                marks = self._marks.of_rows(digests[start : start + len(some)])
+                for name, table in tables(shred, self._load_id, marks):
                     self.tables.setdefault(name, []).append(table)
             for place in sorted(shred.unfit) if is_decided else [0]:
                 try:
-                    self.leave(self._loadable(some[place]))
+                    self.leave(self._loadable(some[place]), digests[start + place])
                 except UnloadableError as unloadable:
                     refused[start + place] = str(unloadable)
             start += len(some) if is_decided else 1
@@ -73,7 +111,7 @@ class Conversion:
             self._size = min(2 * self._size, BATCH) if is_decided else 1
         return refused
 
-    def leave(self, row: Row) -> None:
+    def leave(self, row: Row, digest: int) -> None:
         """Leaves a row to dlt, and adds the columns and tables that it makes for it.
 
         Raises:
@@ -89,15 +127,20 @@ class Conversion:
             ) from None
         for table in chain.from_iterable(update.values()):
             self._schema.update_table(deepcopy(table), normalize_identifiers=False)
-        self.rows.append(row)
+        marks = self._marks.of_row(digest)
+        if marks:
+            declare_marks(self._schema, self.table)
+        self.rows.append(row | marks)
 
 
-def one_by_one(rows: list[Row], take: Callable[[Row], None]) -> dict[int, str]:
+def one_by_one(
+    rows: list[Row], digests: Digests, take: Callable[[Row, int], None]
+) -> dict[int, str]:
     """Takes rows; the positions of those that cannot be loaded, each with the reason."""
     refused: dict[int, str] = {}
-    for place, row in enumerate(rows):
+    for place, (row, digest) in enumerate(zip(rows, digests, strict=True)):
         try:
-            take(row)
+            take(row, digest)
         except UnloadableError as unloadable:
             refused[place] = str(unloadable)
     return refused
@@ -107,17 +150,26 @@ class ByRow:
     """Gives rows on as rows, as `loadable` makes them; without it, as they are: these rows are not
     loaded."""
 
-    def __init__(self, loadable: Callable[[Row], Row] = lambda row: row) -> None:
-        self._loadable = loadable
+    def __init__(
+        self,
+        loadable: Callable[[Row], Row] = lambda row: row,
+        marks: Marks = UNMARKED,
+    ) -> None:
+        self._loadable, self._marks = loadable, marks
         self._rows: list[Row] = []
 
-    def take(self, rows: list[Row]) -> dict[int, str]:
+    def take(self, rows: list[Row], digests: Digests) -> dict[int, str]:
         """As `Columnar.take`."""
-        return one_by_one(rows, lambda row: self._rows.append(self._loadable(row)))
+        return one_by_one(
+            rows, digests, lambda row, digest: self._take(self._loadable(row), digest)
+        )
 
-    def take_later(self, rows: list[Row]) -> dict[int, str]:
+    def _take(self, row: Row, digest: int) -> None:
+        self._rows.append(row | self._marks.of_row(digest))
+
+    def take_later(self, rows: list[Row], digests: Digests) -> dict[int, str]:
         """As `Columnar.take_later`."""
-        return self.take(rows)
+        return self.take(rows, digests)
 
     def items(self) -> Iterator[Any]:
         """As `Columnar.items`."""
@@ -133,8 +185,13 @@ class Columnar(ByRow):
     `key_types` are the data types of key columns, which dlt need not guess.
     """
 
-    def __init__(self, key_types: Mapping[str, TDataType], loadable: Loadable) -> None:
-        super().__init__(loadable)
+    def __init__(
+        self,
+        key_types: Mapping[str, TDataType],
+        loadable: Loadable,
+        marks: Marks = UNMARKED,
+    ) -> None:
+        super().__init__(loadable, marks)
         self._resource = resource = dlt.current.resource()
         self._schema = schema = dlt.current.source_schema()
         self._conversion: Conversion | None = None
@@ -152,25 +209,31 @@ class Columnar(ByRow):
         for table in resource.compute_tables(schema.naming):
             schema.update_table(table, normalize_identifiers=False, merge_compound_props=False)
         load_id = dlt.current.load_package_state()["load_id"]
-        conversion = Conversion(schema, str(resource.table_name), load_id, loadable)
+        conversion = Conversion(schema, str(resource.table_name), load_id, loadable, marks)
         self._conversion = conversion if conversion.usable else None
 
-    def take(self, rows: list[Row]) -> dict[int, str]:
+    def take(self, rows: list[Row], digests: Digests) -> dict[int, str]:
         """Converts rows, the more of them together the faster.
 
-        Returns positions in `rows` of those that cannot be loaded, each with the reason.
-        """
-        return self._conversion.take(rows) if self._conversion else super().take(rows)
-
-    def take_later(self, rows: list[Row]) -> dict[int, str]:
-        """Takes later versions of rows that were taken before, to be loaded in their place.
+        Args:
+            rows: as they came.
+            digests: of the content of each.
 
         Returns positions in `rows` of those that cannot be loaded, each with the reason.
         """
-        take = self._conversion.leave if self._conversion else self._rows.append
-        return one_by_one(
-            rows, lambda row: take(self._loadable(row) | {"_dlt_id": next(self._later_ids)})
-        )
+        take = self._conversion.take if self._conversion else super().take
+        return take(rows, digests)
+
+    def take_later(self, rows: list[Row], digests: Digests) -> dict[int, str]:
+        """Takes later versions of rows that were taken before, to be loaded in their place; as
+        `take`."""
+
+        def loadable(row: Row) -> Row:
+            return self._loadable(row) | {"_dlt_id": next(self._later_ids)}
+
+        conversion = self._conversion
+        take = conversion.leave if conversion else self._take
+        return one_by_one(rows, digests, lambda row, digest: take(loadable(row), digest))
 
     def items(self) -> Iterator[Any]:
         """What has been taken, as items to be yielded to dlt: Arrow tables, and a list of rows."""

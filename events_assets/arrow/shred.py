@@ -1,6 +1,6 @@
 """Rows taken apart into Arrow tables, those that dlt makes of them."""
 
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
@@ -192,8 +192,11 @@ class Shred:
             level.arrays[other] = pc.coalesce(level.arrays.get(other, own), own)
 
 
-def tables(shred: Shred, load_id: str) -> Iterator[tuple[str, pa.Table]]:
-    """Names and rows of tables, those of the rows that are fit; parents come first."""
+def tables(
+    shred: Shred, load_id: str, marks: Mapping[str, pa.Array]
+) -> Iterator[tuple[str, pa.Table]]:
+    """Names and rows of tables, those of the rows that are fit; parents come first. The rows have
+    `marks` as further columns."""
     ids: dict[str, pa.Array] = {}
     for name, level in shred.levels.items():
         ids[name] = dlt_ids(len(level.roots))
@@ -204,10 +207,10 @@ def tables(shred: Shred, load_id: str) -> Iterator[tuple[str, pa.Table]]:
             root_ids = next(iter(ids.values())).take(pa.array(level.roots))
             arrays |= dict.fromkeys(shred.inherited, root_ids)
         else:
-            arrays["_dlt_load_id"] = pa.repeat(load_id, len(level.roots))
+            arrays |= {"_dlt_load_id": pa.repeat(load_id, len(level.roots)), **marks}
         columns = shred.columns(name)
         fields = [
-            pa.field(column, array.type, columns[column].get("nullable", True))
+            pa.field(column, array.type, columns.get(column, {}).get("nullable", True))
             for column, array in arrays.items()
         ]
         table = pa.table([*arrays.values()], schema=pa.schema(fields))

@@ -13,7 +13,7 @@ from events_assets.defs import schedules
 from events_assets.defs.configured import DESTINATION, TABLES, tables
 from events_assets.defs.failures import explained
 from events_assets.defs.metadata import last_receipt, load_metadata, summary
-from events_assets.defs.resources import POOL, EventsApi
+from events_assets.defs.resources import POOL, EventsApi, LoadConfig
 from events_assets.source import events_outline
 
 
@@ -58,7 +58,10 @@ def without_objects(assets: dg.AssetsDefinition) -> dg.AssetsDefinition:
     pool=POOL,
 )
 def events(
-    context: dg.AssetExecutionContext, dlt: DagsterDltResource, events_api: EventsApi
+    context: dg.AssetExecutionContext,
+    config: LoadConfig,
+    dlt: DagsterDltResource,
+    events_api: EventsApi,
 ) -> Iterator[dg.MaterializeResult[Any]]:
     names = sorted(key.path[-1] for key in context.selected_asset_keys)
     run_id = context.run.run_id
@@ -67,7 +70,7 @@ def events(
         tables()
         schedules.configured_schedule()
         with (
-            events_api.source(run_id, context.log) as source,
+            events_api.source(run_id, context.log, config) as source,
             warehouse.loading(context.log) as pipeline,
         ):
             source = source.with_resources(*names)

@@ -17,13 +17,13 @@ import dlt
 
 from events_assets import configuration, warehouse
 from events_assets.defs.failures import explained
-from events_assets.defs.metadata import last_receipt, markdown_table
+from events_assets.defs.metadata import current, last_receipt, markdown_table
 from events_assets.defs.resources import POOL
 from events_assets.errors import WarehouseError
 from events_assets.rows.times import UNREADABLE
 from events_assets.scan.verdict import COMPLETE, TORN
 from events_assets.settings import CheckSettings
-from events_assets.warehouse import select
+from events_assets.sql import select
 
 OFFENDERS_SHOWN = 5
 
@@ -37,6 +37,9 @@ REMEDIES = {
     "[sources.events.fields]",
     "events_scan_is_complete": "docs/faults.md says what proves a scan; materialize events again, "
     "and try events-assets check",
+    "events_did_not_vanish": "if they are gone indeed, launch events_job with the configuration "
+    "{ops: {load_events: {config: {accept_removed: true}}}}, or type "
+    "SOURCES__EVENTS__SYNC__MAX_REMOVED=1 make load",
     "no_events_were_quarantined": "the table has them whole, each with its reason",
 }
 """What to do where a check fails."""
@@ -74,7 +77,7 @@ SELECT id, event_name, start_time, end_time, {{variants}}
        sum(CASE WHEN {{unreadable}} THEN 1 ELSE 0 END) OVER () AS unreadable,
        sum(CASE WHEN {{illegible}} THEN 1 ELSE 0 END) OVER () AS illegible
 FROM {{events}}
-WHERE end_time < start_time OR {{unreadable}} OR {{illegible}}
+WHERE (end_time < start_time OR {{unreadable}} OR {{illegible}}) {{current}}
 ORDER BY id
 LIMIT {OFFENDERS_SHOWN}
 """  # noqa: S608
@@ -122,6 +125,7 @@ def events_end_after_they_start(dataset: dlt.Dataset, _receipt: Receipt) -> Find
         illegible=" OR ".join(map(begins, texts)),
         variants="".join(f"{name}, " for name in variants),
         unreadable=" OR ".join(f"{name} IS NOT NULL" for name in variants) or "1 = 0",
+        current=current(dataset, "events").replace("WHERE", "AND"),
     )
     backwards, unreadable, illegible = rows[0][-3:] if rows else (0, 0, 0)
     metadata: dict[str, Any] = {"end_before_start": backwards, "unreadable_times": unreadable}
@@ -173,7 +177,25 @@ def no_events_were_quarantined(dataset: dlt.Dataset, receipt: Receipt) -> Findin
     return Finding(quarantined, f"rows set aside in quarantined_events: {quarantined}", metadata)
 
 
-BLOCKING = (event_ids_are_unique, events_end_after_they_start, events_scan_is_complete)
+def events_did_not_vanish(_dataset: dlt.Dataset, receipt: Receipt) -> Finding:
+    """The last scan did not miss more events at once than `sync.max_removed` lets go.
+
+    Where it did, none of them is marked as removed: an API that answers with an empty list is more
+    often broken than empty.
+    """
+    vanished, removed = receipt.get("rows_vanished", 0), receipt.get("rows_removed", 0)
+    told = f"events that the API does not give any more: {vanished + removed}"
+    if vanished:
+        told += ", more than sync.max_removed, so none of them is marked as removed"
+    return Finding(vanished, told, {"vanished": vanished, "marked_as_removed": removed})
+
+
+BLOCKING = (
+    event_ids_are_unique,
+    events_end_after_they_start,
+    events_scan_is_complete,
+    events_did_not_vanish,
+)
 CLAIMS = {claim.__name__: claim for claim in (*BLOCKING, no_events_were_quarantined)}
 
 

@@ -9,16 +9,16 @@ from typing import Any
 import dagster as dg
 import dlt
 
-from events_assets import warehouse
+from events_assets import sql, warehouse
 from events_assets.defs.configured import DESTINATION
 from events_assets.defs.failures import explained
-from events_assets.defs.metadata import markdown_table
+from events_assets.defs.metadata import current, markdown_table
 from events_assets.defs.resources import POOL
 from events_assets.errors import WarehouseError
 
 DAILY_EVENTS = """
 SELECT CAST(start_time AS DATE) AS day, {status} AS status, count(*) AS events
-FROM {events}
+FROM {events}{current}
 GROUP BY 1, 2
 ORDER BY 1, 2
 """
@@ -36,7 +36,8 @@ DAYS_SHOWN = 10
     kinds={"dlt", "sql", DESTINATION},
     pool=POOL,
     description=(
-        "How many events start on each day (UTC), by status. Events without a start are counted "
+        "How many events start on each day (UTC), by status, without those that the API does not "
+        "give any more. Events without a start are counted "
         "under no day; where the API tells no status, it is null."
     ),
 )
@@ -46,7 +47,8 @@ def daily_events(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]
             if "events" not in dataset.tables:
                 raise WarehouseError("there are no events yet: materialize the asset events first")
             known = "status" in dataset.schema.get_table_columns("events")
-            rows = warehouse.select(dataset, DAILY_EVENTS, status="status" if known else "NULL")
+            status, there = "status" if known else "NULL", current(dataset, "events")
+            rows = sql.select(dataset, DAILY_EVENTS, status=status, current=there)
         warehouse.load(
             pipeline,
             [dict(zip(COLUMNS, row, strict=True)) for row in rows]

@@ -8,8 +8,9 @@ import dagster as dg
 from dlt import Dataset
 from tabulate import tabulate
 
+from events_assets.rows.marks import MARKS, REMOVED
 from events_assets.scan.receipt import Receipt
-from events_assets.warehouse import records, select
+from events_assets.sql import records, select
 
 PREVIEW_ROWS = 5
 PREVIEW_COLUMNS = 8
@@ -25,8 +26,9 @@ SHOWN_OTHERWISE = (
 
 
 def load_metadata(dataset: Dataset, table: str, receipt: dict[str, Any]) -> dict[str, Any]:
-    """Row count and preview of a table, and the numbers of the receipt of its load."""
-    ((count,),) = select(dataset, f"SELECT count(*) FROM {{{table}}}")  # noqa: S608
+    """Row count and preview of a table, and the numbers of the receipt of its load; rows that are
+    marked as removed do not count."""
+    ((count,),) = select(dataset, f"SELECT count(*) FROM {{{table}}}{current(dataset, table)}")  # noqa: S608
     metadata: dict[str, Any] = {
         "dagster/row_count": count,
         "preview": preview(dataset, table),
@@ -47,11 +49,27 @@ def load_metadata(dataset: Dataset, table: str, receipt: dict[str, Any]) -> dict
 def summary(table: str, metadata: dict[str, Any]) -> str:
     """A load in one line."""
     return (
-        f"{table}: {metadata['rows_received']} rows received in {metadata['requests']} requests, "
-        f"{metadata['rows_loaded']} loaded, {metadata['repeats']} repeated, "
+        f"{table}: {metadata['rows_received']} rows received in {metadata['requests']} requests: "
+        f"{changes(metadata)}, {metadata['repeats']} repeated, "
         f"{metadata['rows_quarantined']} quarantined; {metadata['verdict']}; "
-        f"{metadata['dagster/row_count']} rows in the table"
+        f"{metadata['dagster/row_count']} rows are there now"
     )
+
+
+def changes(metadata: dict[str, Any]) -> str:
+    """What a load changed, in words."""
+    words = {
+        "inserted": "new",
+        "updated": "changed",
+        "removed": "removed",
+        "unchanged": "unchanged",
+    }
+    return ", ".join(f"{metadata[f'rows_{name}']:,} {word}" for name, word in words.items())
+
+
+def current(dataset: Dataset, table: str) -> str:
+    """The condition that keeps rows that are marked as removed out of a query on a table."""
+    return f" WHERE {REMOVED} IS NULL" if REMOVED in dataset.schema.get_table_columns(table) else ""
 
 
 def last_receipt(dataset: Dataset, resource: str, run_id: str) -> dict[str, Any]:
@@ -78,9 +96,11 @@ def last_receipt(dataset: Dataset, resource: str, run_id: str) -> dict[str, Any]
 def preview(dataset: Dataset, table: str) -> dg.MarkdownMetadataValue:
     """A few rows, without dlt's own columns."""
     known = dataset.schema.get_table_columns(table)
-    columns = [name for name in known if not name.startswith("_dlt")][:PREVIEW_COLUMNS]
+    own = [name for name in known if not name.startswith("_dlt") and name not in MARKS]
+    columns = own[:PREVIEW_COLUMNS]
     quoted = ", ".join(map(dataset.sql_client.escape_column_name, columns))
-    rows = select(dataset, f"SELECT {quoted} FROM {{{table}}} LIMIT {PREVIEW_ROWS}")  # noqa: S608
+    there = current(dataset, table)
+    rows = select(dataset, f"SELECT {quoted} FROM {{{table}}}{there} LIMIT {PREVIEW_ROWS}")  # noqa: S608
     return markdown_table(rows, columns)
 
 

@@ -7,12 +7,23 @@ from contextlib import contextmanager
 import dagster as dg
 from dagster_dlt import DagsterDltResource
 from dlt.extract import DltSource
+from pydantic import Field
 
 from events_assets.api import configured_api
 from events_assets.source import events_source
 
 POOL = "warehouse"
 """Runs that use the warehouse share this pool; dagster.yaml lets one run at a time use it."""
+
+
+class LoadConfig(dg.Config):
+    """What one load is told, in the launchpad."""
+
+    accept_removed: bool = Field(
+        default=False,
+        description="Mark all events as removed that the API does not give any more, however "
+        "many they are.",
+    )
 
 
 class EventsApi(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -23,14 +34,20 @@ class EventsApi(dg.ConfigurableResource):  # type: ignore[type-arg]
     """
 
     @contextmanager
-    def source(self, run_id: str, log: logging.Logger) -> Iterator[DltSource]:
+    def source(self, run_id: str, log: logging.Logger, load: LoadConfig) -> Iterator[DltSource]:
         """The source to load.
 
         Raises:
             ConfigurationError: the API is not, or wrongly, configured, or its key is missing.
         """
         with configured_api() as (config, authentication):
-            yield events_source(config, authentication=authentication, run_id=run_id, log=log)
+            yield events_source(
+                config,
+                authentication=authentication,
+                run_id=run_id,
+                log=log,
+                max_removed=1 if load.accept_removed else None,
+            )
 
 
 @dg.definitions

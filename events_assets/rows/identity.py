@@ -12,6 +12,7 @@ from dlt.common.data_types import DATA_TYPES, TDataType, coerce_value
 
 from events_assets.errors import UnloadableError
 from events_assets.rows.canonical import legible
+from events_assets.rows.marks import MARKS
 from events_assets.rows.names import Names
 from events_assets.rows.rules import (
     ABYSS,
@@ -26,8 +27,10 @@ from events_assets.rows.rules import (
 
 Row = dict[str, Any]
 
-RESERVED = frozenset({"_dlt_id", "_dlt_load_id", "_dlt_parent_id", "_dlt_root_id", "_dlt_list_idx"})
-"""Columns that dlt fills itself."""
+RESERVED = frozenset(
+    {"_dlt_id", "_dlt_load_id", "_dlt_parent_id", "_dlt_root_id", "_dlt_list_idx", *MARKS}
+)
+"""Columns that dlt fills itself, or this package."""
 
 VARIANTS = tuple(f"__v_{data_type}" for data_type in DATA_TYPES)
 """Ends of the names of columns for values of another type than that of their own column."""

@@ -7,13 +7,14 @@ from typing import Any
 
 import dlt
 
-from events_assets.arrow.convert import BATCH, ByRow, Columnar
+from events_assets.arrow.convert import BATCH, UNMARKED, ByRow, Columnar, Marks
 from events_assets.paging.base import Page
 from events_assets.rows.canonical import CANONICAL
 from events_assets.rows.identity import Identity, Loadable, content_digest
 from events_assets.rows.names import Names
 from events_assets.scan.list_pass import ListPass
 from events_assets.scan.receipt import Receipt
+from events_assets.scan.stored import Stored
 from events_assets.scan.tables import quarantine_item
 
 
@@ -30,12 +31,14 @@ class Intake:
         self._identity = identity
         self._receipt = receipt
         self._is_loaded = is_loaded
+        self._stored, self._marks = Stored(), UNMARKED
         self._versions: dict[Hashable, int] = {}
         """The digest of the last version of each row that came, by its identity."""
         self._refused: set[int] = set()
         """Digests of rows that were set aside."""
         self._loaded_before: set[Hashable] = set()
-        """Rows of which a later version was set aside."""
+        """Rows of which an earlier version is loaded though the last one is set aside, or is what
+        the warehouse held."""
         self._other_lists: set[Hashable] = set()
         """Rows of the lists that were read before, in the same pass over all of them."""
         self._waiting: dict[Hashable, tuple[Any, int, bool]] = {}
@@ -46,6 +49,10 @@ class Intake:
         """Whether a row is loaded in more than one version, of which the last one counts."""
         self.fingerprint = 0
         """Of all rows, each in its last version, in any order."""
+
+    def compare_with(self, stored: Stored) -> None:
+        """Rows that the warehouse holds as they come are not loaded again, others are marked."""
+        self._stored, self._marks = stored, Marks(self._receipt.started_at)
 
     def begin(self) -> None:
         """A pass over all lists begins."""
@@ -71,11 +78,14 @@ class Intake:
             digest = content_digest(row)
             if place >= overlapping:
                 digests.append(digest)
-            version = int.from_bytes(digest)
+            version = int.from_bytes(digest[:8], signed=True)
             if identity not in doubtful:
                 one.distinct += 1
                 self._versions[identity] = version
                 new += version
+                if self._is_unchanged(identity, version):
+                    self._count_loaded(identity)
+                    continue
                 refusal = self._refusal(row, identity)
                 if not refusal:
                     self._waiting[identity] = (row, one.distinct - 1, False)
@@ -109,18 +119,40 @@ class Intake:
             rows = [row for row, _, _ in some.values()]
             if self._is_loaded:
                 rows = self._identity.with_keys(rows, some)
-            refused = take(rows) if rows else {}
-            entries = [*some.items()] if refused else []
-            for place, reason in refused.items():
-                identity, (row, position, _) = entries[place]
-                if later:
-                    self._loaded_before.add(identity)
-                yield from self._set_aside(row, reason, position)
+            refused = take(rows, [*map(self._versions.__getitem__, some)]) if rows else {}
+            for place, (identity, (row, position, _)) in enumerate(some.items()):
+                if place in refused:
+                    if later:
+                        self._loaded_before.add(identity)
+                    yield from self._set_aside(row, refused[place], position)
+                elif not later:
+                    self._count_loaded(identity)
             if later:
                 self._receipt.repeats += len(some) - len(refused)
-            else:
-                self._receipt.rows_loaded += len(some) - len(refused)
         yield from self._batches.items()
+
+    def _is_unchanged(self, identity: Hashable, version: int) -> bool:
+        """Whether a row need not be loaded, as the warehouse holds just this."""
+        return self._stored.is_current and self._stored.has(identity, version)
+
+    def _count_loaded(self, identity: Hashable, times: int = 1) -> None:
+        """Counts a row that is in the warehouse after the load, by what the load does to it."""
+        receipt, stored = self._receipt, self._stored
+        receipt.rows_loaded += times
+        if identity not in stored.digests:
+            receipt.rows_inserted += times
+        elif stored.has(identity, self._versions[identity]):
+            receipt.rows_unchanged += times
+        else:
+            receipt.rows_updated += times
+
+    def vanished(self) -> list[Hashable]:
+        """The rows that the warehouse holds, and that did not come."""
+        return self._stored.vanished(self._versions)
+
+    def known_before(self) -> int:
+        """The number of rows that the warehouse holds, without those that are gone."""
+        return len(self._stored.digests) - len(self._stored.removed)
 
     def _doubtful(self, page: Page) -> set[Hashable]:
         """The rows of a page that came before, or are on it twice: all others are new."""
@@ -155,14 +187,23 @@ class Intake:
         if known == version or version in self._refused:
             self._receipt.repeats += 1
             return ""
-        is_loaded = known not in self._refused or identity in self._loaded_before
-        is_later = known is not None and is_loaded
-        self.has_later_versions |= is_later
+        is_given, is_counted = identity in self._loaded_before, False
+        if known is not None and (known not in self._refused or is_given):
+            is_counted = True
+            is_given = is_given or not self._is_unchanged(identity, known)
+            self._count_loaded(identity, -1)
         self._versions[identity] = version
+        self.has_later_versions |= is_given
+        if is_given:
+            self._count_loaded(identity)
+            if self._is_unchanged(identity, version):
+                self._loaded_before.add(identity)
+        elif is_counted:
+            self._receipt.repeats += 1
         self.fingerprint += version - (known or 0)
         refusal = self._refusal(row, identity)
         if not refusal:
-            self._waiting[identity] = (row, one.distinct - 1, is_later)
+            self._waiting[identity] = (row, one.distinct - 1, is_given)
         return refusal
 
     def _refusal(self, row: Any, identity: Hashable) -> str:
@@ -171,7 +212,7 @@ class Intake:
         return self._identity.objection(row) if is_whole else ""
 
     def _set_aside(self, row: Any, reason: str, position: int) -> Iterator[Any]:
-        self._refused.add(int.from_bytes(content_digest(row)))
+        self._refused.add(int.from_bytes(content_digest(row)[:8], signed=True))
         self._receipt.rows_quarantined += 1
         yield quarantine_item(row, reason, position, self._receipt)
 
@@ -182,7 +223,7 @@ class Intake:
         owners = dlt.current.resource_state().setdefault("owners of names", {})
         canonical = CANONICAL if self._receipt.resource == "events" else ()
         loadable = Loadable(Names(naming.normalize_path, owners), canonical=canonical)
-        return Columnar(self._identity.types, loadable)
+        return Columnar(self._identity.types, loadable, self._marks)
 
 
 def _overlap(before: Sequence[Hashable], page: Sequence[Hashable]) -> int:

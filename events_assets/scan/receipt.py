@@ -15,7 +15,10 @@ OFFENDERS_SHOWN = 5
 
 @dataclass
 class Receipt:
-    """What one load saw. `rows_received = rows_loaded + repeats + rows_quarantined`.
+    """What one load saw. `rows_received = rows_loaded + repeats + rows_quarantined`, and
+    `rows_loaded = rows_inserted + rows_updated + rows_unchanged`; the last are in the warehouse as
+    they came, and are not written again. `rows_removed` did not come, and are marked; so many did
+    not come that `rows_vanished` of them are not.
 
     `scans` is the number of passes over all lists. Of several passes, `total_first`, `total_last`,
     `distinct_ids` and `walks`, the lists and windows read, are those of the last one, and all else
@@ -35,6 +38,11 @@ class Receipt:
     rows_loaded: int = 0
     rows_quarantined: int = 0
     repeats: int = 0
+    rows_inserted: int = 0
+    rows_updated: int = 0
+    rows_unchanged: int = 0
+    rows_removed: int = 0
+    rows_vanished: int = 0
     distinct_ids: int = 0
     duplicate_ids: int = 0
     duplicate_ids_sample: list[str] = field(default_factory=list)

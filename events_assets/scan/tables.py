@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,12 +12,21 @@ from dlt.extract import DltResource
 
 from events_assets.errors import ConfigurationError
 from events_assets.rows.identity import Identity
+from events_assets.rows.marks import INSTANT, MARKS, declare_marks
 from events_assets.rows.names import distinct
 from events_assets.rows.rules import TooDeep
 from events_assets.scan.receipt import RECEIPT_COLUMNS, Receipt
 
 RECEIPTS = "scan_receipts"
 LOOPBACK_PORT = re.compile(r"(//(?:127\.0\.0\.1|localhost|\[::1\])):\d+")
+
+EVENT_COLUMNS: dict[str, Any] = {
+    "event_name": {"data_type": "text"},
+    "start_time": {**INSTANT},
+    "end_time": {**INSTANT},
+}
+"""Canonical columns beside `id`: they exist also where every value is null. `id` is before them; it
+is typed by its data or, where it is not part of the key, a text that may be null."""
 
 QUARANTINE_COLUMNS: dict[str, Any] = {
     "document": {"data_type": "text"},
@@ -25,29 +35,45 @@ QUARANTINE_COLUMNS: dict[str, Any] = {
 }
 
 
+CHANGES, VERSIONS = "event_changes", "event_versions"
+CHANGE_COLUMNS: dict[str, Any] = {
+    "change": {"data_type": "text"},
+    "field": {"data_type": "text"},
+    "old_value": {"data_type": "text"},
+    "new_value": {"data_type": "text"},
+    "seen_at": {**INSTANT},
+}
+"""Beside the key of the event."""
+VERSION_COLUMNS: dict[str, Any] = {**EVENT_COLUMNS, "status": {"data_type": "text"}, **MARKS}
+
+
 class Aside(dict[str, Any]):
     """A row for another table than that of its resource."""
 
 
-def declare(resource: DltResource, identity: Identity) -> DltResource:
+def declare(resource: DltResource, identity: Identity, is_synced: bool) -> DltResource:
     """Declares the tables beside that of a resource."""
-    for table, columns in (
-        (RECEIPTS, RECEIPT_COLUMNS),
-        (_quarantine(resource.name), QUARANTINE_COLUMNS),
-    ):
-        # A table variant starts from the resource's own columns: {} drops them.
-        for hints in ({}, columns):
-            resource.apply_hints(
-                table_name=table,
-                write_disposition="append",
-                primary_key=[],
-                columns=hints,
-                create_table_variant=True,
-            )
+    _declare(resource, RECEIPTS, RECEIPT_COLUMNS)
+    _declare(resource, _quarantine(resource.name), QUARANTINE_COLUMNS)
+    if is_synced:
+        _declare(resource, CHANGES, CHANGE_COLUMNS)
     if identity.primary_key:
         # No key comes twice, so that dlt need not sort all rows to find one that does.
         resource.apply_hints(additional_table_hints={"x-stage-data-deduplicated": True})
     return resource
+
+
+def _declare(resource: DltResource, table: str, columns: dict[str, Any]) -> None:
+    """Declares a table that rows are appended to."""
+    # A table variant starts from the resource's own columns: {} drops them.
+    for hints in ({}, columns):
+        resource.apply_hints(
+            table_name=table,
+            write_disposition="append",
+            primary_key=[],
+            columns=hints,
+            create_table_variant=True,
+        )
 
 
 def require_origin(receipt: Receipt) -> str | None:
@@ -93,12 +119,36 @@ def quarantine_item(row: Any, reason: str, position: int, receipt: Receipt) -> A
     return dlt.mark.with_table_name(aside, _quarantine(receipt.resource))
 
 
+def removal_items(identity: Identity, removed: list[Any], seen_at: datetime) -> Iterator[Any]:
+    """Notes of rows that are gone; that they are marked follows from them, after the load."""
+    note = {"change": "removed", "seen_at": seen_at}
+    for key in removed:
+        parts = key if len(identity.primary_key) > 1 else (key,)
+        keys = dict(zip(map(distinct, identity.primary_key), parts, strict=True))
+        yield dlt.mark.with_table_name(Aside(keys | note), CHANGES)
+
+
 def empty_item(identity: Identity) -> Any:
-    """Lets the table of the rows exist where none came, its key with the types it has, or text."""
-    types = dict.fromkeys(identity.primary_key, "text") | identity.types
-    columns: Any = {distinct(key): {"data_type": kind} for key, kind in types.items()}
-    hints = dlt.mark.make_hints(columns=columns)
+    """Lets the table of the rows exist where none came."""
+    hints = dlt.mark.make_hints(columns=_key_columns(identity))
     return dlt.mark.with_hints(dlt.mark.materialize_table_schema(), hints)
+
+
+def sync_items(table: str, identity: Identity) -> Iterator[Any]:
+    """Lets the tables exist that keep a table in step; the last columns of that are the marks."""
+    schema = dlt.current.source_schema()
+    name = schema.naming.normalize_table_identifier(table)
+    declare_marks(schema, name)
+    for beside, columns in ((CHANGES, CHANGE_COLUMNS), (VERSIONS, VERSION_COLUMNS)):
+        _declare(dlt.current.resource(), beside, {**_key_columns(identity), **columns})
+        if beside not in schema.data_table_names(seen_data_only=True):
+            yield dlt.mark.with_table_name(dlt.mark.materialize_table_schema(), beside)
+
+
+def _key_columns(identity: Identity) -> dict[str, Any]:
+    """The columns of the key with the types they have, or text."""
+    types = dict.fromkeys(identity.primary_key, "text") | identity.types
+    return {distinct(key): {"data_type": kind} for key, kind in types.items()}
 
 
 def later_versions_win(table: str) -> None:

@@ -1,0 +1,30 @@
+"""Statements on a dataset, in the dialect of its destination."""
+
+from typing import Any
+
+import dlt
+
+
+def select(dataset: dlt.Dataset, sql: str, *parameters: Any, **parts: str) -> list[tuple[Any, ...]]:
+    """The rows of a statement.
+
+    Args:
+        sql: a template; `{events}` stands for the qualified name of the table `events`.
+        parameters: values for `%s` in the statement.
+        parts: further parts of the template.
+    """
+    rows = dataset.sql_client.execute_sql(_filled(dataset, sql, parts), *parameters)
+    return [tuple(row) for row in rows or []]
+
+
+def records(dataset: dlt.Dataset, sql: str, *parameters: Any, **parts: str) -> list[dict[str, Any]]:
+    """The rows of a query, as `select` takes it, by the names of their columns."""
+    query = _filled(dataset, sql, parts)
+    with dataset.sql_client.execute_query(query, *parameters) as cursor:
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def _filled(dataset: dlt.Dataset, sql: str, parts: dict[str, str]) -> str:
+    qualified = dataset.sql_client.make_qualified_table_name
+    return sql.format(**{table: qualified(table) for table in dataset.tables} | parts)
