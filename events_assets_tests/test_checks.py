@@ -21,6 +21,7 @@ def test_good_events_pass_every_check(serve, run):
         "event_ids_are_unique": True,
         "events_end_after_they_start": True,
         "events_scan_is_complete": True,
+        "events_did_not_vanish": True,
         "no_events_were_quarantined": True,
     }
 

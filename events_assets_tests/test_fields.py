@@ -169,7 +169,7 @@ def test_originals_stay_beside_the_canonical_fields(serve, run, rows, fields):
         "SELECT count(*) FROM duckdb_columns() WHERE table_name = 'events' "
         "AND schema_name = 'events_data'"
     )
-    assert columns == [(14,)]  # and gone, _dlt_id, _dlt_load_id: nothing twice
+    assert columns == [(18,)]  # and gone, four marks, _dlt_id, _dlt_load_id: nothing twice
 
 
 def test_nothing_is_moved_over_a_field_of_the_api():

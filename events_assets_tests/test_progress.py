@@ -118,7 +118,7 @@ def test_a_short_run_tells_nothing_in_passing(serve, run, capfd):
     serve([event(number) for number in range(250)])
     assert run().success
     told = capfd.readouterr().err
-    assert "250 rows in the table" in told and "rows/s" not in told
+    assert "250 rows are there now" in told and "rows/s" not in told
 
 
 def test_lines_beside_a_bar_reach_the_log(lines):

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import duckdb
 import pytest
 
+from events_assets.rows.marks import MARKS
 from events_assets.sample_api import Answer
 from events_assets_tests.conftest import event, load
 from events_assets_tests.tables import Tables, for_duckdb
@@ -147,10 +148,11 @@ def test_each_awkward_row_is_loaded_or_set_aside_whole_and_the_rest_loads(projec
     for number, (name, (fields, _)) in enumerate(AWKWARD.items(), start=100):
         is_event = isinstance(fields, dict) and fields
         answered[name] = {**event(number), "event_name": name, **fields} if is_event else fields
+    database = project / "data" / "events.duckdb"
     for _ in range(2):  # the second load meets all columns
         _, loaded, _, quarantined = load([USUAL[0], *answered.values(), USUAL[1]])
         assert loaded + quarantined == len(AWKWARD) + 2
-        events = found_events(project / "data" / "events.duckdb")
+        events = found_events(database)
         reasons = dict(rows("SELECT document, reason FROM quarantined_events"))
         assert len(events) == loaded
         assert events[1]["venue__city"] == "Graz"
@@ -163,6 +165,8 @@ def test_each_awkward_row_is_loaded_or_set_aside_whole_and_the_rest_loads(projec
                 found = {"event_name": name, "status": "scheduled", **TIMES, **expected}
                 wanted = {key: value for key, value in found.items() if value is not None}
                 assert events[int(row["id"])] == wanted, name
+        with duckdb.connect(str(database)) as connection:  # so that all rows are loaded again
+            connection.execute("UPDATE events_data.events SET _digest = NULL")
 
 
 def found_events(database):
@@ -182,7 +186,7 @@ def found_events(database):
                     ids[own] = events[record["id"]] = {
                         name: value
                         for name, value in record.items()
-                        if value is not None and name not in ("id", "_dlt_load_id")
+                        if value is not None and name not in ("id", "_dlt_load_id", *MARKS)
                     }
                 else:
                     items = ids[record["_dlt_root_id"]].setdefault(f"{table[8:]}[]", {})

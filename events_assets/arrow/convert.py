@@ -44,18 +44,18 @@ class Marks:
 
     seen_at: datetime | None = None
 
-    def of_row(self, digest: int) -> Row:
-        """What a row gets beside its own keys."""
-        seen_at = self.seen_at
-        return {FIRST_SEEN: seen_at, CHANGED: seen_at, DIGEST: digest} if seen_at else {}
+    def on(self, row: Row, digest: int) -> Row:
+        """The row with its marks."""
+        if self.seen_at is None:
+            return row
+        return row | {FIRST_SEEN: self.seen_at, CHANGED: self.seen_at, DIGEST: digest}
 
-    def of_rows(self, digests: Digests) -> dict[str, pa.Array]:
-        """The same for some rows, one at least, as columns."""
-        columns = self.of_row(0)
+    def arrays(self, digests: Digests) -> dict[str, pa.Array]:
+        """The marks of some rows, as columns."""
+        if self.seen_at is None:
+            return {}
         seen_at = pa.repeat(pa.scalar(self.seen_at, INSTANT), len(digests))
-        return {
-            name: pa.array(digests, pa.int64()) if name == DIGEST else seen_at for name in columns
-        }
+        return {FIRST_SEEN: seen_at, CHANGED: seen_at, DIGEST: pa.array(digests, pa.int64())}
 
 
 UNMARKED = Marks()
@@ -98,7 +98,8 @@ class Conversion:
                 continue
             is_decided = shred.new > 0
             if is_decided:
-                marks = self._marks.of_rows(digests[start : start + len(some)])
+                self._declare_marks()
+                marks = self._marks.arrays(digests[start : start + len(some)])
                 for name, table in tables(shred, self._load_id, marks):
                     self.tables.setdefault(name, []).append(table)
             for place in sorted(shred.unfit) if is_decided else [0]:
@@ -127,10 +128,12 @@ class Conversion:
             ) from None
         for table in chain.from_iterable(update.values()):
             self._schema.update_table(deepcopy(table), normalize_identifiers=False)
-        marks = self._marks.of_row(digest)
-        if marks:
+        self._declare_marks()
+        self.rows.append(self._marks.on(row, digest))
+
+    def _declare_marks(self) -> None:
+        if self._marks.seen_at:
             declare_marks(self._schema, self.table)
-        self.rows.append(row | marks)
 
 
 def one_by_one(
@@ -165,7 +168,7 @@ class ByRow:
         )
 
     def _take(self, row: Row, digest: int) -> None:
-        self._rows.append(row | self._marks.of_row(digest))
+        self._rows.append(self._marks.on(row, digest))
 
     def take_later(self, rows: list[Row], digests: Digests) -> dict[int, str]:
         """As `Columnar.take_later`."""
