@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import orjson
@@ -128,7 +128,7 @@ class Identity:
         except (ValueError, TypeError):
             converted = None
         if isinstance(converted, datetime):
-            return converted.isoformat()
+            return in_utc(converted)
         if converted is None or str(converted) != str(value):
             if column_type == "bigint":
                 self.types[name] = "text"
@@ -145,6 +145,11 @@ def content_digest(row: Any) -> bytes:
     except TypeError:  # what only the standard module writes: surrogates, large integers
         text = json.dumps(row, sort_keys=True).encode("utf-8", "surrogatepass")
     return hashlib.blake2b(text, digest_size=16).digest()
+
+
+def in_utc(time: datetime) -> str:
+    """A time as keys have it; one without a zone is in UTC, as the warehouse takes it."""
+    return (time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)).isoformat()
 
 
 class Loadable:

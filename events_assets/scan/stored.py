@@ -3,14 +3,14 @@
 import json
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from hashlib import blake2b
 from typing import Any
 
 import dlt
 
 from events_assets import __version__
-from events_assets.rows.identity import Identity
+from events_assets.rows.identity import Identity, in_utc
 from events_assets.rows.marks import DIGEST, REMOVED
 from events_assets.rows.names import distinct
 
@@ -64,7 +64,7 @@ def stored_rows(table: str, identity: Identity) -> Stored:
 
 def _as_it_comes(value: Any) -> Hashable:
     """A part of a key as the identity of a row has it."""
-    return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else value
+    return in_utc(value) if isinstance(value, datetime) else value
 
 
 def _is_read_as_before() -> bool:
