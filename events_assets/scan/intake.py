@@ -84,7 +84,7 @@ class Intake:
                 self._versions[identity] = version
                 new += version
                 if self._is_unchanged(identity, version):
-                    self._count_loaded(identity)
+                    self._count_loaded([identity])
                     continue
                 refusal = self._refusal(row, identity)
                 if not refusal:
@@ -120,31 +120,33 @@ class Intake:
             if self._is_loaded:
                 rows = self._identity.with_keys(rows, some)
             refused = take(rows, [*map(self._versions.__getitem__, some)]) if rows else {}
-            for place, (identity, (row, position, _)) in enumerate(some.items()):
-                if place in refused:
+            loaded = [*some]
+            if refused:
+                for place, reason in refused.items():
+                    row, position, _ = some[loaded[place]]
                     if later:
-                        self._loaded_before.add(identity)
-                    yield from self._set_aside(row, refused[place], position)
-                elif not later:
-                    self._count_loaded(identity)
+                        self._loaded_before.add(loaded[place])
+                    yield from self._set_aside(row, reason, position)
+                loaded = [one for place, one in enumerate(loaded) if place not in refused]
             if later:
-                self._receipt.repeats += len(some) - len(refused)
+                self._receipt.repeats += len(loaded)
+            else:
+                self._count_loaded(loaded)
         yield from self._batches.items()
 
     def _is_unchanged(self, identity: Hashable, version: int) -> bool:
         """Whether a row need not be loaded, as the warehouse holds just this."""
         return self._stored.is_current and self._stored.has(identity, version)
 
-    def _count_loaded(self, identity: Hashable, times: int = 1) -> None:
-        """Counts a row that is in the warehouse after the load, by what the load does to it."""
+    def _count_loaded(self, rows: Sequence[Hashable], times: int = 1) -> None:
+        """Counts rows that are in the warehouse after the load, by what the load does to them."""
         receipt, stored = self._receipt, self._stored
-        receipt.rows_loaded += times
-        if identity not in stored.digests:
-            receipt.rows_inserted += times
-        elif stored.has(identity, self._versions[identity]):
-            receipt.rows_unchanged += times
-        else:
-            receipt.rows_updated += times
+        known = [one for one in rows if one in stored.digests] if stored.digests else []
+        unchanged = sum(stored.has(one, self._versions[one]) for one in known)
+        receipt.rows_loaded += times * len(rows)
+        receipt.rows_inserted += times * (len(rows) - len(known))
+        receipt.rows_unchanged += times * unchanged
+        receipt.rows_updated += times * (len(known) - unchanged)
 
     def vanished(self) -> list[Hashable]:
         """The rows that the warehouse holds, and that did not come."""
@@ -191,11 +193,11 @@ class Intake:
         if known is not None and (known not in self._refused or is_given):
             is_counted = True
             is_given = is_given or not self._is_unchanged(identity, known)
-            self._count_loaded(identity, -1)
+            self._count_loaded([identity], -1)
         self._versions[identity] = version
         self.has_later_versions |= is_given
         if is_given:
-            self._count_loaded(identity)
+            self._count_loaded([identity])
             if self._is_unchanged(identity, version):
                 self._loaded_before.add(identity)
         elif is_counted:
