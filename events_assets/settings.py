@@ -296,6 +296,8 @@ class SyncSettings(Settings):
 
     max_removed: Annotated[float, Field(ge=0, le=1)] = 0.1
     """Share of the events that one load may mark as removed. Up to 10 events always may."""
+    full_scan_every: Annotated[float, Field(ge=0)] = 24.0
+    """Hours after which an API that can be asked for changes only (`incremental`) is read whole."""
 
 
 class WarehouseSettings(Settings):

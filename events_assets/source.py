@@ -2,7 +2,7 @@
 table, which scans the lists that go to it."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from copy import deepcopy
 from itertools import chain, count
 from typing import Any, cast
@@ -26,6 +26,7 @@ from events_assets.paging.base import Total
 from events_assets.paging.windows import Window
 from events_assets.rows.identity import Identity
 from events_assets.rows.names import distinct
+from events_assets.scan.changes import Changes, changes_of
 from events_assets.scan.data_selector import DataSelector
 from events_assets.scan.endpoint import Endpoint
 from events_assets.scan.list_request import ListRequests
@@ -34,6 +35,7 @@ from events_assets.scan.progress import BesideBar
 from events_assets.scan.table_pass import Table
 from events_assets.scan.table_scan import TableScan
 from events_assets.scan.tables import EVENT_COLUMNS, Aside, declare
+from events_assets.settings import SyncSettings
 
 SYNCED_STRATEGIES = (None, "delete-insert", "upsert")
 """Ways to merge (dlt's) that leave one row for each key."""
@@ -51,7 +53,7 @@ def events_source(
     authentication: Authentication | None = None,
     run_id: str | None = None,
     log: logging.Logger | None = None,
-    max_removed: float | None = None,
+    sync: SyncSettings | None = None,
 ) -> DltSource:
     """A dlt source named `events` with one resource for each table configured.
 
@@ -64,16 +66,14 @@ def events_source(
         authentication: fills in the key and other secrets, instead of `api_key`.
         run_id: identifies the run in the receipts.
         log: told about progress, retries and repeated scans.
-        max_removed: share of the events that may be marked as removed, instead of what is
-            configured.
+        sync: how events are kept in step, instead of what is configured.
 
     Raises:
         ConfigurationError: `auth` needs a key and there is none, or it is too short to be masked,
             or dlt refuses what a resource says.
     """
     builder = _ScanBuilder(config, authentication or Authentication(api_key), run_id, log)
-    if max_removed is not None:
-        builder.sync.max_removed = max_removed
+    builder.sync = sync or builder.sync
     resources = [builder.resource(table) for table in builder.tables]
 
     @dlt.source(name="events", section="events")
@@ -173,8 +173,8 @@ class _ScanBuilder:
 
     def scan(self, table: str, names: list[str]) -> TableScan:
         """The scan of a table; each one asks on sessions of its own."""
-        max_removed = self.sync.max_removed if self._is_synced(table) else None
-        scan = TableScan(self.table(table, names), self.run_id, self.settings.passes, max_removed)
+        sync = self.sync if self._is_synced(table) else None
+        scan = TableScan(self.table(table, names), self.run_id, self.settings.passes, sync)
         scan.receipt.origin = self._origin(names)
         return scan
 
@@ -236,7 +236,12 @@ class _ScanBuilder:
                 f"wrong paginator of the resource '{name}' in "
                 f"[[{configuration.SECTION}.resources]]: {error}"
             ) from error
-        settings = self.settings
+        settings, changes = self.settings, changes_of(endpoint, name)
+        if changes and not self._is_synced(table):
+            raise ConfigurationError(
+                f"the resource '{name}' is incremental, which only events can be that are merged "
+                f"on a primary_key: remove incremental from its endpoint"
+            )
         if total is None or settings.total_path or settings.total_header:
             total = Total(settings.total_path, settings.total_header)
         page_size = getattr(paging, "limit", None)
@@ -245,7 +250,7 @@ class _ScanBuilder:
             name=name,
             session=self._session(endpoint.get("auth", self.client.get("auth"))),
             paging=paging,
-            request_for=self._requests(name, endpoint),
+            request_for=self._requests(name, endpoint, changes),
             rows_of=DataSelector(configured.get("data_selector"), settings.absent_when_empty),
             total=total,
             identify=identity,
@@ -255,6 +260,7 @@ class _ScanBuilder:
             threads=settings.read_ahead,
             order_of=value_at(settings.order) if settings.order and table == "events" else None,
             max_pages_factor=settings.max_pages_factor,
+            changes=changes,
         )
 
     def _session(self, auth: Any, base_url: str | None = None) -> ApiSession:
@@ -268,17 +274,12 @@ class _ScanBuilder:
             remembers=self.settings.passes > 1 and base_url is None,
         )
 
-    def _requests(self, name: str, endpoint: dict[str, Any]) -> ListRequests:
-        params = endpoint.get("params", {}).values()
-        if "incremental" in endpoint or any(
-            isinstance(value, Mapping) and value.get("type") == "incremental" for value in params
-        ):
-            raise ConfigurationError(
-                f"the resource '{name}' is asked for incrementally, but each scan reads the whole "
-                f"list: remove incremental from its endpoint"
-            )
+    def _requests(
+        self, name: str, endpoint: dict[str, Any], changes: Changes | None
+    ) -> ListRequests:
         inherited = self.resources[name].get("include_from_parent") or []
-        return ListRequests(self.client, endpoint, self.parameters[name] or [], inherited)
+        parameters = self.parameters[name] or []
+        return ListRequests(self.client, endpoint, parameters, inherited, changes)
 
 
 def _of_rows(change: Callable[[Any], Any]) -> Callable[[Any], Any]:

@@ -133,6 +133,7 @@ def _base_url(value: str) -> str:
 BY_KEY: dict[str, Callable[[], Hint]] = {
     "auth": cache(lambda: _by_type(AUTHENTICATIONS, AUTH_MAP, "bearer")),
     "paginator": cache(lambda: _by_type(PAGINATORS, PAGINATOR_MAP, "auto")),
+    "convert": lambda: str | None,
     "base_url": lambda: Annotated[str, AfterValidator(_base_url)],
 }
 """Of values about which more is known than dlt's hints say."""

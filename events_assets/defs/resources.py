@@ -9,6 +9,7 @@ from dagster_dlt import DagsterDltResource
 from dlt.extract import DltSource
 from pydantic import Field
 
+from events_assets import configuration
 from events_assets.api import configured_api
 from events_assets.source import events_source
 
@@ -23,6 +24,9 @@ class LoadConfig(dg.Config):
         default=False,
         description="Mark all events as removed that the API does not give any more, however "
         "many they are.",
+    )
+    full_scan: bool = Field(
+        default=False, description="Read all events, where else only changes would be asked for."
     )
 
 
@@ -41,12 +45,11 @@ class EventsApi(dg.ConfigurableResource):  # type: ignore[type-arg]
             ConfigurationError: the API is not, or wrongly, configured, or its key is missing.
         """
         with configured_api() as (config, authentication):
+            sync = configuration.sync_settings()
+            sync.max_removed = 1 if load.accept_removed else sync.max_removed
+            sync.full_scan_every = 0 if load.full_scan else sync.full_scan_every
             yield events_source(
-                config,
-                authentication=authentication,
-                run_id=run_id,
-                log=log,
-                max_removed=1 if load.accept_removed else None,
+                config, authentication=authentication, run_id=run_id, log=log, sync=sync
             )
 
 

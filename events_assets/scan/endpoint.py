@@ -11,6 +11,7 @@ from events_assets.http.session import ApiSession
 from events_assets.paging.base import Ask, Page, Paging, Total
 from events_assets.paging.windows import Window
 from events_assets.rows.rules import may_be_deep, shallow
+from events_assets.scan.changes import Changes
 from events_assets.scan.data_selector import require_no_error
 from events_assets.scan.list_request import ListRequest
 
@@ -27,7 +28,8 @@ class Endpoint:
     widest one, if the API ends its pages after so many rows, `page_size` the number of rows asked
     for, `threads` that of requests under way besides the one waited for. `order_of` gives the value
     by which rows are known to be ordered; none: it may be their identity. A list has at most
-    `max_pages_factor` times the pages that its total makes, if that is not 0.
+    `max_pages_factor` times the pages that its total makes, if that is not 0. `changes` asks for
+    what changed since the last load; none: the API cannot be asked so.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Endpoint:
     threads: int = 0
     order_of: Callable[[Any], Any] | None = None
     max_pages_factor: int = 0
+    changes: Changes | None = None
 
     def __enter__(self) -> "Endpoint":
         self._ahead = ReadAhead(self._fetch, self.threads)
@@ -70,6 +73,8 @@ class Endpoint:
         answer, rows = self._ahead.get((request, ask), [(request, one) for one in upcoming])
         if request.inherited:
             rows = [row | request.inherited if isinstance(row, dict) else row for row in rows]
+        if self.changes:
+            self.changes.see(rows)
         rows = self.map_rows(rows)
         identities = self.identify(rows)
         return Page(

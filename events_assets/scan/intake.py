@@ -70,10 +70,11 @@ class Intake:
             page: the page.
             before: identities of the rows on the page before.
         """
+        self._stored.look_up(page.identities)
         doubtful = self._doubtful(page)
         overlapping = _overlap(before, page.identities) if doubtful else 0
         on_page: set[Hashable] = set()
-        new, digests = 0, list[bytes]()
+        new, digests, unchanged = 0, list[bytes](), list[Hashable]()
         for place, (row, identity) in enumerate(zip(page.rows, page.identities, strict=True)):
             digest = content_digest(row)
             if place >= overlapping:
@@ -83,8 +84,11 @@ class Intake:
                 one.distinct += 1
                 self._versions[identity] = version
                 new += version
+                if one.endpoint.changes and one.endpoint.changes.excludes(row):
+                    self._receipt.rows_excluded += 1
+                    continue
                 if self._is_unchanged(identity, version):
-                    self._count_loaded([identity])
+                    unchanged.append(identity)
                     continue
                 refusal = self._refusal(row, identity)
                 if not refusal:
@@ -98,6 +102,7 @@ class Intake:
                 refusal = self._take_again(row, identity, version, one)
             if refusal:
                 yield from self._set_aside(row, refusal, one.distinct - 1)
+        self._count_loaded(unchanged)
         self.fingerprint += new
         one.digest.update(b"".join(digests))
         if len(self._waiting) >= BATCH:
@@ -151,6 +156,14 @@ class Intake:
     def vanished(self) -> list[Hashable]:
         """The rows that the warehouse holds, and that did not come."""
         return self._stored.vanished(self._versions)
+
+    def fingerprint_of_changes(self) -> int:
+        """By how much that of all rows changes, where only some of them came."""
+        return sum(
+            version - (self._stored.digests.get(identity) or 0)
+            for identity, version in self._versions.items()
+            if version not in self._refused
+        )
 
     def known_before(self) -> int:
         """The number of rows that the warehouse holds, without those that are gone."""

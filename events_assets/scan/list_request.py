@@ -21,6 +21,7 @@ from events_assets.errors import UnaddressableError
 from events_assets.json_path import value_at
 from events_assets.paging.base import Ask
 from events_assets.paging.windows import Window
+from events_assets.scan.changes import Changes
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +71,7 @@ class ListRequests:
         endpoint: the endpoint, likewise, with what dlt's defaults say.
         parameters: what dlt fills in from a parent.
         inherited: fields of a parent that its rows get (`include_from_parent`).
+        changes: what asks for those since the last load.
     """
 
     def __init__(
@@ -78,8 +80,12 @@ class ListRequests:
         endpoint: Mapping[str, Any],
         parameters: Sequence[ResolvedParam] = (),
         inherited: Sequence[str] = (),
+        changes: Changes | None = None,
     ) -> None:
         bound = {one.param_name for one in parameters}
+        if changes and changes.start_param:
+            bound.add(changes.start_param)
+        self._changes = changes
         params = endpoint.get("params") or {}
         self._base_url, self._path = client["base_url"], endpoint["path"]
         self._method = str(endpoint.get("method", "GET")).upper()
@@ -110,17 +116,36 @@ class ListRequests:
             values[name] = _addressing(parent, path, find)
             if name in self._in_path:
                 quoted[name] = _part_of_path(values[name], path)
+        asked: dict[str, Any] = {}
+        if self._changes:
+            known = self._changes.placeholders()
+            asked, values = self._changes.parameters(), {**values, **known}
+            quoted |= {name: _part_of_path(one, name) for name, one in known.items() if one}
         path = expand_placeholders(self._path, quoted)
         return ListRequest(
             method=self._method,
             url=path if "://" in path else join_url(self._base_url, path),
             headers={**self._headers, **expand_placeholders(self._own_headers, values)},
-            params=expand_placeholders(self._params, values),
-            json=expand_placeholders(self._json, values, preserve_value_type=True),
-            data=expand_placeholders(self._data, values),
+            params=expand_placeholders(_sayable(self._params, values), values) | asked,
+            json=expand_placeholders(
+                _sayable(self._json, values), values, preserve_value_type=True
+            ),
+            data=expand_placeholders(_sayable(self._data, values), values),
             hooks=self._hooks,
             inherited={own: parent.get(name) for own, name in self._inherited.items()},
         )
+
+
+def _sayable(value: Any, values: Mapping[str, Any]) -> Any:
+    """A table without the entries for which there is no value yet."""
+    unknown = [f"{{{name}}}" for name, one in values.items() if one is None]
+    if not isinstance(value, Mapping) or not unknown:
+        return value
+    return {
+        key: _sayable(one, values)
+        for key, one in value.items()
+        if not (isinstance(one, str) and any(name in one for name in unknown))
+    }
 
 
 def _addressing(parent: Any, path: str, find: Callable[[Any], Any]) -> Any:

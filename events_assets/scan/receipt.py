@@ -15,15 +15,16 @@ OFFENDERS_SHOWN = 5
 
 @dataclass
 class Receipt:
-    """What one load saw. `rows_received = rows_loaded + repeats + rows_quarantined`, and
-    `rows_loaded = rows_inserted + rows_updated + rows_unchanged`; the last are in the warehouse as
-    they came, and are not written again. `rows_removed` did not come, and are marked; so many did
-    not come that `rows_vanished` of them are not.
+    """What one load saw. `rows_received = rows_loaded + repeats + rows_quarantined`, and the
+    `rows_excluded` as configured. `rows_loaded = rows_inserted + rows_updated + rows_unchanged`:
+    the last are in the warehouse as they came, and not written again. `rows_removed` did not come,
+    and are marked; `rows_vanished` did not come, and are too many to be marked.
 
     `scans` is the number of passes over all lists. Of several passes, `total_first`, `total_last`,
     `distinct_ids` and `walks`, the lists and windows read, are those of the last one, and all else
     that is counted is the sum. `proof` says what shows that the scan is complete, if it is;
-    `origin` is what the API is called: its lists, if nothing else is configured.
+    `scan_kind` is `full`, or `changes` where only what changed since the `cursor` before was asked
+    for. `origin` is what the API is called: its lists, if nothing else is configured.
     """
 
     resource: str
@@ -37,6 +38,7 @@ class Receipt:
     rows_received: int = 0
     rows_loaded: int = 0
     rows_quarantined: int = 0
+    rows_excluded: int = 0
     repeats: int = 0
     rows_inserted: int = 0
     rows_updated: int = 0
@@ -60,6 +62,7 @@ class Receipt:
     proof: str | None = None
     reason: str = ""
     scan_kind: str = "full"
+    cursor: str | None = None
     origin: str = ""
 
     def row(self) -> dict[str, Any]:
@@ -92,6 +95,7 @@ RECEIPT_COLUMNS: dict[str, Any] = {
     "run_id": {"data_type": "text"},
     "proof": {"data_type": "text"},
     "finished_at": {"data_type": "timestamp", "timezone": True},
+    "cursor": {"data_type": "text"},
     "total_first": {"data_type": "bigint"},
     "total_last": {"data_type": "bigint"},
     "page_size_asked": {"data_type": "bigint"},

@@ -1,9 +1,9 @@
 """What the warehouse holds of a table already, with which a scan compares what comes."""
 
 import json
-from collections.abc import Hashable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from hashlib import blake2b
 from typing import Any
 
@@ -17,18 +17,66 @@ from events_assets.rows.names import distinct
 CHUNK = 10_000
 """Rows that are fetched together."""
 
+Fetch = Callable[..., Iterable[Sequence[Any]]]
 
-@dataclass
+
 class Stored:
     """The rows of a table by their identities: `digests` of their content, None where it is not
     known or the row is marked as removed; those are in `removed`.
 
     `is_current` is whether the warehouse would hold the same today for a row of the same content.
+    All rows are fetched at once, or each when it is asked for.
     """
 
-    digests: dict[Hashable, int | None] = field(default_factory=dict)
-    removed: set[Hashable] = field(default_factory=set)
-    is_current: bool = False
+    def __init__(self) -> None:
+        self.digests: dict[Hashable, int | None] = {}
+        self.removed: set[Hashable] = set()
+        self.is_current = False
+        self._fetch: Fetch | None = None
+        self._asked: set[Hashable] = set()
+
+    @classmethod
+    def of(cls, table: str, identity: Identity) -> "Stored":
+        """The rows of a table of the warehouse; while dlt extracts."""
+        stored = cls()
+        stored.is_current = _is_read_as_before()
+        schema = dlt.current.source_schema()
+        name = schema.naming.normalize_table_identifier(table)
+        columns = schema.tables[name]["columns"] if name in schema.data_table_names() else {}
+        keys = [schema.naming.normalize_identifier(distinct(key)) for key in identity.primary_key]
+        if {*keys} <= columns.keys():
+            marks = [one if one in columns else "NULL" for one in (DIGEST, REMOVED)]
+            stored._fetch = partial(_fetched, name, keys, marks)
+        return stored
+
+    def is_known(self) -> bool:
+        """Whether there are rows, and the content of each is known."""
+        if self._fetch is None or not self.is_current:
+            return False
+        digests = [digest for *_, digest, _ in self._fetch(where="_digest IS NULL", limit=1)]
+        return not digests and any(True for _ in self._fetch(limit=1))
+
+    def fetch_all(self) -> None:
+        """Fetches all rows at once."""
+        if self._fetch:
+            self._take(self._fetch())
+        self._fetch = None
+
+    def look_up(self, identities: Iterable[Hashable]) -> None:
+        """Fetches those rows, if they are not there yet."""
+        if self._fetch:
+            new = {*identities} - self._asked
+            self._asked |= new
+            keys = [one[0] if isinstance(one, tuple) else one for one in new]
+            keys = [key for key in keys if not isinstance(key, bytes)]
+            self._take(self._fetch(keys=keys) if keys else ())
+
+    def _take(self, rows: Iterable[Sequence[Any]]) -> None:
+        for *key, digest, removed_at in rows:
+            identity = tuple(map(_as_it_comes, key)) if len(key) > 1 else key[0]
+            self.digests[identity] = None if removed_at else digest
+            if removed_at:
+                self.removed.add(identity)
 
     def has(self, identity: Hashable, version: int) -> bool:
         """Whether it holds a row, with this content."""
@@ -39,27 +87,27 @@ class Stored:
         return [*self.digests.keys() - self.removed - set(came)]
 
 
-def stored_rows(table: str, identity: Identity) -> Stored:
-    """The rows of a table that are in the warehouse; while dlt extracts."""
-    found = Stored(is_current=_is_read_as_before())
-    pipeline, schema = dlt.current.pipeline(), dlt.current.source_schema()
-    name = schema.naming.normalize_table_identifier(table)
-    columns = schema.tables[name]["columns"] if name in schema.data_table_names() else {}
-    keys = [schema.naming.normalize_identifier(distinct(key)) for key in identity.primary_key]
-    if not {*keys} <= columns.keys():
-        return found
-    with pipeline.sql_client(schema.name) as client:
-        wanted = [*map(client.escape_column_name, keys)]
-        wanted += [one if one in columns else "NULL" for one in (DIGEST, REMOVED)]
-        sql = f"SELECT {', '.join(wanted)} FROM {client.make_qualified_table_name(name)}"  # noqa: S608
-        with client.execute_query(sql) as cursor:
+def _fetched(
+    table: str,
+    columns: list[str],
+    marks: list[str],
+    keys: Sequence[Any] = (),
+    where: str = "1 = 1",
+    limit: int | None = None,
+) -> Iterator[Sequence[Any]]:
+    """Key columns, digest and time of removal of rows: those with one of the keys in the first
+    column, or all."""
+    with dlt.current.pipeline().sql_client(dlt.current.source_schema().name) as client:
+        names = [*map(client.escape_column_name, columns)]
+        if keys:
+            where = f"{names[0]} IN ({', '.join(['%s'] * len(keys))})"
+        sql = (
+            f"SELECT {', '.join([*names, *marks])} FROM {client.make_qualified_table_name(table)} "  # noqa: S608
+            f"WHERE {where}" + (f" LIMIT {limit}" if limit else "")
+        )
+        with client.execute_query(sql, *keys) as cursor:
             while rows := cursor.fetchmany(CHUNK):
-                for *key, digest, removed_at in rows:
-                    identity_of = tuple(map(_as_it_comes, key)) if len(key) > 1 else key[0]
-                    found.digests[identity_of] = None if removed_at else digest
-                    if removed_at:
-                        found.removed.add(identity_of)
-    return found
+                yield from rows
 
 
 def _as_it_comes(value: Any) -> Hashable:

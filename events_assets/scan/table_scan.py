@@ -1,13 +1,18 @@
 """Reads all lists of one table: its rows become items for dlt, followed by the receipt."""
 
+import json
 from collections.abc import Hashable, Iterator
 from contextlib import closing
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
+
+import dlt
 
 from events_assets.scan.intake import Intake
 from events_assets.scan.progress import Progress
 from events_assets.scan.receipt import Receipt
-from events_assets.scan.stored import stored_rows
+from events_assets.scan.stored import Stored
 from events_assets.scan.table_pass import Table, TablePass
 from events_assets.scan.tables import (
     empty_item,
@@ -19,6 +24,7 @@ from events_assets.scan.tables import (
     sync_items,
 )
 from events_assets.scan.verdict import COMPLETE, Reading, Verdict, doubt, judge
+from events_assets.settings import SyncSettings
 
 MAY_ALWAYS_GO = 10
 """So many rows may be marked as removed at once, however few there are."""
@@ -35,8 +41,7 @@ class TableScan:
         table: the table, and the resource of that name, with its lists.
         run_id: identifies the run in the receipt.
         passes: so many passes over all lists are made at most.
-        max_removed: share of the rows in the warehouse that may be marked as removed. None: rows
-            are not compared with those in the warehouse.
+        sync: how the rows in the warehouse are kept in step. None: they are not.
     """
 
     def __init__(
@@ -44,9 +49,13 @@ class TableScan:
         table: Table,
         run_id: str | None = None,
         passes: int = 1,
-        max_removed: float | None = None,
+        sync: SyncSettings | None = None,
     ) -> None:
-        self.table, self.passes, self.max_removed = table, passes, max_removed
+        self.table, self.passes, self.sync = table, passes, sync
+        self._changes = {
+            f"{one.name} {one.changes.path}": one.changes for one in table.endpoints if one.changes
+        }
+        """What asks for changes only, by the names of the cursors."""
         self.receipt = Receipt(table.name, run_id, page_size_asked=table.endpoints[0].page_size)
         self.intake = Intake(table.identity, self.receipt, is_loaded=True)
 
@@ -63,25 +72,68 @@ class TableScan:
             self.table.endpoints[0].session.log.warning(moved)
         identity, name = self.table.identity, self.table.name
         identity.types.update(key_types(name, identity))
-        if self.max_removed is not None:
-            self.intake.compare_with(stored_rows(name, identity))
+        if self.sync:
+            self._begin(self.sync)
         yield from self.rows()
         if not self.receipt.rows_loaded:
             yield empty_item(identity)
-        if self.max_removed is not None:
-            yield from removal_items(identity, self._removed(), self.receipt.started_at)
+        if self.sync:
+            removed = self._removed(self.sync.max_removed)
+            yield from removal_items(identity, removed, self.receipt.started_at)
             yield from sync_items(name, identity)
+            self._end()
         yield receipt_item(self.receipt)
         if self.intake.has_later_versions:
             later_versions_win(self.table.name)
 
-    def _removed(self) -> list[Hashable]:
-        """The rows that a complete scan did not bring, if they are not too many at once."""
+    def _begin(self, sync: SyncSettings) -> None:
+        """Decides whether only what changed is asked for: not where that is not known for all
+        lists, where all rows are to be loaded anew, or where the last full scan is too long ago."""
+        state = dlt.current.resource_state()
+        stored = Stored.of(self.table.name, self.table.identity)
+        cursors, full_scan_at = state.get("cursors", {}), state.get("full scan at")
+        every = timedelta(hours=sync.full_scan_every)
+        is_due = not full_scan_at or (
+            self.receipt.started_at - datetime.fromisoformat(full_scan_at) >= every
+        )
+        is_known = self._changes.keys() <= cursors.keys() and len(self._changes) > 0
+        is_full = is_due or not is_known or not stored.is_known()
+        for name, changes in self._changes.items():
+            changes.begin(None if is_full else cursors[name])
+        if is_full:
+            stored.fetch_all()
+        else:
+            self.receipt.scan_kind = "changes"
+            for endpoint in self.table.endpoints:
+                endpoint.window = None
+        self.intake.compare_with(stored)
+
+    def _end(self) -> None:
+        """Moves the cursors on, with this load: as far as it is known that nothing is missing."""
+        state, receipt = dlt.current.resource_state(), self.receipt
+        for name, changes in self._changes.items():
+            for reason, value in changes.ignored.items():
+                log = self.table.endpoints[0].session.log
+                log.warning(f"a value of the cursor {name} {reason}, and does not move it: {value}")
+        if receipt.verdict == COMPLETE and not receipt.rows_vanished:
+            newest = {name: changes.newest for name, changes in self._changes.items()}
+            found = {name: value for name, value in newest.items() if value is not None}
+            state["cursors"] = state.get("cursors", {}) | found
+            if receipt.scan_kind == "full":
+                state["full scan at"] = receipt.started_at.isoformat()
+        elif receipt.rows_vanished:
+            state["full scan at"] = None  # so that the next one is full, and says so again
+        if self._changes:
+            receipt.cursor = json.dumps(state.get("cursors", {}))
+        state["fingerprint"] = receipt.fingerprint
+
+    def _removed(self, max_removed: float) -> list[Hashable]:
+        """The rows that a complete full scan did not bring, if they are not too many at once."""
         receipt = self.receipt
-        if receipt.verdict != COMPLETE:
+        if receipt.verdict != COMPLETE or receipt.scan_kind != "full":
             return []
         removed, before = self.intake.vanished(), self.intake.known_before()
-        if len(removed) > max(MAY_ALWAYS_GO, (self.max_removed or 0) * before):
+        if len(removed) > max(MAY_ALWAYS_GO, max_removed * before):
             receipt.rows_vanished = len(removed)
             return []
         receipt.rows_removed = len(removed)
@@ -94,6 +146,7 @@ class TableScan:
             ApiError, EndlessScanError: no pass could read all lists to their end.
         """
         log, first = self.table.endpoints[0].session.log, self.table.endpoints[0]
+        is_partial = self.receipt.scan_kind == "changes"
         readings: list[Reading] = []
         verdict: Verdict | None = None
         with self.table.opened(), closing(Progress(self.table.name, log)) as progress:
@@ -103,10 +156,16 @@ class TableScan:
                 one = TablePass(self.table, self.intake, self.receipt, progress)
                 yield from one.items()
                 readings.append(one.reading())
-                verdict = judge(readings, self.passes, first.order_of is not None)
+                verdict = judge(readings, self.passes, first.order_of is not None, is_partial)
         if error := one.broken():
             raise error
         for traffic in self.table.traffic():
             self.receipt.add_cost(traffic)
         self.receipt.scans = len(readings)
-        self.receipt.conclude(one.lists, verdict, self.intake.fingerprint)
+        fingerprint = self.intake.fingerprint
+        if is_partial:
+            before = int(dlt.current.resource_state().get("fingerprint", "0"), 16)
+            fingerprint = before + self.intake.fingerprint_of_changes()
+            since = ", ".join(str(changes.since) for changes in self._changes.values())
+            verdict = replace(verdict, reason=f"of what changed since {since}: {verdict.reason}")
+        self.receipt.conclude(one.lists, verdict, fingerprint)

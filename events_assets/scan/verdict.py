@@ -75,18 +75,21 @@ class Verdict:
     proof: str = ""
 
 
-def judge(readings: Sequence[Reading], passes: int, is_order_fixed: bool) -> Verdict | None:
+def judge(
+    readings: Sequence[Reading], passes: int, is_order_fixed: bool, may_be_empty: bool = False
+) -> Verdict | None:
     """The verdict on all passes so far; None where another one may tell more.
 
     Args:
         readings: the passes, one at least.
         passes: so many may be made.
         is_order_fixed: the field by which rows are ordered was named by those who know it.
+        may_be_empty: it is usual that there are no rows.
     """
     last = readings[-1]
     if ends := last.first("cut_short"):
         return Verdict(UNPROVEN, ends)
-    is_empty = not any(one.rows for one in last.lists)
+    is_empty = not may_be_empty and not any(one.rows for one in last.lists)
     for name, proves in (
         (ONE_ANSWER, one_answer(last)),
         (TOUCHING, touching_in_a_fixed_order(readings, is_order_fixed)),

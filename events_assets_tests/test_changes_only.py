@@ -1,0 +1,319 @@
+"""An API that can be asked for what changed is asked for no more, and nothing is missed."""
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import duckdb
+import pytest
+from dlt.pipeline.exceptions import PipelineStepFailed
+
+from events_assets import configuration, warehouse
+from events_assets.definitions import defs
+from events_assets.sample_api import Answer
+from events_assets.source import events_source
+from events_assets_tests.conftest import event, failure
+
+NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
+CLIENT = """
+[sources.events.client]
+base_url = "http://replaced"
+auth = { type = "api_key", name = "api_key", location = "query" }
+[sources.events.resource_defaults]
+primary_key = "id"
+write_disposition = "merge"
+[[sources.events.resources]]
+name = "events"
+[sources.events.resources.endpoint]
+path = "/v1/events"
+data_selector = "data"
+paginator = { type = "offset", limit = 100 }
+"""
+INITIAL = "2020-01-01T00:00:00Z"
+BY_PARAM = (
+    f'incremental = {{ cursor_path = "updated_at", initial_value = "{INITIAL}", '
+    f'start_param = "updated_since" }}'
+)
+
+
+def at(minutes):
+    """A time of change, that many minutes after noon."""
+    return (NOON + timedelta(minutes=minutes)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class ChangingEvents:
+    """Events behind offsets; `updated_since` asks for those that changed then or later, and is
+    noted in `asked`."""
+
+    def __init__(self, api):
+        self.api, self.rows, self.asked, self.is_inclusive = api, {}, [], True
+        api.intercept = self.answer
+
+    def change(self, number, minutes, **fields):
+        self.rows[number] = event(number, updated_at=at(minutes), **fields)
+
+    def answer(self, _number, path):
+        query = parse_qs(urlsplit(path).query)
+        (since,), (start,) = query.get("updated_since", [""]), query.get("offset", ["0"])
+        self.asked.append(since)
+        changed = [
+            row
+            for _, row in sorted(self.rows.items())
+            if not row["updated_at"]
+            or row["updated_at"] > since
+            or (self.is_inclusive and row["updated_at"] == since)
+        ]
+        return Answer(200, {"data": changed[int(start) :][:100], "total": len(changed)})
+
+
+@pytest.fixture
+def api(serve, configure):
+    configure(CLIENT + BY_PARAM)
+    changing = ChangingEvents(serve())
+    for number in range(20):
+        changing.change(number, number)
+    return changing
+
+
+@pytest.fixture
+def asked_by_next_load(api, run):
+    """From when on the next load, which succeeds, asks for changes."""
+
+    def asked():
+        api.asked.clear()
+        assert run().success
+        (since,) = set(api.asked)
+        return since
+
+    return asked
+
+
+def receipts(rows, columns):
+    return rows(f"SELECT {columns} FROM scan_receipts ORDER BY started_at")
+
+
+def test_an_unchanged_api_is_asked_twice_at_most(api, rows, asked_by_next_load):
+    assert asked_by_next_load() == INITIAL
+    assert asked_by_next_load() == at(19) and len(api.asked) <= 2
+    assert receipts(rows, "scan_kind") == [("full",), ("changes",)]
+    unchanged, reason, cursor = receipts(rows, "rows_unchanged, reason, cursor")[-1]
+    assert unchanged == 1 and reason.startswith(f"of what changed since {at(19)}: ")
+    assert json.loads(cursor) == {"events updated_at": at(19)}
+
+
+def test_what_changed_and_came_is_loaded_and_the_rest_stays(api, run, rows):
+    assert run().success
+    api.change(3, 30, event_name="Renamed")
+    api.change(50, 31)
+    assert run().success
+    assert rows("SELECT count(*) FROM current_events") == [(21,)]
+    assert rows("SELECT event_name FROM events WHERE id = 3") == [("Renamed",)]
+    assert receipts(rows, "rows_inserted, rows_updated, rows_removed")[-1] == (1, 1, 0)
+    assert rows("SELECT id, change, field FROM event_changes WHERE change <> 'arrived'") == [
+        (3, "changed", "event_name")
+    ]
+    same = "SELECT count(DISTINCT fingerprint) FROM scan_receipts"
+    assert rows(same) == [(2,)] and run().success and rows(same) == [(2,)]
+
+
+def test_an_empty_answer_is_no_surprise(api, run, rows):
+    api.is_inclusive = False
+    assert run().success
+    api.asked.clear()
+    assert run().success
+    assert len(api.asked) <= 2 and rows("SELECT count(*) FROM current_events") == [(20,)]
+    assert receipts(rows, "verdict")[-1] == ("complete",)
+
+
+def test_a_row_written_late_with_the_time_of_the_last_one_is_not_missed(api, run, rows):
+    assert run().success
+    api.change(50, 19)
+    assert run().success
+    assert rows("SELECT count(*) FROM current_events") == [(21,)]
+
+
+@pytest.mark.parametrize(("lag", "found"), [(0, 20), (600, 21)])
+def test_rows_written_later_still_are_found_by_a_lag_or_by_a_full_scan(
+    api, run, rows, configure, monkeypatch, lag, found
+):
+    configure(CLIENT + BY_PARAM.replace(" }", f", lag = {lag} }}"))
+    assert run().success
+    api.change(50, 12)
+    assert run().success
+    assert rows("SELECT count(*) FROM current_events") == [(found,)]
+    monkeypatch.setenv("SOURCES__EVENTS__SYNC__FULL_SCAN_EVERY", "0")
+    assert run().success
+    assert rows("SELECT count(*) FROM current_events") == [(21,)]
+
+
+def test_what_is_gone_is_found_by_a_full_scan_which_the_launchpad_can_ask_for(
+    api, run, rows, instance
+):
+    assert run().success
+    del api.rows[5]
+    assert run().success
+    assert rows("SELECT count(*) FROM current_events") == [(20,)]
+    whole = {"ops": {"load_events": {"config": {"full_scan": True}}}}
+    job = defs.resolve_job_def("events_job")
+    assert job.execute_in_process(instance=instance, run_config=whole).success
+    assert rows("SELECT count(*) FROM current_events") == [(19,)]
+    assert receipts(rows, "scan_kind") == [("full",), ("changes",), ("full",)]
+
+
+def test_a_load_that_fails_moves_no_cursor(api, run, rows, monkeypatch, asked_by_next_load):
+    assert run().success
+    api.change(50, 40)
+
+    def load(self, *args, **kwargs):
+        raise RuntimeError("the plug was pulled")
+
+    with monkeypatch.context() as broken, warehouse.loading() as pipeline:
+        broken.setattr(type(pipeline), "load", load)
+        config = configuration.rest_api_config()
+        config["client"]["base_url"] = api.api.base_url
+        with pytest.raises((RuntimeError, PipelineStepFailed)):
+            warehouse.load(pipeline, events_source(config, api.api.key))
+    assert asked_by_next_load() == at(19)
+    assert rows("SELECT count(*) FROM events") == [(21,)]
+
+
+@pytest.mark.parametrize("value", ["2999-01-01T00:00:00Z", 5, "soon", True])
+def test_a_cursor_that_would_lead_astray_is_not_followed(api, run, rows, asked_by_next_load, value):
+    assert run().success
+    api.change(50, 40)
+    answer = api.answer
+
+    def lying(number, path):
+        found = answer(number, path)
+        found.document["data"].append(event(51, updated_at=value))
+        found.document["total"] += 1
+        return found
+
+    api.api.intercept = lying
+    assert run().success
+    assert rows("SELECT count(*) FROM events WHERE id IN (50, 51)") == [(2,)]
+    api.api.intercept = answer
+    assert asked_by_next_load() == at(40)
+
+
+def test_a_scan_that_is_not_complete_moves_no_cursor(api, run, asked_by_next_load):
+    assert run().success
+    api.change(50, 40)
+    answer = api.answer
+
+    def torn(number, path):
+        found = answer(number, path)
+        found.document["total"] += 3
+        return found
+
+    api.api.intercept = torn
+    run()
+    api.api.intercept = answer
+    assert asked_by_next_load() == at(19)
+
+
+@pytest.mark.parametrize(("missing", "loaded"), [("raise", 0), ("include", 20), ("exclude", 19)])
+def test_rows_without_a_cursor_are_treated_as_configured(
+    api, run, rows, configure, missing, loaded
+):
+    told = BY_PARAM.replace(" }", f', on_cursor_value_missing = "{missing}" }}')
+    configure(CLIENT + (BY_PARAM if missing == "raise" else told))
+    api.rows[7]["updated_at"] = None
+    result = run()
+    if missing == "raise":
+        assert "set on_cursor_value_missing there" in failure(result)
+    else:
+        assert result.success and rows("SELECT count(*) FROM events") == [(loaded,)]
+        assert receipts(rows, "rows_excluded, rows_loaded") == [(20 - loaded, loaded)]
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        'params = { updated_since = { type = "incremental", cursor_path = "updated_at" } }',
+        'params = { updated_since = "{incremental.start_value}" }\n'
+        'incremental = { cursor_path = "updated_at" }',
+    ],
+)
+def test_a_first_load_without_initial_value_asks_for_everything(
+    api, configure, asked_by_next_load, endpoint
+):
+    configure(CLIENT + endpoint)
+    assert (asked_by_next_load(), asked_by_next_load()) == ("", at(19))
+
+
+@pytest.mark.parametrize(
+    ("convert", "sent"),
+    [
+        ("seconds", str(int((NOON + timedelta(minutes=19)).timestamp()))),
+        ("milliseconds", str(int((NOON + timedelta(minutes=19)).timestamp()) * 1000)),
+        ("%d.%m.%Y %H:%M", "01.05.2026 12:19"),
+    ],
+)
+def test_the_parameter_is_written_as_the_api_wants_it(api, run, configure, convert, sent):
+    configure(CLIENT + BY_PARAM.replace(" }", f', convert = "{convert}" }}'))
+    asked, answer = [], api.answer
+
+    def everything(number, path):
+        asked.extend(parse_qs(urlsplit(path).query)["updated_since"])
+        return answer(number, re.sub("updated_since=[^&]*", "", path))
+
+    api.api.intercept = everything
+    assert run().success
+    asked.clear()
+    assert run().success and set(asked) == {sent}
+
+
+@pytest.mark.parametrize("place", ["path", "json"])
+def test_changes_are_asked_for_in_path_and_body_as_well(api, configure, asked_by_next_load, place):
+    body = 'method = "POST"\njson = { filter = { since = "{incremental.start_value}" } }\n'
+    path = CLIENT.replace("/v1/events", "/v1/since/{incremental.start_value}/events")
+    where = path if place == "path" else CLIENT + body
+    configure(where + BY_PARAM.replace(', start_param = "updated_since"', ""))
+    answer = api.answer
+
+    def asked(number, path):
+        in_path = re.findall("/since/([^/]+)/", path)
+        sent = json.loads(api.api.bodies[-1] or b"{}")
+        since = unquote(in_path[0]) if in_path else sent["filter"]["since"]
+        return answer(number, f"{path}&updated_since={since}")
+
+    api.api.intercept = asked
+    assert (asked_by_next_load(), asked_by_next_load()) == (INITIAL, at(19))
+
+
+def test_a_table_that_was_dropped_is_read_whole(run, rows, project, api):
+    assert run().success
+    with duckdb.connect(str(project / "data" / "events.duckdb")) as connection:
+        connection.execute("DROP VIEW events_data.current_events")
+        connection.execute("DROP TABLE events_data.events")
+    assert run().success
+    assert receipts(rows, "scan_kind") == [("full",), ("full",)]
+    assert rows("SELECT count(*) FROM events") == [(20,)]
+
+
+def test_a_guard_that_stopped_a_full_scan_is_not_forgotten_by_the_next_load(api, run, monkeypatch):
+    assert run().success
+    for number in range(15):
+        del api.rows[number]
+    with monkeypatch.context() as often:
+        often.setenv("SOURCES__EVENTS__SYNC__FULL_SCAN_EVERY", "0")
+        assert not run().success
+    assert not run().success
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "told"),
+    [
+        ("incremental = { start_param = 'since' }", "needs cursor_path"),
+        (
+            'params = { a = { type = "incremental", cursor_path = "b" } }\n'
+            'incremental = { cursor_path = "b" }',
+            "in two ways",
+        ),
+    ],
+)
+def test_a_wrong_incremental_is_told_before_the_first_request(api, run, configure, endpoint, told):
+    configure(CLIENT + endpoint)
+    assert told in failure(run()) and not api.asked
