@@ -42,7 +42,7 @@ def _show(result: dg.ExecuteInProcessResult) -> None:
         upcoming = sql.select(dataset, UPCOMING)
     print(
         f"{shown['rows_loaded']:,} events came in, in {shown['requests']} requests and "
-        f"{shown['scan_seconds']:.1f} s: {changes(shown)}.\n"
+        f"{shown['scan_seconds']:.1f} s:\n{changes(shown)}.\n"
     )
     print("Checks")
     checks = result.get_asset_check_evaluations()

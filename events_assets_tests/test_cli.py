@@ -407,7 +407,7 @@ def test_check_names_the_order_by_creation_and_trusts_it_once_it_is_configured(c
         (Shape(total=""), {}, "a fixed order: each load reads the list twice; once, if"),
         (Shape(last_ids(), total=""), {"endpoint__paginator": '{"type": "cursor", "cursor_path":'
          ' "data[-1].id", "cursor_param": "starting_after", "has_more_path": "has_more"}'},
-         "named pages: each load reads the list once"),
+         "named pages: each load reads the list twice; once, if you know"),
         (Shape(whole, total=""), {"endpoint__paginator": '{"type": "single_page"}'},
          "none, loads stay unproven: it is a single page; the API tells no total"),
     ],

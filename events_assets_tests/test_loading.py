@@ -208,6 +208,7 @@ def test_pages_along_a_cursor_are_proven_by_its_end(serve, run, rows, monkeypatc
     api = serve([])
     paginator = '{"type": "cursor", "cursor_path": "next", "cursor_param": "after"}'
     monkeypatch.setenv("SOURCES__EVENTS__RESOURCES__EVENTS__ENDPOINT__PAGINATOR", paginator)
+    monkeypatch.setenv("SOURCES__EVENTS__SCAN__ORDER", "id")
     api.intercept = lambda number, path: Answer(
         200, {"data": [event(90 + number)], "next": 90 + number if number < 8 else None}
     )

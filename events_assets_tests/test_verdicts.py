@@ -272,3 +272,100 @@ def test_a_number_of_pages_that_falls_does_not_end_the_list():
     paginator = {"type": "page_number", "base_page": 0, "total_path": "pages"}
     _, receipt = Simulation(broken(answer, 2, short), paginator).scan()
     assert (receipt.proof, receipt.scans) == ("two equal passes", 2)
+
+
+def by_request(query):
+    """Equal rows, ordered otherwise on each page: a list of no moment."""
+    order = sorted(range(60), key=lambda one: hash((one * 7919, query["offset"])))
+    start = int(query["offset"])
+    return {"data": ids(order[start : start + 10])}
+
+
+@pytest.mark.parametrize("overlap", [0, 1, 2])
+def test_equal_rows_that_change_places_with_each_page_are_never_complete(overlap):
+    try:
+        rows, receipt = scan(by_request, overlap=overlap, total=None)
+    except EndlessScanError:
+        return
+    assert len(rows) == 60 or receipt.verdict != "complete"
+
+
+def test_a_pass_that_steps_back_for_ever_without_getting_on_ends():
+    def answer(query):  # the second and third page never touch
+        start = int(query["offset"])
+        page = range(start, start + 10) if start < 18 else range(100 * start, 100 * start + 10)
+        return {"data": ids(page)}
+
+    with pytest.raises(EndlessScanError, match="pages share no row"):
+        scan(answer, total=None)
+
+
+@pytest.mark.parametrize("counts", [False, True])
+def test_a_row_that_moves_where_a_key_was_followed_is_not_lost(counts):
+    """Rows come by the time of their last change, newest first, which the ids seem to follow."""
+    order, requests = [*range(60, 0, -1)], iter(range(1, 1000))
+
+    def answer(query):
+        if next(requests) == 3:
+            order.remove(5)
+            order.insert(0, 5)
+        start = order.index(int(query["cursor"])) + 1 if "cursor" in query else 0
+        page = order[start : start + 10]
+        following = page[-1] if start + 10 < len(order) else None
+        return {"data": ids(page), "next": following} | ({"total": 60} if counts else {})
+
+    rows, receipt = scan(answer, CURSOR)
+    assert 5 in rows or receipt.verdict != "complete"
+
+
+@pytest.mark.parametrize("status", [400, 404, 410])
+def test_a_named_page_that_is_refused_after_a_short_one_is_no_end(status):
+    def answer(query):
+        start = int(query.get("cursor", 0))
+        if start == 30:
+            return HTTPStatus(status)
+        size = 7 if start == 20 else 10  # a filter behind the pages
+        return {"data": ids(range(60)[start : start + size]), "next": start + 10}
+
+    try:
+        rows, receipt = scan(answer, CURSOR)
+    except ApiError:
+        return
+    assert len(rows) == 27 and receipt.verdict == "unproven"
+
+
+@pytest.mark.parametrize("status", [400, 404, 422])
+def test_an_api_that_refuses_all_but_multiples_of_the_limit_is_read_with_these(status):
+    def answer(query):
+        start = int(query["offset"])
+        if start % 10:
+            return HTTPStatus(status)
+        return {"data": ids(range(60)[start : start + 10]), "total": 10}  # of the page
+
+    rows, receipt = scan(answer)
+    assert len(rows) == 60 and receipt.proof == "two equal passes"
+
+
+@pytest.mark.parametrize("total", [10, None])
+def test_an_api_that_lets_nobody_page_any_further_is_not_complete(total):
+    def answer(query):
+        start = int(query["offset"])
+        page = ids(range(60)[start : start + 10])
+        return {"data": page, "total": total and len(page)} if start < 40 else HTTPStatus(404)
+
+    _, receipt = scan(answer)
+    assert receipt.verdict == "unproven"
+
+
+@pytest.mark.parametrize("paginator", [CURSOR, CURSOR | {"has_more_path": "more"}])
+def test_a_short_outage_in_a_chain_is_no_end(paginator):
+    requests = iter(range(1, 1000))
+
+    def answer(query):
+        number, start = next(requests), int(query.get("cursor", 0))
+        page = [] if number in (3, 4) else range(60)[start : start + 10]
+        is_last = not page or start == 50
+        return {"data": ids(page), "next": None if is_last else page[-1] + 1, "more": not is_last}
+
+    rows, receipt = scan(answer, paginator)
+    assert len(rows) == 60 or receipt.verdict != "complete"

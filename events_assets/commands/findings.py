@@ -22,7 +22,7 @@ from events_assets.paging.page_numbers import PageNumbers
 from events_assets.paging.touching_offsets import TouchingOffsets
 from events_assets.rows.times import LIKELY_YEARS, has_offset
 from events_assets.scan.list_pass import ListPass
-from events_assets.scan.verdict import COMPLETE, TOUCHING, Reading, Seen, judge
+from events_assets.scan.verdict import COMPLETE, NAMED, TOUCHING, Reading, Seen, judge
 
 ENDPOINT = "resources.endpoint"
 """The table of the endpoint below `sources.events`, as it stands below its resource."""
@@ -222,7 +222,7 @@ def proof(one: ListPass, is_only: bool) -> Finding:
         verdict = once if passes == 1 else twice
         return NOTE, "proof", f"none, loads stay unproven: {verdict and verdict.reason}", {}
     finding = f"{twice.proof}: each load reads the list twice"
-    if twice.proof == TOUCHING:
+    if twice.proof in (TOUCHING, NAMED):
         finding += "; once, if you know that the API orders its rows by id, and say so"
         return NOTE, "proof", finding, {"scan.order": "id"}
     return OK, "proof", finding, {}

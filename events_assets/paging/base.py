@@ -230,18 +230,18 @@ class Paging(ABC):
         del ask, document, total
         return ""
 
-    def refused(self, state: Any, status: int) -> Evidence | None:
-        """What all pages tell, where an error status means that there are no further ones."""
+    def refused(self, state: Any, status: int) -> Step | None:
+        """What follows where an error status means that there are no further pages, or none that
+        can be asked for so; None where it is an error."""
         evidence: Evidence = state.evidence
-        is_last = evidence.short or evidence.total == evidence.came
-        if status in BEYOND_THE_END and is_last:
-            said = evidence.short or evidence.counted
-            ended = f"the API refuses ({status}) what is after the last row" if said else ""
-            return replace(evidence, pages=evidence.pages + 1, ended=ended)
-        if status in NOT_THERE:
-            # Or the API lets nobody page any further.
-            why = f"the API refuses ({status}) what is after {evidence.came} rows"
-            return replace(evidence, unprovable="" if evidence.total_last is not None else why)
+        told = f"the API refuses ({status}) what is after"
+        if status in BEYOND_THE_END and (evidence.short or evidence.counted):
+            ended = f"{told} the last row"
+            return Step(state, replace(evidence, pages=evidence.pages + 1, ended=ended))
+        if status in NOT_THERE or (
+            status in BEYOND_THE_END and evidence.total == evidence.came
+        ):  # or the API lets nobody page any further, and counts what is on a page
+            return Step(state, replace(evidence, unprovable=f"{told} {evidence.came} rows"))
         return None
 
 

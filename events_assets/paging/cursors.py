@@ -27,6 +27,7 @@ from events_assets.errors import EndlessScanError
 from events_assets.json_path import finder
 from events_assets.paging.base import (
     BEYOND_THE_END,
+    NOT_THERE,
     Ask,
     Evidence,
     Flag,
@@ -133,12 +134,14 @@ class Cursors(Paging):
         state = CursorState(ask, evidence, earlier, power, laps, idle_pages, is_sure, flagged)
         return Step(state, evidence, ask, evidence.came + evidence.granted)
 
-    def refused(self, state: CursorState, status: int) -> Evidence | None:
-        evidence = super().refused(state, status)
-        is_end = evidence and (evidence.pages > state.evidence.pages or self.of_row)
-        if is_end or status not in BEYOND_THE_END:
-            return evidence
-        return replace(state.evidence, expired=f"the API refuses ({status}) the page that it named")
+    def refused(self, state: CursorState, status: int) -> Step | None:
+        end, evidence = super().refused(state, status), state.evidence
+        if status not in BEYOND_THE_END or (end and (self.of_row or evidence.counted)):
+            return end
+        told = f"the API refuses ({status}) the page that it named"
+        if status in NOT_THERE and (evidence.short or evidence.total == evidence.came):
+            return Step(state, replace(evidence, pages=evidence.pages + 1, unprovable=told))
+        return Step(state, replace(evidence, expired=told))
 
     def _ask_for(self, value: Any, page: Page) -> Ask | None:
         """The request for the next page, None where the answer names none."""
@@ -156,14 +159,14 @@ class Cursors(Paging):
         doubtful = not page.rows and evidence.pages > 1 and not evidence.short
         if doubtful and not evidence.counted and not state.confirming:
             return Step(replace(state, confirming=True), evidence, state.ask, evidence.came)
-        is_said = not page.rows if self.of_row else is_told
+        is_said = not doubtful and (not page.rows if self.of_row else is_told)
         if more:
             torn = (
                 f"the API says that there is more after {evidence.came} rows, but names no next "
                 f"page; check the paginator in [sources.events]"
             )
             evidence = replace(evidence, torn=torn)
-        elif more is False or (is_said and not state.is_flagged):
+        elif (more is False and not doubtful) or (is_said and not state.is_flagged):
             evidence = replace(evidence, ended="the API says that there is no next page")
         elif evidence.pages == 1:
             unprovable = "the only page names neither a next one nor that there is none"
@@ -235,5 +238,6 @@ class Detected(Paging):
         step = paging.advance(inner, page)
         return replace(step, state=(paging, step.state))
 
-    def refused(self, state: tuple[Paging, Any] | None, status: int) -> Evidence | None:
-        return state[0].refused(state[1], status) if state else None
+    def refused(self, state: tuple[Paging, Any] | None, status: int) -> Step | None:
+        step = state[0].refused(state[1], status) if state else None
+        return replace(step, state=(state[0], step.state)) if state and step else None

@@ -101,11 +101,11 @@ class PageNumbers(Paging):
                 return
             yield self.ask(number)
 
-    def refused(self, state: NumberState, status: int) -> Evidence | None:
-        evidence = super().refused(state, status)
-        if evidence is None or evidence.pages > state.evidence.pages:
-            return evidence
-        return self._end(replace(state, evidence=evidence), state.number).evidence
+    def refused(self, state: NumberState, status: int) -> Step | None:
+        end = super().refused(state, status)
+        if end is None or end.evidence.ended:
+            return end
+        return self._end(replace(state, evidence=end.evidence), state.number)
 
     def ask(self, number: int) -> Ask:
         """The request for the page of a number."""

@@ -29,6 +29,7 @@ from typing import Any
 
 from events_assets.errors import EndlessScanError
 from events_assets.paging.base import (
+    BEYOND_THE_END,
     NOT_THERE,
     Ask,
     Evidence,
@@ -43,6 +44,8 @@ from events_assets.paging.base import (
 
 RESTARTS = 10
 """So often a pass may step back to its first page (rows may be removed during the scan)."""
+STEPS_BACK = 50
+"""So often a pass may step back without getting any further."""
 
 
 class Mode(Enum):
@@ -61,8 +64,9 @@ class OffsetState:
     """Where a pass is.
 
     `offset`: of the page asked for. `end`: of the first row not yet asked for. `step`: how far the
-    pass stepped back last. `restarts`: how often to its first page. `islands`: rows on pages which
-    are not joined to the first one. `before`: those on the page before.
+    pass stepped back last. `restarts`: how often to its first page. `stuck`: how often since it got
+    as far as `furthest`. `islands`: rows on pages which are not joined to the first one. `before`:
+    those on the page before.
     """
 
     mode: Mode
@@ -71,6 +75,8 @@ class OffsetState:
     evidence: Evidence
     step: int = 0
     restarts: int = 0
+    stuck: int = 0
+    furthest: int = 0
     idle_pages: int = 0
     islands: frozenset[Hashable] = frozenset()
     before: tuple[Hashable, ...] = ()
@@ -136,11 +142,13 @@ class TouchingOffsets(Paging):
             return "the page is empty although the API says that it has more"
         return ""
 
-    def refused(self, state: OffsetState, status: int) -> Evidence | None:
+    def refused(self, state: OffsetState, status: int) -> Step | None:
         evidence = state.evidence
         if status in NOT_THERE and evidence.pages == 1 and evidence.granted < self.limit:
             ended = f"the API refuses ({status}) what is after a short page"
-            return replace(evidence, pages=2, ended=ended)
+            return Step(state, replace(evidence, pages=2, ended=ended))
+        if status in BEYOND_THE_END and state.mode is Mode.TOUCHING and state.offset < state.end:
+            return self._step(state.plain(offset=state.end))  # only multiples may be allowed
         return super().refused(state, status)
 
     def _following(self, state: OffsetState, page: Page) -> OffsetState:
@@ -175,6 +183,8 @@ class TouchingOffsets(Paging):
         state = self._joined(
             replace(state, evidence=evidence, islands=islands, end=reached, step=0)
         )
+        if end > state.furthest:
+            state = replace(state, furthest=end, stuck=0)
         if self.maximum is not None and end >= self.maximum:
             ends = f"the scan ends at maximum_offset {self.maximum}, as configured"
             return state.ended(cut_short=ends)
@@ -227,7 +237,7 @@ class TouchingOffsets(Paging):
         step = max(2 * state.step, evidence.granted - self.overlap, 1)
         offset = max(self.first, state.offset - step)
         restarts = state.restarts + (offset == self.first)
-        if restarts > RESTARTS:
+        if restarts > RESTARTS or state.stuck == STEPS_BACK:
             raise EndlessScanError(
                 "pages share no row, however far the scan steps back; the API gives its rows in "
                 "another order each time, ask it for a fixed one (endpoint.params)"
@@ -239,6 +249,7 @@ class TouchingOffsets(Paging):
             evidence=evidence,
             step=step,
             restarts=restarts,
+            stuck=state.stuck + 1,
             idle_pages=state.idle_pages - step // max(1, evidence.granted - self.overlap),
             islands=state.islands | {*page.identities} - page.known,
         )

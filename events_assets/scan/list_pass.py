@@ -62,8 +62,8 @@ class ListPass:
                     end = paging.refused(step.state, error.status)
                 if end is None:
                     raise
-                self.evidence, self.error = end, error
-                return
+                step, self.evidence, self.error = end, end.evidence, error
+                continue
             except IgnoreResponseException:
                 return
             try:
@@ -87,7 +87,8 @@ class ListPass:
                 f"{self.window}, which cannot be split any further"
             )
             evidence = replace(evidence, torn=torn)
-        return Seen(str(self), evidence, self.distinct, self.digest.digest())
+        is_doubled = bool(self.twice or self.far_apart)
+        return Seen(str(self), evidence, self.distinct, self.digest.digest(), is_doubled)
 
     def duplicates(self) -> list[Hashable]:
         """Ids that the API answered twice though nothing moved.

@@ -20,12 +20,19 @@ CHAINS = ("cursor", "links")
 @dataclass(frozen=True)
 class Seen:
     """What one pass over one list saw: the name of the list, the evidence of its pages, its rows,
-    each counted once, and the digest of all that came, in this order."""
+    each counted once, the digest of all that came, in this order, and whether a row came from two
+    places."""
 
     name: str
     evidence: Evidence
     rows: int = 0
     digest: bytes = b""
+    is_doubled: bool = False
+
+    @property
+    def is_impossible(self) -> bool:
+        """Whether no list looks so at any moment: a row has two places, and so may hide another."""
+        return self.is_doubled and self.evidence.total != self.rows
 
     @property
     def missing(self) -> str:
@@ -93,7 +100,7 @@ def judge(
     for name, proves in (
         (ONE_ANSWER, one_answer(last)),
         (TOUCHING, touching_in_a_fixed_order(readings, is_order_fixed)),
-        (NAMED, named_pages(readings)),
+        (NAMED, named_pages(readings, is_order_fixed)),
     ):
         if proves and not is_empty:
             return Verdict(COMPLETE, proves, name)
@@ -146,24 +153,26 @@ def touching_in_a_fixed_order(readings: Sequence[Reading], is_order_fixed: bool)
         return f"all {_rows(readings[-1])} came"
     before = _same_order_before(readings)
     is_same_end = evidence.total_last == seen.rows or before.order.last == evidence.order.last
-    if before.touching and is_same_end:
+    if before.touching and is_same_end and not seen.missing:
         return f"all {_rows(readings[-1])} came, in the same order as before"
     return ""
 
 
-def named_pages(readings: Sequence[Reading]) -> str:
+def named_pages(readings: Sequence[Reading], is_order_fixed: bool) -> str:
     """Each next page was named by the key of the last row of the page before, and the last page
     said that there is none where the others said that there is one, or two passes ended alike.
 
     Takes for granted that rows are ordered by that key (they came so), which does not change, and
     that no answer leaves rows out: pages are equally long, and where the API counts rows, as many
-    came.
+    came. But rows may be ordered by something else that happens to grow with the key. So where
+    neither the order is named by those who know it nor the rows are counted, a second pass has to
+    end alike.
     """
     seen, evidence = readings[-1].only, readings[-1].only.evidence
     is_even = evidence.total == seen.rows or (evidence.uniform and not evidence.totals)
     if not (evidence.named and evidence.ordered and is_even) or evidence.torn or evidence.expired:
         return ""
-    if evidence.ended:
+    if evidence.ended and (is_order_fixed or evidence.counted):
         return f"all {_rows(readings[-1])} came"
     before = _same_order_before(readings)
     if before.named and before.order.last == evidence.order.last:
@@ -183,14 +192,15 @@ def _same_order_before(readings: Sequence[Reading]) -> Evidence:
 def two_equal_passes(readings: Sequence[Reading]) -> bool:
     """Whether the last two passes brought the same rows in the same order, each with its content.
 
-    Then the API held exactly these rows at the moment between the two. Takes for granted that no
+    Then the API held exactly these rows at the moment between the two; not where a row had two
+    places, as of equal rows that are ordered otherwise on each page. Takes for granted that no
     place of a list changes and changes back. The double collect of Afek, Attiya, Dolev, Gafni,
     Merritt, Shavit: Atomic snapshots of shared memory, Journal of the ACM 40 (1993).
     """
     if len(readings) < 2:
         return False
     before, last = ([(one.name, one.digest) for one in each.lists] for each in readings[-2:])
-    return before == last
+    return before == last and not any(one.is_impossible for one in readings[-1].lists)
 
 
 def doubt(last: Reading) -> str:
@@ -198,6 +208,8 @@ def doubt(last: Reading) -> str:
     if found := last.first("expired") or last.missing:
         return found
     evidence = last.only.evidence
+    if any(one.is_impossible for one in last.lists):
+        return "rows came twice, so that others may have been hidden"
     if len(last.lists) != 1:
         return "rows may go from one list to another while they are read"
     if evidence.rose or evidence.fell or evidence.shifted or evidence.step_backs:
@@ -216,6 +228,8 @@ def doubt(last: Reading) -> str:
 def _advice(readings: Sequence[Reading], last: Reading) -> str:
     if len(readings) == 1:
         return "two equal passes would prove it (scan.passes)"
+    if any(one.is_impossible for one in last.lists):
+        return "ask the API for its rows by id (endpoint.params): equal ones change places"
     if last.only.evidence.touching and not last.only.evidence.ordered:
         return "ask the API for its rows by id (endpoint.params), or for larger pages"
     return f"{len(readings)} passes differ; ask for larger pages, or at a quieter time"
