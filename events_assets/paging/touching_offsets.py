@@ -144,11 +144,11 @@ class TouchingOffsets(Paging):
 
     def refused(self, state: OffsetState, status: int) -> Step | None:
         evidence = state.evidence
+        if status in BEYOND_THE_END and state.mode is Mode.TOUCHING and state.offset < state.end:
+            return self._step(state.plain(offset=state.end))  # only multiples may be allowed
         if status in NOT_THERE and evidence.pages == 1 and evidence.granted < self.limit:
             ended = f"the API refuses ({status}) what is after a short page"
             return Step(state, replace(evidence, pages=2, ended=ended))
-        if status in BEYOND_THE_END and state.mode is Mode.TOUCHING and state.offset < state.end:
-            return self._step(state.plain(offset=state.end))  # only multiples may be allowed
         return super().refused(state, status)
 
     def _following(self, state: OffsetState, page: Page) -> OffsetState:

@@ -191,7 +191,9 @@ class Intake:
         if not came or self._identity.is_keyless(identity):
             one.distinct += 1
             one.shared += identity in self._other_lists
-        elif on_page:
+            return
+        one.is_doubled = True
+        if on_page:
             one.twice.append(identity)
         elif one.evidence.total_last is not None or identity not in before:
             one.far_apart.append(identity)

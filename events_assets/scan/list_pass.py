@@ -24,7 +24,8 @@ class ListPass:
 
     `came` are the identities of all rows so far, `distinct` is their number, of which `shared` came
     in a pass over another list, too. `twice` came twice on one page, `far_apart` on two pages that
-    are not neighbours. `digest` is that of all rows, in the order in which they came.
+    are not neighbours; `is_doubled`: some row came from two places, those that pages share left
+    aside. `digest` is that of all rows, in the order in which they came.
     """
 
     endpoint: Endpoint
@@ -35,6 +36,7 @@ class ListPass:
     shared: int = 0
     twice: list[Hashable] = field(default_factory=list)
     far_apart: list[Hashable] = field(default_factory=list)
+    is_doubled: bool = False
     digest: Any = field(default_factory=hashlib.blake2b)
     evidence: Evidence = field(default_factory=Evidence)
     goes_on: bool = False
@@ -87,8 +89,8 @@ class ListPass:
                 f"{self.window}, which cannot be split any further"
             )
             evidence = replace(evidence, torn=torn)
-        is_doubled = bool(self.twice or self.far_apart)
-        return Seen(str(self), evidence, self.distinct, self.digest.digest(), is_doubled)
+        digest = self.digest.digest()
+        return Seen(str(self), evidence, self.distinct, digest, self.is_doubled)
 
     def duplicates(self) -> list[Hashable]:
         """Ids that the API answered twice though nothing moved.
