@@ -262,8 +262,68 @@ def test_the_schedule_is_hourly_and_off_by_default():
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("0 * * * *", "UTC")
     assert schedule.job_name == "events_job"
     assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED
-    with dg.build_schedule_context() as context:
-        assert len(schedule.evaluate_tick(context).run_requests) == 1
+
+
+@pytest.fixture
+def hour():
+    """Evaluates the schedule once, on an instance that it returns with the evaluation."""
+    schedule = defs.resolve_schedule_def("events_schedule")
+    with dg.DagsterInstance.local_temp() as instance:
+
+        def hour():
+            with dg.build_schedule_context(instance) as context:
+                return schedule.evaluate_tick(context)
+
+        hour.instance = instance
+        yield hour
+
+
+def under_way(hour, job, status, **more):
+    """A run of a job that nobody launched, in a status of one that somebody did."""
+    from dagster._core.remote_origin import (
+        RegisteredCodeLocationOrigin,
+        RemoteJobOrigin,
+        RemoteRepositoryOrigin,
+    )
+
+    repository = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("ours"), "__repository__")
+    return hour.instance.create_run_for_job(
+        job, status=status, remote_job_origin=RemoteJobOrigin(repository, job.name), **more
+    )
+
+
+@pytest.mark.parametrize("status", ["QUEUED", "STARTING", "STARTED", "CANCELING"])
+def test_loads_do_not_pile_up_behind_one_that_is_slower_than_the_schedule(hour, status):
+    assert len(hour().run_requests) == 1
+    run = under_way(hour, events_job(), status)
+    told = hour()
+    assert not told.run_requests
+    assert told.skip_message.startswith(
+        f"run {run.run_id} of events_job, which loads events, is {status.lower()};"
+    )
+    hour.instance.report_run_failed(run)
+    assert len(hour().run_requests) == 1
+
+
+def test_a_tick_does_not_replace_a_load_whose_checks_are_executed_again(hour):
+    from dagster._core.execution.api import create_execution_plan
+
+    checks = create_execution_plan(events_job(), step_keys_to_execute=["check_events"])
+    under_way(hour, events_job(), "STARTED", execution_plan=checks)
+    assert hour().skip_message
+
+
+@pytest.mark.parametrize(("asset", "waits"), [("events", True), ("daily_events", False)])
+def test_a_tick_waits_for_any_run_that_loads_events_and_for_no_other(hour, asset, waits):
+    job = dg.define_asset_job("by_hand", selection=dg.AssetSelection.assets(asset))
+    theirs = dg.Definitions.merge(defs, dg.Definitions(jobs=[job])).resolve_job_def("by_hand")
+    under_way(hour, theirs, "STARTED")
+    assert bool(hour().skip_message) is waits
+
+
+def test_a_tick_that_was_broken_off_before_it_launched_its_run_is_no_reason_to_skip_it(hour):
+    under_way(hour, events_job(), "NOT_STARTED")
+    assert len(hour().run_requests) == 1
 
 
 def test_cron_and_time_zone_come_from_the_configuration(python, monkeypatch):
