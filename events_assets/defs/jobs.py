@@ -8,6 +8,8 @@ from events_assets.commands import check
 from events_assets.commands.report import FAILED, NOTE, Report, Step
 from events_assets.defs.configured import TABLES
 
+EVENTS = dg.AssetKey("events")
+
 events_job = dg.define_asset_job(
     "events_job",
     selection=dg.AssetSelection.assets(*TABLES),

@@ -4,8 +4,38 @@ import dagster as dg
 
 from events_assets import configuration
 from events_assets.defs.configured import configured
-from events_assets.defs.jobs import events_job
+from events_assets.defs.jobs import EVENTS, events_job
 from events_assets.settings import ScheduleSettings
+
+# Without NOT_STARTED: a tick that was broken off has made its run already, and the daemon repeats
+# the tick to launch it.
+UNDER_WAY = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+def load_unless_under_way(
+    context: dg.ScheduleEvaluationContext,
+) -> dg.RunRequest | dg.SkipReason:
+    """One run of the job, unless another one would only queue up behind a load."""
+    for record in context.instance.get_run_records(dg.RunsFilter(statuses=UNDER_WAY)):
+        run = record.dagster_run
+        if run.job_name == events_job.name or _loads_events(context.instance, run.run_id):
+            return dg.SkipReason(
+                f"run {run.run_id} of {run.job_name}, which loads events, is "
+                f"{run.status.value.lower()}; if its process is gone, terminate it in the UI"
+            )
+    return dg.RunRequest()
+
+
+def _loads_events(instance: dg.DagsterInstance, run_id: str) -> bool:
+    planned = instance.get_records_for_run(
+        run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
+    )
+    return any(record.asset_key == EVENTS for record in planned.records)
 
 
 def schedule_at(settings: ScheduleSettings) -> dg.ScheduleDefinition:
@@ -14,7 +44,10 @@ def schedule_at(settings: ScheduleSettings) -> dg.ScheduleDefinition:
         job=events_job,
         cron_schedule=settings.cron,
         execution_timezone=settings.timezone,
-        description="Loads and checks the events. Off until it is switched on.",
+        execution_fn=load_unless_under_way,
+        description=(
+            "Loads and checks the events, unless a load is under way. Off until it is switched on."
+        ),
     )
 
 
