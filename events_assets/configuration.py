@@ -114,12 +114,13 @@ scan_settings = partial(_section, "scan", settings.ScanSettings)
 window_settings = partial(_section, "windows", settings.WindowSettings)
 schedule_settings = partial(_section, "schedule", settings.ScheduleSettings)
 check_settings = partial(_section, "checks", settings.ChecksSettings)
+field_settings = partial(_section, "fields", settings.FieldsSettings)
 warehouse_settings = partial(_section, "warehouse", settings.WarehouseSettings)
 
 
 def fields() -> Fields:
     """`[sources.events.fields]`: how rows are mapped onto the canonical columns."""
-    return Fields(_section("fields", settings.FieldsSettings))
+    return Fields(field_settings())
 
 
 def api_key() -> str | None:

@@ -135,6 +135,11 @@ def _json_path(path: str) -> str:
     raise ValueError(f"is {path!r}, which is no JSON path")
 
 
+def listed(paths: str | list[str] | None) -> list[str]:
+    """Paths as a list, however they are configured."""
+    return [paths] if isinstance(paths, str) else paths or []
+
+
 def _format_fault(form: str) -> str | None:
     """Why a format for `strptime` cannot be used."""
     probe = datetime(2026, 11, 23, 14, 35, 7, tzinfo=UTC)

@@ -26,7 +26,14 @@ from events_assets.errors import UnreadableTimeError
 from events_assets.rows import times
 from events_assets.rows.names import distinct
 from events_assets.rows.rules import NESTED
-from events_assets.settings import FieldsSettings, RuleSettings, StatusSettings, TimeSettings, zone
+from events_assets.settings import (
+    FieldsSettings,
+    RuleSettings,
+    StatusSettings,
+    TimeSettings,
+    listed,
+    zone,
+)
 
 Row = dict[str, Any]
 Find = Callable[[Row], Any]
@@ -201,7 +208,7 @@ def _status(settings: StatusSettings) -> Callable[[Row, str], str | None]:
 
 def _rule(settings: RuleSettings) -> Callable[[Row, str], bool]:
     """Whether a row, or the resource that it comes from, tells what the rule is about."""
-    finders = [json_path.finder(path) for path in _listed(settings.path)]
+    finders = [json_path.finder(path) for path in listed(settings.path)]
     wanted = {json.dumps(value) for value in settings.values or ()}
 
     def holds(row: Row, resource: str) -> bool:
@@ -253,10 +260,6 @@ def _translation(languages: Mapping[str, Any], language: str) -> str | None:
     wanted = language.replace("_", "-").lower()
     regional = (text for key, text in texts.items() if key.split("-")[0] == wanted.split("-")[0])
     return texts.get(wanted) or next(regional, None) or next(iter(texts.values()), None)
-
-
-def _listed(paths: str | list[str] | None) -> list[str]:
-    return [paths] if isinstance(paths, str) else paths or []
 
 
 def _finder(path: str | list[str] | None) -> Find:
