@@ -13,6 +13,7 @@ import termios
 import tomllib
 from base64 import b64encode
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from pathlib import Path
 from urllib.parse import urlencode
@@ -463,6 +464,14 @@ def test_init_finds_fields_that_the_first_row_lacks_and_whose_places_differ(init
     }
 
 
+def test_init_misses_no_field_that_is_there_by_its_name_in_a_later_row(command):
+    events = [{"id": 1, "event_name": "Fair"}, {"id": 2, "start_time": "soon", "end_time": None}]
+    with serving_shape(Shape(), events) as api:
+        result = command("init", "--base-url", api.base_url, "--path", "/events")
+    assert "id, event_name, start_time, end_time" in result.output
+    assert "not found:" not in result.output
+
+
 WRITTEN = [{"id": n, "event_name": f"Fair {n}"} for n in range(23)]
 EITHER = 'start_time = { path = "start", format = "%m/%d/%Y" }'
 OTHER = 'start_time = { path = "start", format = "%d/%m/%Y" }'
@@ -787,6 +796,32 @@ def test_check_fails_where_a_path_leads_nowhere_and_not_where_it_rarely_leads(
     words = " ".join(result.output.split())
     assert said in words and result.exit_code == code
     assert ("FAILED fields" in words) == bool(code)
+
+
+def test_check_finds_a_path_to_what_a_row_has_from_its_parent(command, configure):
+    lists = {"/organizers": [{"slug": "north"}], "/organizers/north/events": rows()}
+    shape = Shape(offsets())
+    routes = {path: partial(shape.answer, found) for path, found in lists.items()}
+    with serving_routes(routes) as api:
+        configure(f"""
+[sources.events]
+client = {{ base_url = "{api.base_url}" }}
+resource_defaults = {{ primary_key = "id", endpoint = {{ data_selector = "data", \
+paginator = {{ type = "offset", limit = 10 }} }} }}
+fields = {{ id = ["_organizers_slug", "id"] }}
+[[sources.events.resources]]
+name = "organizers"
+selected = false
+endpoint = {{ path = "/organizers" }}
+[[sources.events.resources]]
+name = "events"
+include_from_parent = ["slug"]
+[sources.events.resources.endpoint]
+path = "/organizers/{{organizer}}/events"
+params = {{ organizer = {{ type = "resolve", resource = "organizers", field = "slug" }} }}
+""")
+        result = command("check")
+    assert result.exit_code == 0 and "north/1" in result.output, result.output
 
 
 @pytest.mark.parametrize(

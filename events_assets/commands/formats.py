@@ -61,7 +61,7 @@ def _shape(text: str) -> str:
     """A text with directives in place of its parts; empty where something else is in it."""
     shape = PART.sub(lambda found: [*PARTS.values()][(found.lastindex or 1) - 1], text.strip())
     rest = BETWEEN.fullmatch(DIRECTIVES.sub(" ", shape))
-    return shape if rest and not {"%", NUMBER} & {*text} else ""
+    return shape if rest else ""
 
 
 def _forms(shape: str) -> Iterator[str]:

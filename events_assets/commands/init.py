@@ -112,8 +112,8 @@ def _event_list(api: Dialogue) -> pages.EventList:
 def _fields(rows: list[dict[str, Any]], report: Report) -> dict[str, Any]:
     """Settings of the canonical fields that have other names, or are written otherwise."""
     proposed, found = detect.proposals(rows), detect.field_settings(rows)
-    held = {name for row in rows for name, value in row.items() if value not in (None, "")}
-    known = [name for name in (*detect.CANONICAL, "status") if name in held or name in proposed]
+    there = {*proposed, *(name for row in rows for name in row)}
+    known = [name for name in (*detect.CANONICAL, "status") if name in there]
     elsewhere = [name for name in known if found.get(name, name) != name]
     settings = detect.only(found, elsewhere)
     places = ", ".join(f"{n} ← {inline(settings[n])}" if n in elsewhere else n for n in known)
