@@ -62,7 +62,7 @@ class Fields:
         self._language = settings.language or ""
         self._id = _id(settings.id) if settings.id else None
         self._name = _finder(settings.event_name) if settings.event_name else None
-        self._start = _time(start, local) if start else None
+        self._start = _time(start, local, tells_dates=settings.all_day) if start else None
         self._end = _time(end, local) if end else None
         self._status = _status(status) if status else None
         self._has_all_day = settings.all_day
@@ -152,7 +152,9 @@ def _canonical(keys: tuple[str, ...]) -> list[str]:
     return [*found.values()]
 
 
-def _time(settings: TimeSettings, local: tzinfo) -> Callable[[Row, Time], Time]:
+def _time(
+    settings: TimeSettings, local: tzinfo, *, tells_dates: bool = False
+) -> Callable[[Row, Time], Time]:
     """Reads a time of a row; an end given as a duration needs what the start was read as."""
     find = _finder(settings.duration_path or settings.path)
     find_clock, find_zone = _finder(settings.time_path), _finder(settings.timezone_path)
@@ -183,7 +185,7 @@ def _time(settings: TimeSettings, local: tzinfo) -> Callable[[Row, Time], Time]:
             found = instant(value, clock, zone_name, start[1])
         except (UnreadableTimeError, OverflowError):
             return times.unreadable(value, *filter(None, (clock, zone_name))), None, False
-        return found.isoformat(), found, is_date(value, clock)
+        return found.isoformat(), found, tells_dates and is_date(value, clock)
 
     return read
 
