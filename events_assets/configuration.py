@@ -61,7 +61,7 @@ _naming = NamingConvention()
 SHORT = {"auth": "type", "paginator": "type"} | dict.fromkeys(
     ("endpoint", "start_time", "end_time", "status", "deleted", "cancelled"), "path"
 )
-"""What a text in place of a table stands for."""
+"""What a text, or a list, in place of a table stands for."""
 
 S = TypeVar("S", bound=settings.Table)
 
@@ -118,12 +118,13 @@ window_settings = partial(_section, "windows", settings.WindowSettings)
 schedule_settings = partial(_section, "schedule", settings.ScheduleSettings)
 check_settings = partial(_section, "checks", settings.ChecksSettings)
 sync_settings = partial(_section, "sync", settings.SyncSettings)
+field_settings = partial(_section, "fields", settings.FieldsSettings)
 warehouse_settings = partial(_section, "warehouse", settings.WarehouseSettings)
 
 
 def fields() -> Fields:
     """`[sources.events.fields]`: how rows are mapped onto the canonical columns."""
-    return Fields(_section("fields", settings.FieldsSettings))
+    return Fields(field_settings())
 
 
 def api_key() -> str | None:
@@ -304,6 +305,9 @@ def _replaced(value: Any, path: list[str], text: str, place: str) -> Any:
         is_text = isinstance(value, str) or isinstance(text, settings.EnvironmentText)
         return text if is_text else auto_cast(text)
     head, *rest = path
+    short = SHORT.get(place.rpartition(".")[2])
+    if isinstance(value, str | list) and short:
+        value = {short: value}
     if isinstance(value, list):
         names = [str(one.get("name") if isinstance(one, dict) else one) for one in value]
         for index, name in enumerate(names):
@@ -315,9 +319,6 @@ def _replaced(value: Any, path: list[str], text: str, place: str) -> Any:
             f"the environment sets {place}.{'.'.join(path)}, but no entry of {place} is named "
             f"'{head}': {', '.join(names)}"
         )
-    short = SHORT.get(place.rpartition(".")[2])
-    if isinstance(value, str) and short:
-        value = {short: value}
     table = {} if value is None else value
     if not isinstance(table, dict):
         return value  # which is refused, as it is no table

@@ -27,7 +27,7 @@ EXPECTED = {
     "greater_than_equal": "at least {ge:g}",
     "less_than_equal": "at most {le:g}",
     "literal_error": "{expected}",
-    "no_path": "a path, or a table",
+    "no_path": "a path, several, or a table",
     "no_type": "a name, or a table with a type",
 }
 """What a value must be, by what pydantic finds wrong with it."""

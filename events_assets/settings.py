@@ -135,6 +135,11 @@ def _json_path(path: str) -> str:
     raise ValueError(f"is {path!r}, which is no JSON path")
 
 
+def listed(paths: str | list[str] | None) -> list[str]:
+    """Paths as a list, however they are configured."""
+    return [paths] if isinstance(paths, str) else paths or []
+
+
 def _format_fault(form: str) -> str | None:
     """Why a format for `strptime` cannot be used."""
     probe = datetime(2026, 11, 23, 14, 35, 7, tzinfo=UTC)
@@ -147,6 +152,8 @@ def _format_fault(form: str) -> str | None:
 
 Text = Annotated[str, Field(pattern=r"\S")]
 Path = Annotated[Text, AfterValidator(_json_path)]
+Paths = Path | Annotated[list[Path], Field(min_length=1)]
+"""A JSON path, or several of which the first with a value counts."""
 PathOrNone = Annotated[str, AfterValidator(_json_path)]
 """Empty: none, which TOML cannot say; dlt's paginators look at usual places by themselves."""
 Zone = Annotated[Text, AfterValidator(_zone_name)]
@@ -317,25 +324,30 @@ class WarehouseSettings(Settings):
 
 
 class PathSettings(Settings):
-    """A table of which the path may stand alone."""
+    """A table of which the path, or several, may stand alone."""
 
-    path: Path | None = Field(None, description="JSON path to it in a row.")
+    path: Paths | None = Field(
+        None, description="JSON path to it in a row, or several: the first with a value counts."
+    )
 
     @pydantic.model_validator(mode="before")
     @classmethod
     def _read_path(cls, value: Any) -> Any:
-        if not isinstance(value, str | Mapping | Settings):
+        if not isinstance(value, str | list | Mapping | Settings):
             raise PydanticCustomError("no_path", "neither path nor table")
-        return {"path": str(value)} if isinstance(value, str) else value
+        value = str(value) if isinstance(value, str) else value
+        return {"path": value} if isinstance(value, str | list) else value
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: Any, handler: Any) -> dict[str, Any]:
-        return {"anyOf": [{"type": "string"}, handler(schema)]}
+        several = {"type": "array", "items": {"type": "string"}, "minItems": 1}
+        return {"anyOf": [{"type": "string"}, handler(schema), several]}
 
     @property
     def only_path(self) -> str | None:
-        """The path, where nothing else is said."""
-        return self.path if self.model_fields_set == {"path"} else None
+        """The path, where it is the only one, and nothing else is said."""
+        is_only = self.model_fields_set == {"path"} and isinstance(self.path, str)
+        return str(self.path) if is_only else None
 
 
 class TimeSettings(PathSettings):
@@ -343,11 +355,11 @@ class TimeSettings(PathSettings):
 
     format: Text | None = None
     """For `strptime`, where the time is neither ISO 8601 nor RFC 2822."""
-    time_path: Path | None = None
+    time_path: Paths | None = None
     """JSON path of the time of day, where it stands apart from the date at `path`."""
-    timezone_path: Path | None = None
+    timezone_path: Paths | None = None
     """JSON path of the zone of a local time."""
-    duration_path: Path | None = None
+    duration_path: Paths | None = None
     """Of an end, in place of `path`: JSON path of the time from the start to it."""
     unit: Literal["seconds", "milliseconds", "minutes", "hours"] | None = None
     """Of a Unix time (seconds or milliseconds), or of a duration, that is a number."""
@@ -381,7 +393,8 @@ class TimeSettings(PathSettings):
 
 
 class RuleSettings(PathSettings):
-    """What tells that an event is deleted, or cancelled: a flag at `path`, or one of `values`."""
+    """What tells that an event is deleted, or cancelled: a flag at `path`, at any of several, or
+    one of `values` there."""
 
     values: Annotated[list[Any], Field(min_length=1)] | None = None
     """What is found at `path` then."""
@@ -413,18 +426,20 @@ class FieldsSettings(Settings):
 
     id: Path | Annotated[list[Path], Field(min_length=1)] | None = None
     """JSON path, or several whose values are the id together."""
-    event_name: Path | None = None
-    """JSON path of a text, or of names by language."""
+    event_name: Paths | None = None
+    """JSON path of a text, or of names by language; or several: the first with a value counts."""
     language: Text | None = None
     """The language of the name, like pt-BR."""
     timezone: Zone | None = None
     """IANA name of the zone of times without offset."""
     start_time: TimeSettings | None = None
-    """A path, or a table that says how the start is written."""
+    """A path, several, or a table that says how the start is written."""
     end_time: TimeSettings | None = None
-    """A path, or a table that says how the end is written."""
+    """A path, several, or a table that says how the end is written."""
+    all_day: bool = False
+    """Whether there is a column `all_day`: true where the start is a date without a time of day."""
     status: StatusSettings | None = None
-    """A path, or a table with rules."""
+    """A path, several, or a table with rules."""
 
     def faults(self) -> Iterator[str]:
         start, end = self.start_time, self.end_time
@@ -436,6 +451,8 @@ class FieldsSettings(Settings):
             yield "has a language, but event_name is not set: say where the name is"
         if self.timezone and not start and not end:
             yield "has a timezone, but neither start_time nor end_time: say where they are"
+        if self.all_day and not start:
+            yield "has all_day, but start_time is not set: say where it is"
 
 
 SECTIONS: dict[str, type[Settings]] = {

@@ -115,6 +115,11 @@ def with_offset_or_z(text: str) -> Row:
     return {"at": instant(text).astimezone(ZoneInfo("UTC")).strftime("%FT%TZ") if even else text}
 
 
+def on_a_day_or_at_a_time(text: str) -> Row:
+    even = instant(text).day % 2 == 0
+    return {"date": local(text).date().isoformat()} if even else {"dateTime": text}
+
+
 TIMES: dict[str, Callable[[str, str], Row]] = {
     "With an offset": both("start", "end", with_offset_or_z),
     "Local, with the zone beside them": both(
@@ -127,6 +132,7 @@ TIMES: dict[str, Callable[[str, str], Row]] = {
     ),
     "Date, time and zone apart": in_parts,
     "Dates": both("from", "to", lambda text: local(text).date().isoformat()),
+    "Days among times": both("start", "end", on_a_day_or_at_a_time),
     "Another way to write": both(
         "begin", "end", lambda text: local(text).strftime("%d.%m.%Y %I:%M %p")
     ),
@@ -279,6 +285,12 @@ SERVERS: dict[str, Server] = {
     "Ids of two fields": Server(
         write=lambda row: row | {"slug": "fair", "edition": row["id"], "id": 0},
         id="fair/{}".format,
+    ),
+    "In one of several places": Server(
+        write=lambda row: (
+            {name: value for name, value in row.items() if name != "event_name"}
+            | {"title": row["event_name"] if row["id"] % 2 else None, "slug": row["event_name"]}
+        )
     ),
     **{title: Server(write=partial(timed, write)) for title, write in TIMES.items()},
     "By a value": Server(

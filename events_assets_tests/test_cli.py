@@ -13,6 +13,7 @@ import termios
 import tomllib
 from base64 import b64encode
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from pathlib import Path
 from urllib.parse import urlencode
@@ -443,6 +444,55 @@ def test_init_describes_fields_and_bare_lists(init):
     }
 
 
+def calendar(count: int = 57) -> list[dict]:
+    """Events of which ten last all day, the first of them without a title; `state` is a status."""
+    return [
+        {"id": n, "state": "confirmed", "title": f"Fair {n}" if n else None}
+        | {"start": {"date": "2026-05-01"} if n < 10 else {"dateTime": "2026-05-01T10:00:00Z"}}
+        | {"end": {"date": "2026-05-02"} if n < 10 else {"dateTime": "2026-05-01T12:00:00Z"}}
+        for n in range(count)
+    ]
+
+
+def test_init_finds_fields_that_the_first_row_lacks_and_whose_places_differ(init):
+    _, _, _, fields = init(Shape(offsets(most=100)), calendar())
+    assert fields == {
+        "event_name": "title",
+        "start_time": ["start.dateTime", "start.date"],
+        "end_time": ["end.dateTime", "end.date"],
+        "status": "state",
+    }
+
+
+def test_init_misses_no_field_that_is_there_by_its_name_in_a_later_row(command):
+    events = [{"id": 1, "event_name": "Fair"}, {"id": 2, "start_time": "soon", "end_time": None}]
+    with serving_shape(Shape(), events) as api:
+        result = command("init", "--base-url", api.base_url, "--path", "/events")
+    assert "id, event_name, start_time, end_time" in result.output
+    assert "not found:" not in result.output
+
+
+WRITTEN = [{"id": n, "event_name": f"Fair {n}"} for n in range(23)]
+EITHER = 'start_time = { path = "start", format = "%m/%d/%Y" }'
+OTHER = 'start_time = { path = "start", format = "%d/%m/%Y" }'
+
+
+@pytest.mark.parametrize(
+    ("start", "configured", "said"),
+    [
+        ("31.12.2026 18:00", {"path": "start", "format": "%d.%m.%Y %H:%M"}, "start_time ← {"),
+        ("Dec 31, 2026 6 PM", {"path": "start", "format": "%b %d, %Y %I %p"}, "start_time ← {"),
+        ("03/04/2026", None, f"cannot be told apart: set {EITHER}, or {OTHER}"),
+    ],
+)
+def test_init_names_the_format_of_times_and_guesses_no_month(command, start, configured, said):
+    with serving_shape(Shape(), [{**row, "start": start} for row in WRITTEN]) as api:
+        result = command("init", "--base-url", api.base_url, "--path", "/events")
+    assert said in " ".join(result.output.split())
+    fields = tomllib.loads(CONFIG.read_text())["sources"]["events"].get("fields", {})
+    assert fields.get("start_time") == configured
+
+
 def test_init_keeps_all_else_of_the_file(init):
     before = CONFIG.read_text()
     init(Shape())
@@ -695,6 +745,99 @@ def test_check_shows_which_fields_are_missing_and_where_they_may_be(check):
     keyless = [{"slug": f"fair-{n}"} for n in range(3)]
     result = check(Shape(), keyless)
     assert result.exit_code == 1 and 'id = "slug"' in result.output
+
+
+FIELDS = "\n[sources.events.fields]\n"
+
+
+def test_check_counts_the_events_that_would_land_without_a_field(check):
+    CONFIG.write_text(
+        CONFIG.read_text()
+        + FIELDS
+        + """event_name = "title"
+start_time = "start.dateTime"
+end_time = ["end.dateTime", "end.date"]
+status = "state"
+"""
+    )
+    result = check(Shape(offsets(most=100)), calendar())
+    words = " ".join(result.output.split())
+    assert result.exit_code == 0 and "note fields id, event_name, start_time, end_time" in words
+    assert (
+        "10 of 57 rows have no start_time" in words and "1 of 57 rows have no event_name" in words
+    )
+    assert 'start_time = ["start.dateTime", "start.date"]' in words
+    assert "no end_time" not in words and "no status" not in words and "end_time =" not in words
+    CONFIG.write_text(
+        CONFIG.read_text().replace('"start.dateTime"', '["start.dateTime","start.date"]')
+    )
+    words = " ".join(check(Shape(offsets(most=100)), calendar()).output.split())
+    assert "no start_time" not in words and "start_time =" not in words
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "said"),
+    [
+        ('event_name = "titel"', 1, '"titel" of event_name is in no row of the sample'),
+        ('id = ["id", "edition"]', 1, '"edition" of id is in no row'),
+        ('start_time = ["start.at", "start.on"]', 1, '"start.on" of start_time is in no row'),
+        ('start_time = {path = "start.date", timezone_path = "zone"}', 1, '"zone" of start_time'),
+        ('status = "status"', 1, '"status" of status is in no row'),
+        ('event_name = ["title", "label"]', 0, '"label" of event_name is in no row'),
+        ('status = {path = "state", deleted = "gone"}', 0, '"gone" of status is in no row'),
+        ('event_name = "note"', 0, "missing, or null in all rows: event_name"),
+    ],
+)
+def test_check_fails_where_a_path_leads_nowhere_and_not_where_it_rarely_leads(
+    check, fields, code, said
+):
+    CONFIG.write_text(CONFIG.read_text() + FIELDS + fields)
+    result = check(Shape(), [{**row, "note": None} for row in calendar(23)])
+    words = " ".join(result.output.split())
+    assert said in words and result.exit_code == code
+    assert ("FAILED fields" in words) == bool(code)
+
+
+def test_check_finds_a_path_to_what_a_row_has_from_its_parent(command, configure):
+    lists = {"/organizers": [{"slug": "north"}], "/organizers/north/events": rows()}
+    shape = Shape(offsets())
+    routes = {path: partial(shape.answer, found) for path, found in lists.items()}
+    with serving_routes(routes) as api:
+        configure(f"""
+[sources.events]
+client = {{ base_url = "{api.base_url}" }}
+resource_defaults = {{ primary_key = "id", endpoint = {{ data_selector = "data", \
+paginator = {{ type = "offset", limit = 10 }} }} }}
+fields = {{ id = ["_organizers_slug", "id"] }}
+[[sources.events.resources]]
+name = "organizers"
+selected = false
+endpoint = {{ path = "/organizers" }}
+[[sources.events.resources]]
+name = "events"
+include_from_parent = ["slug"]
+[sources.events.resources.endpoint]
+path = "/organizers/{{organizer}}/events"
+params = {{ organizer = {{ type = "resolve", resource = "organizers", field = "slug" }} }}
+""")
+        result = command("check")
+    assert result.exit_code == 0 and "north/1" in result.output, result.output
+
+
+@pytest.mark.parametrize(
+    ("start", "said"),
+    [
+        ("31.12.2026 18:00", 'start_time = { path = "start_time", format = "%d.%m.%Y %H:%M" }'),
+        ("12/31/2026", 'start_time = { path = "start_time", format = "%m/%d/%Y" }'),
+        ("Dec 31, 2026 6 PM", 'start_time = { path = "start_time", format = "%b %d, %Y %I %p" }'),
+        ("03/04/2026", f"cannot be told apart: set {EITHER}, or {OTHER}"),
+    ],
+)
+def test_check_names_the_format_that_a_time_needs(check, start, said):
+    result = check(Shape(), [{**row, "start_time": start} for row in WRITTEN])
+    words = " ".join(result.output.split())
+    assert "cannot be read as a time: start_time" in words and result.exit_code == 0
+    assert said.replace('"start"', '"start_time"') in words
 
 
 def test_check_asks_where_a_load_asks_that_has_no_path(command, configure, monkeypatch):

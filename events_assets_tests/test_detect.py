@@ -135,6 +135,78 @@ def test_fields_are_proposed_by_name_and_by_what_they_hold(row, settings):
     assert detect.field_settings([row]) == settings
 
 
+def google(number, **more):
+    """An event of a calendar: each third one lasts all day."""
+    day = f"2026-05-{1 + number % 28:02}"
+    start = {"date": day} if number % 3 == 0 else {"dateTime": f"{day}T10:00:00+02:00"}
+    return {"id": str(number), "start": start, "created": "2026-01-01T00:00:00Z"} | more
+
+
+@pytest.mark.parametrize(
+    ("rows", "settings"),
+    [
+        ([google(n) for n in range(1, 57)],
+         {"id": "id", "start_time": ["start.dateTime", "start.date"]}),
+        # in all rows but the first, and beyond the fiftieth
+        ([{"id": n, "title": "Fair" if n else None} for n in range(9)],
+         {"id": "id", "event_name": "title"}),
+        ([{"id": n, "title": "", "name": "Fair"} for n in range(60)] + [{"id": 60, "title": "x"}],
+         {"id": "id", "event_name": ["title", "name"]}),
+        ([{"id": n, "start_datetime": None if n % 2 else f"2026-05-0{n + 1}T10:00:00Z",
+           "start_date": f"2026-05-0{n + 1}"} for n in range(8)],
+         {"id": "id", "start_time": ["start_datetime", "start_date"]}),
+        # another time, which all rows have, is no end
+        ([{"id": n, "end": None if n % 2 else f"2026-05-0{n + 1}T10:00:00Z",
+           "visible_until": "2027-01-01T00:00:00Z"} for n in range(8)],
+         {"id": "id", "end_time": "end"}),
+        # of two forms there is no setting
+        ([{"id": n} | ({"start": "2026-05-01T10:00"} if n else {"date": 1777000000})
+          for n in range(4)], {"id": "id", "start_time": "start"}),
+        ([{"code": None, "uid": "a"}, {"code": "x", "uid": "b"}, {"code": "y", "uid": "b"},
+          {"code": "z"}], {"id": "code"}),
+    ],
+)  # fmt: skip
+def test_all_rows_are_looked_at_and_places_that_complete_each_other_are_proposed(rows, settings):
+    assert detect.field_settings(rows) == settings
+
+
+@pytest.mark.parametrize(
+    ("row", "status"),
+    [
+        ({"status": "open"}, "status"),
+        ({"state": "open"}, "state"),
+        ({"event_status": "open", "state": "x"}, "event_status"),
+        ({"dates": {"status": {"code": "onsale"}}}, "dates.status.code"),
+        ({"status": {"id": 3, "name": "open"}}, "status.name"),
+        ({"attributes": {"eventState": 2}}, "attributes.eventState"),
+        ({"state": "Vermont", "city": "Stowe"}, None),
+        ({"venue": {"state": "VT"}, "payment_status": "paid"}, None),
+        ({"status": True}, None),
+    ],
+)
+def test_a_status_is_found_elsewhere_and_no_part_of_a_country_is_one(row, status):
+    assert detect.field_settings([row]).get("status") == status
+
+
+@pytest.mark.parametrize(
+    ("row", "settings"),
+    [
+        ({"start": "31.12.2026 18:00", "end": "1.1.2027 02:00"},
+         {"start_time": [{"path": "start", "format": "%d.%m.%Y %H:%M"}],
+          "end_time": [{"path": "end", "format": "%d.%m.%Y %H:%M"}]}),
+        ({"start": "03/04/2026", "end": "03/25/2026"},
+         {"start_time": [{"path": "start", "format": "%m/%d/%Y"}],
+          "end_time": [{"path": "end", "format": "%m/%d/%Y"}]}),
+        ({"begin": {"at": "03/04/2026"}},
+         {"start_time": [{"path": "begin.at", "format": "%m/%d/%Y"},
+                         {"path": "begin.at", "format": "%d/%m/%Y"}]}),
+        ({"start": "from 03/04/2026"}, {}),
+    ],
+)  # fmt: skip
+def test_times_in_other_forms_are_proposed_with_their_format_and_doubts_are_kept(row, settings):
+    assert detect.proposals([row]) == settings
+
+
 def test_a_repeated_value_is_proposed_as_no_id():
     assert "id" not in detect.field_settings([{"code": "a"}, {"code": "a"}])
 

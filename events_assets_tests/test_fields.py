@@ -1,7 +1,7 @@
 """Rows of any API land in the same canonical columns, told by configuration alone."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -54,6 +54,13 @@ FORMS = {
         {"a": "2026-05-01T08:00Z", "m": 90}),
     "ISO duration": ("start_time = 'a'\nend_time = {duration_path = 'd'}",
         {"a": "2026-05-01T08:00Z", "d": "PT1H30M"}),
+    "in one of several places": ("timezone = 'Europe/Vienna'\n"
+        "start_time = ['start.dateTime', 'start.local']\nend_time = ['end.date', 'end.dateTime']",
+        {"start": {"dateTime": "", "local": "2026-05-01T10:00"},
+         "end": {"date": None, "dateTime": "2026-05-01T09:30:00Z"}}),
+    "one of several numbers": ("start_time = {path = ['a', 'b'], unit = 'seconds'}\n"
+        "end_time = {duration_path = ['m', 'n'], unit = 'minutes'}",
+        {"b": SECONDS, "m": None, "n": 90}),
     "duration after the field as it is": ("start_time = 'start_time'\n"
         "end_time = {duration_path = 'd'}",
         {"start_time": "2026-05-01T08:00Z", "d": "1:30"}),
@@ -146,6 +153,90 @@ def test_a_duration_without_a_start_that_can_be_read_is_kept():
     (soon, never) = fields.map([{"at": "soon", "for": "PT1H"}, {"at": None, "for": "PT1H"}])
     assert soon["end_time"] == "unreadable: PT1H"
     assert never["end_time"] is None
+
+
+CALENDAR = [
+    {"id": 1, "start": {"dateTime": "2026-05-01T10:00:00+02:00"}, "end": {"date": None}},
+    {"id": 2, "start": {"date": "2026-05-01"}, "end": {"date": "2026-05-02"}, "allDay": "yes"},
+    {"id": 3, "start": {"dateTime": None, "date": "2026-05-01", "zone": "Asia/Tokyo"}},
+    {"id": 4, "start": {"dateTime": "", "date": ""}, "end": None},
+    {"id": 5, "start": {"date": "some day"}},
+]
+CALENDAR_FIELDS = """timezone = 'Europe/Vienna'
+start_time = {path = ['start.dateTime', 'start.date'], timezone_path = 'start.zone'}
+end_time = ['end.dateTime', 'end.date']
+"""
+
+
+def test_whole_days_among_times_do_not_land_without_a_start(serve, run, rows, fields):
+    fields(CALENDAR_FIELDS + "all_day = true")
+    serve(CALENDAR)
+    assert run().success
+    vienna, tokyo = datetime(2026, 4, 30, 22, tzinfo=UTC), datetime(2026, 4, 30, 15, tzinfo=UTC)
+    assert rows("SELECT id, start_time, end_time, all_day FROM events ORDER BY id") == [
+        (1, START, None, False),
+        (2, vienna, vienna + timedelta(days=1), True),
+        (3, tokyo, None, True),
+        (4, None, None, False),
+        (5, None, None, False),
+    ]
+    assert rows("SELECT id, all_day_original FROM events WHERE all_day_original <> ''") == [
+        (2, "yes")
+    ]
+    unread = "SELECT id, start_time__v_text FROM events WHERE start_time__v_text IS NOT NULL"
+    assert rows(unread) == [(5, "unreadable: some day")]
+
+
+def test_no_column_is_made_that_nobody_asked_for(serve, run, rows, fields):
+    fields(CALENDAR_FIELDS)
+    serve([row for row in CALENDAR if "allDay" not in row])
+    assert run().success
+    columns = rows("SELECT column_name FROM duckdb_columns() WHERE table_name = 'events'")
+    assert ("start_time",) in columns and ("all_day",) not in columns
+
+
+def test_a_flag_of_the_api_keeps_its_column_where_none_is_asked_for():
+    for settings in ({"id": "id"}, {"id": "id", "all_day": False}):
+        assert Fields(settings).map([{"id": 1, "allDay": 1}]) == [{"id": 1, "allDay": 1}]
+
+
+@pytest.mark.parametrize(
+    ("setting", "row", "is_date"),
+    [
+        ("at", {"at": " 2026-05-01 "}, True),
+        ("at", {"at": "20260501"}, True),
+        ("at", {"at": "2026-W18-5"}, True),
+        ("at", {"at": "2026-05-01T00:00"}, False),
+        ("at", {"at": "Fri, 01 May 2026 10:00:00 GMT"}, False),
+        ({"path": "at", "unit": "seconds"}, {"at": str(SECONDS)}, False),
+        ({"path": "at", "format": "%d.%m.%Y"}, {"at": "01.05.2026"}, True),
+        ({"path": "at", "format": "%d.%m.%Y %H:%M"}, {"at": "01.05.2026 00:00"}, False),
+        ({"path": "at", "time_path": "clock"}, {"at": "2026-05-01", "clock": "00:00"}, False),
+        ({"path": "at", "time_path": "clock"}, {"at": "2026-05-01", "clock": None}, True),
+    ],
+)
+def test_a_day_is_told_from_its_first_moment(setting, row, is_date):
+    (mapped,) = Fields({"start_time": setting, "all_day": True}).map([row])
+    assert mapped["all_day"] is is_date
+    assert datetime.fromisoformat(mapped["start_time"]).year == 2026
+
+
+def test_the_first_of_several_places_with_a_value_wins_whatever_comes_later():
+    fields = Fields({"event_name": ["title", "info.name", "slug"], "status": ["status", "state"]})
+    rows = [
+        {"title": "Fair", "slug": "fair", "status": "open", "state": "x"},
+        {"title": "", "info": {"name": {"en": "Fair"}}, "slug": "fair", "status": ""},
+        {"title": None, "info": [], "slug": "Fair", "state": 0},
+        {"title": ""},
+    ]
+    mapped = [(row["event_name"], row["status"]) for row in fields.map(rows)]
+    assert mapped == [("Fair", "open"), ("Fair", None), ("Fair", "0"), (None, None)]
+
+
+def test_any_of_several_flags_tells_a_status():
+    fields = Fields({"status": {"deleted": ["is_deleted", "deleted_at"]}})
+    rows = [{"is_deleted": False, "deleted_at": "2026-05-01"}, {"is_deleted": True}, {}]
+    assert [row["status"] for row in fields.map(rows)] == ["deleted", "deleted", None]
 
 
 def test_originals_stay_beside_the_canonical_fields(serve, run, rows, fields):
@@ -356,10 +447,24 @@ def test_the_environment_replaces_single_settings(fields, monkeypatch):
     assert (row["status"], row["id"]) == ("cancelled", "1/2")
 
 
+def test_the_environment_replaces_and_adds_to_several_paths(fields, monkeypatch):
+    fields("start_time = ['from', 'ts']\nend_time = 'to'")
+    monkeypatch.setenv("SOURCES__EVENTS__FIELDS__START_TIME__UNIT", "seconds")
+    monkeypatch.setenv("SOURCES__EVENTS__FIELDS__END_TIME", '["until", "to"]')
+    monkeypatch.setenv("SOURCES__EVENTS__FIELDS__ALL_DAY", "true")
+    (row,) = configuration.fields().map([{"ts": SECONDS, "to": START.isoformat()}])
+    assert row["start_time"] == row["end_time"] == START.isoformat() and not row["all_day"]
+
+
 WRONG = {
     "strat_time = 'a'": "unknown 'strat_time' in sources.events.fields (",
     "start_time = {paht = 'a'}": "did you mean 'path'?",
-    "start_time = 5": "start_time must be a path, or a table",
+    "start_time = 5": "start_time must be a path, several, or a table",
+    "start_time = []": "start_time must be a text or a list that is not empty",
+    "start_time = ['a', 5]": "start_time.1 must be a text",
+    "start_time = ['a', 'a[?']": "start_time.1 is 'a[?', which is no JSON path",
+    "all_day = true": "has all_day, but start_time is not set",
+    "start_time = 'a'\nall_day = 'b'": "all_day must be true or false",
     "start_time = {path = 5}": "start_time.path must be a text",
     "start_time = ''": "start_time must be a text that is not empty",
     "start_time = {}": "start_time has no path",
@@ -381,7 +486,7 @@ WRONG = {
     "language = 'en'": "has a language, but event_name is not set",
     "id = []": "id must be a text or a list that is not empty",
     "id = 7": "id must be a text or a list",
-    "event_name = ['a']": "event_name must be a text",
+    "event_name = []": "event_name must be a text or a list that is not empty",
     "status = {}": "status is empty",
     "status = {deleted = {}}": "status.deleted has neither path nor resource",
     "status = {deleted = {values = ['x']}}": "status.deleted has neither path nor resource",

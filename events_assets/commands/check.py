@@ -107,7 +107,8 @@ class _Trial:
             finding = f"the API redirects to {path}, so that each request is sent twice"
             add(NOTE, "redirect", f"{finding}; change path")
         add(OK, "key", "the API lets us in")
-        raw = self.endpoint.rows_of(first.document)
+        raw, inherited = self.endpoint.rows_of(first.document), self.request.inherited
+        raw = [row | inherited if isinstance(row, dict) else row for row in raw]
         add(*findings.rows(first.document, len(raw), self.settings.get("data_selector")))
         if first.rows:
             add(*findings.fields(first, raw))

@@ -15,6 +15,7 @@ from typing import Any
 from requests.structures import CaseInsensitiveDict
 from requests.utils import parse_header_links
 
+from events_assets.commands.formats import formats_of
 from events_assets.errors import UnreadableTimeError
 from events_assets.paging.base import BY_CHANCE, Order
 from events_assets.rows.times import from_text, unix_unit
@@ -23,6 +24,10 @@ DEPTH = 4
 """Levels of a document that are looked at."""
 LONGEST = 100
 """Characters of a value by which rows may be ordered."""
+ROWS = 1000
+"""Rows in which fields are looked for: those of a page, or of the beginning of a huge one."""
+DAY = len("2026-05-01")
+"""Characters by which times are compared."""
 
 CANONICAL = ("id", "event_name", "start_time", "end_time")
 
@@ -41,6 +46,8 @@ TOTAL_NAME = re.compile(
 NEXT, URL = re.compile("next", re.IGNORECASE), re.compile(r"https?://|/|\?")
 
 Keys = tuple[str, ...]
+Held = dict[int, Any]
+"""Values by the number of their row."""
 
 
 def join(path: Sequence[str]) -> str:
@@ -72,7 +79,7 @@ def lists_of_rows(document: Any, kind: type = dict) -> dict[str, list[Any]]:
         if isinstance(value, list) and all(isinstance(row, kind) for row in value)
     }
     order = {
-        path: (len({*CANONICAL} & {*field_settings(rows)}) if rows else -1, len(rows))
+        path: (len({*CANONICAL} & {*proposals(rows)}) if rows else -1, len(rows))
         for path, rows in found.items()
     }
     return {path: found[path] for path in sorted(found, key=order.__getitem__, reverse=True)}
@@ -149,25 +156,85 @@ def _is_text_or_number(value: Any) -> bool:
 
 
 def field_settings(rows: Sequence[Any]) -> dict[str, Any]:
-    """`[sources.events.fields]`: where the canonical fields seem to be, as far as they are found;
-    those that are times in numbers as tables with their unit."""
-    objects = [row for row in rows if isinstance(row, dict)][:50]
-    values: dict[Keys, list[Any]] = {}
-    for path, value in chain.from_iterable(map(walk, objects)):
-        if path and value not in (None, ""):
-            values.setdefault(path, []).append(value)
-    found: dict[str, Any] = {}
-    for name in CANONICAL:
-        scored = [(_likeness(name, path, values[path]), -len(path), path) for path in values]
-        best, _, path = max(scored, default=(0, 0, ()), key=lambda item: item[:2])
-        if best <= 0 or (name == "id" and len({*map(str, values[path])}) < len(objects)):
-            continue
-        sample = values[path][0]
-        unit = unix_unit(sample) if name in TIMES else None
-        found[name] = {"path": join(path), "unit": unit} if unit else join(path)
-        for language in _languages(sample)[:1]:
-            found["language"] = language
-    return found
+    """`[sources.events.fields]`: where the canonical fields seem to be, as far as they are found
+    beyond doubt; several paths where they complete each other, and tables for times that are
+    numbers, or written otherwise than ISO 8601."""
+    return {name: found[0] for name, found in proposals(rows).items() if len(found) == 1}
+
+
+def proposals(rows: Sequence[Any]) -> dict[str, list[Any]]:
+    """The same, with two settings for a time of which day and month cannot be told apart."""
+    objects = [row for row in rows if isinstance(row, dict)][:ROWS]
+    values: dict[Keys, Held] = {}
+    for number, row in enumerate(objects):
+        for path, value in walk(row):
+            if path and value not in (None, ""):
+                values.setdefault(path, {})[number] = value
+    places = {name: _places(name, values, len(objects)) for name in (*CANONICAL, "status")}
+    forms: dict[str, list[dict[str, str]]] = {
+        name: _forms(_merged(values, paths)) if name in TIMES else [{}]
+        for name, paths in places.items()
+        if paths
+    }
+    for name, other in (TIMES, TIMES[::-1]):  # of which one may tell what the other one means
+        both = [form for form in forms.get(name, []) if form in forms.get(other, [])]
+        forms |= {name: both} if both else {}
+    found = {name: [_setting(places[name], form) for form in forms[name]] for name in forms}
+    names = _merged(values, places["event_name"]).values()
+    languages = [languages[0] for name in names if (languages := _languages(name))]
+    return found | ({"language": languages[:1]} if languages else {})
+
+
+def _places(name: str, values: Mapping[Keys, Held], count: int) -> list[Keys]:
+    """Where a canonical field is in `count` rows: at the likeliest path, and at those that have it
+    in other rows, if they do not say something else where both have it."""
+    scored = [(_likeness(name, path, [*held.values()]), path) for path, held in values.items()]
+    scored.sort(key=lambda one: (-one[0], len(one[1])))
+    paths = [path for score, path in scored if score > 0]
+    if name == "id":  # several would be its parts; it may be missing in a few rows
+        texts = {path: [*map(str, values[path].values())] for path in paths}
+        return [p for p in paths if count / 2 < len(texts[p]) == len({*texts[p]})][:1]
+    if name == "status":
+        towns = {path[:-1] for path in values if _key(path) in FIELDS["beside_state"]}
+        paths = [p for p in paths if _words(p[-1:]) != ["state"] or p[:-1] not in towns]
+    chosen = paths[:1]
+    for path in paths[1:]:
+        before = _merged(values, chosen)
+        shared = before.keys() & values[path].keys()
+        agree = all(str(before[n])[:DAY] == str(values[path][n])[:DAY] for n in shared)
+        is_further = len(before) < len(before.keys() | values[path].keys())
+        if is_further and (
+            name not in TIMES or (agree and _forms(_merged(values, [*chosen, path])))
+        ):
+            chosen.append(path)
+    return chosen
+
+
+def _merged(values: Mapping[Keys, Held], paths: Sequence[Keys]) -> Held:
+    """What is found in each row at the first of the paths that has something there."""
+    merged: Held = {}
+    for path in paths:
+        merged = {**values[path], **merged}
+    return merged
+
+
+def _forms(held: Held) -> list[dict[str, str]]:
+    """How times may be written, as settings beside their path: none for ISO 8601 and RFC 2822.
+    Empty: they are no times, or not all of one form."""
+    values = [*held.values()]
+    units = {unix_unit(value) for value in values}
+    if units == {None}:
+        if all(map(is_time, values)):
+            return [{}]
+        return [{"format": form} for form in formats_of(values)]
+    return [{"unit": str(unit)} for unit in units] if len(units) == 1 else []
+
+
+def _setting(paths: Sequence[Keys], form: Mapping[str, str]) -> Any:
+    """The setting of a field: a path, several, or a table."""
+    found = [join(path) for path in paths]
+    place = found if len(found) > 1 else found[0]
+    return {"path": place, **form} if form else place
 
 
 def only(settings: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
@@ -179,12 +246,15 @@ def only(settings: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
 def _likeness(name: str, path: Keys, values: list[Any]) -> int:
     """How much a path and its values look like a canonical field; 0 or less: not at all."""
     if name in TIMES:
-        fits = all(map(is_time, values))
-        return _likeness_of_time(name, _words(path), values) - len(path) if fits else 0
+        likeness = _likeness_of_time(name, _words(path), values) - len(path)
+        return likeness if likeness > 0 and _forms(dict(enumerate(values))) else 0
     if name == "id":
         fits = len(path) == 1 and all(map(_is_text_or_number, values))
+    elif name == "status":
+        fits = all(map(_is_text_or_number, values))
     else:
         fits = all(isinstance(value, str) or _languages(value) for value in values)
+    if name != "id":
         path = path[1:] if len(path) > 1 and path[0] in FIELDS["wrappers"] else path
     names, words = FIELDS[name], " ".join(_words(path))
     return len(names) - names.index(words) if fits and words in names else 0
@@ -197,7 +267,8 @@ def _likeness_of_time(name: str, words: list[str], values: list[Any]) -> int:
         return 0
     is_name = " ".join(words) in names["names"]
     if not is_name and not {*names["words"]} & {*words}:
-        return 11 if words and words[-1] in names["alone"] else 0
+        is_end = not {*FIELDS["end_time"]["words"]}.isdisjoint(words)
+        return 11 if words and words[-1] in names["alone"] and not is_end else 0
     precise = any(":" in str(value) or unix_unit(value) for value in values)
     score = (40 if is_name else 20) - (0 if precise else 10)
     score += 5 if {"utc", "gmt"} & {*words} else 0

@@ -4,7 +4,7 @@ Each function gives what `Report.add` takes: a state, the name of the step, the 
 and settings to make, by their path below `sources.events`; or it raises `StopError`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -12,17 +12,23 @@ from typing import Any
 
 from dlt.common.data_types import coerce_value, py_type_to_sc_type
 
-from events_assets import configuration
+from events_assets import configuration, json_path
 from events_assets.commands import detect
 from events_assets.commands.pages import SIZES
 from events_assets.commands.report import FAILED, NOTE, OK, StopError, counted
+from events_assets.commands.toml_file import inline
 from events_assets.errors import UnreadableTimeError
 from events_assets.paging.base import Order, Page
 from events_assets.paging.page_numbers import PageNumbers
 from events_assets.paging.touching_offsets import TouchingOffsets
+from events_assets.rows.canonical import Fields
 from events_assets.rows.times import LIKELY_YEARS, has_offset
 from events_assets.scan.list_pass import ListPass
 from events_assets.scan.verdict import COMPLETE, NAMED, TOUCHING, Reading, Seen, judge
+from events_assets.settings import FieldsSettings, RuleSettings, listed
+
+ABSENT = (None, "")
+"""Values that are none."""
 
 ENDPOINT = "resources.endpoint"
 """The table of the endpoint below `sources.events`, as it stands below its resource."""
@@ -66,38 +72,99 @@ def fields(page: Page, raw: list[Any]) -> Finding:
     found = [row for row in page.rows if isinstance(row, dict)]
     if not found:
         raise StopError("fields", "the rows are no objects; check data_selector")
-    proposed, values = detect.field_settings(raw), {}
-    for name in detect.CANONICAL:
-        values[name] = [row[name] for row in found if row.get(name) is not None]
-    present = [name for name in values if values[name]]
-    missing = [name for name in values if not values[name]]
+    configured = configuration.field_settings()
+    has_status = configured.status and configured.status.path
+    names = [*detect.CANONICAL, "status"] if has_status else detect.CANONICAL
+    values = {name: [row[name] for row in found if row.get(name) not in ABSENT] for name in names}
+    missing = [name for name in names if not values[name]]
+    proposed = detect.proposals(raw)
     faults = {name: {*map(_fault, values[name])} for name in detect.TIMES}
     unread = [name for name in faults if "unread" in faults[name]]
     naive = [name for name in faults if "naive" in faults[name]]
-    with_unit = [name for name in unread if isinstance(proposed.get(name), dict)]
-    set_anew = detect.only(proposed, [*missing, *with_unit])
-    finding = ", ".join(present)
+    finding = ", ".join(name for name in names if values[name])
     if missing:
         finding = f"found {finding or 'none'}; missing, or null in all rows: {', '.join(missing)}"
         unknown = [name for name in missing if name not in proposed]
         finding += f"; nothing looks like {', '.join(unknown)}" if unknown else ""
+    nowhere, unseen = _not_in(raw, configured)
+    said = [*_told_missing(values, len(found)), *nowhere, *unseen]
     if unread:
-        finding += f"; cannot be read as a time: {', '.join(unread)}"
+        said.append(f"cannot be read as a time: {', '.join(unread)}")
+    said += unclear_times({name: proposed.get(name, []) for name in (*missing, *unread)})
+    set_anew = _set_anew(values, unread, raw)
     if naive:
-        finding += f"; without a time zone, so taken for UTC: {', '.join(naive)}"
-        set_anew |= {**{name: name for name in naive}, "timezone": "UTC"}
-    keyless = 0 < len(values["id"]) < len(found)
-    if keyless:
-        finding += "; some rows have no id, and will be set aside"
-    state = NOTE if missing or unread or naive or keyless else OK
+        said.append(f"without a time zone, so taken for UTC: {', '.join(naive)}")
+        set_anew = {**{name: name for name in naive}, **set_anew, "timezone": "UTC"}
     settings = {f"fields.{name}": setting for name, setting in set_anew.items()}
-    return FAILED if "id" in missing else state, "fields", finding, settings
+    state = FAILED if "id" in missing or nowhere else NOTE if missing or said else OK
+    return state, "fields", "; ".join([finding, *said]), settings
+
+
+def unclear_times(proposed: Mapping[str, Sequence[Any]]) -> list[str]:
+    """What is said of times of which day and month cannot be told apart, with both settings."""
+    return [
+        f"day and month of {name} cannot be told apart: set {name} = "
+        + f", or {name} = ".join(map(inline, settings))
+        for name, settings in proposed.items()
+        if len(settings) > 1
+    ]
+
+
+def _told_missing(values: Mapping[str, Sequence[Any]], count: int) -> list[str]:
+    """How many rows lack a field that others have."""
+    return [
+        f"{count - len(held):,} of {counted(count, 'row')} have no {name}"
+        + (", and will be set aside" if name == "id" else "")
+        for name, held in values.items()
+        if 0 < len(held) < count
+    ]
+
+
+def _set_anew(values: Settings, unread: Sequence[str], raw: list[Any]) -> dict[str, Any]:
+    """The proposed settings of fields that are missing, of times that are written otherwise, and
+    of fields that more rows would have by them."""
+    proposed = detect.field_settings(raw)
+    rows = [row for row in raw if isinstance(row, dict)]
+    would = Fields(proposed).map(rows)
+    chosen = []
+    for name, held in values.items():
+        filled = sum(row.get(name) not in ABSENT for row in would)
+        is_table = name in unread and isinstance(proposed.get(name), dict)
+        if is_table or filled > len(held):
+            chosen.append(name)
+    return detect.only(proposed, chosen)
+
+
+def _not_in(raw: list[Any], configured: FieldsSettings) -> tuple[list[str], list[str]]:
+    """Configured paths that are in none of the rows: those without which there is no value, and
+    those beside which there are others, or that tell something rare."""
+    nowhere, unseen = list[str](), list[str]()
+    for name, paths, is_needed in _configured_paths(configured):
+        lost = [path for path in paths if not any(map(json_path.finder(path), raw))]
+        told = [f'"{path}" of {name} is in no row of the sample' for path in lost]
+        (nowhere if is_needed and lost == paths else unseen).extend(told)
+    return nowhere, unseen
+
+
+def _configured_paths(configured: FieldsSettings) -> Iterator[tuple[str, list[str], bool]]:
+    """Paths that stand for each other, with the name of their field, and whether each row should
+    have one of them."""
+    for path in listed(configured.id):  # each is a part
+        yield "id", [path], True
+    yield "event_name", listed(configured.event_name), True
+    for name in (*detect.TIMES, "status"):
+        table = getattr(configured, name) or {}
+        for key, value in table:
+            if key.endswith("path"):
+                yield name, listed(value), True
+            elif isinstance(value, RuleSettings):
+                yield name, listed(value.path), False
 
 
 def example(row: Mapping[str, Any]) -> dict[str, Any]:
     """An event as its columns will hold it: the canonical fields, and a few others."""
     plain = [n for n, v in row.items() if v is not None and not isinstance(v, list | dict)]
-    plain.sort(key=lambda name: name != "status")
+    plain.sort(key=lambda name: name not in ("status", "all_day"))
     names = [*dict.fromkeys([*detect.CANONICAL, *plain])][:COLUMNS_SHOWN]
     times = {n: time.isoformat(sep=" ") for n in detect.TIMES if (time := _time(row.get(n)))}
     return {name: row.get(name) for name in names} | times

@@ -4,7 +4,8 @@
 of the API stays. One that would share the column of a canonical field moves to
 `<name>_original`; only a field that becomes the canonical one as it is has no copy. Which fields
 move is decided by the settings, not by the values of a row (but for the languages of an
-`event_name` without `language`).
+`event_name` without `language`). Of several paths the first counts at which there is a value that
+is neither null nor an empty text.
 
 A time is given on as ISO 8601 in UTC. One that cannot be read stays in its place as the text
 `unreadable: ` and what the API gave, which dlt puts in the variant column, `start_time__v_text`.
@@ -25,16 +26,23 @@ from events_assets.errors import UnreadableTimeError
 from events_assets.rows import times
 from events_assets.rows.names import distinct
 from events_assets.rows.rules import NESTED
-from events_assets.settings import FieldsSettings, RuleSettings, StatusSettings, TimeSettings, zone
+from events_assets.settings import (
+    FieldsSettings,
+    RuleSettings,
+    StatusSettings,
+    TimeSettings,
+    listed,
+    zone,
+)
 
 Row = dict[str, Any]
 Find = Callable[[Row], Any]
-Time = tuple[str | None, datetime | None]
-"""What goes into the field of a time, and the instant if it can be read."""
+Time = tuple[str | None, datetime | None, bool]
+"""What goes into the field of a time, the instant if it can be read, and whether it was a date."""
 
 CANONICAL = ("event_name", "start_time", "end_time", "status")
 
-NO_TIME: Time = (None, None)
+NO_TIME: Time = (None, None, False)
 
 NOT_TOLD = ("", "0", "false", "no", "null", "none")
 """Texts of a flag that is not set."""
@@ -54,17 +62,19 @@ class Fields:
         self._language = settings.language or ""
         self._id = _id(settings.id) if settings.id else None
         self._name = _finder(settings.event_name) if settings.event_name else None
-        self._start = _time(start, local) if start else None
+        self._start = _time(start, local, tells_dates=settings.all_day) if start else None
         self._end = _time(end, local) if end else None
         self._status = _status(status) if status else None
+        self._has_all_day = settings.all_day
         as_it_is = {
             "id": settings.id,
             "event_name": None if settings.language else settings.event_name,
             "start_time": start and not settings.timezone and start.only_path,
             "end_time": end and not settings.timezone and end.only_path,
             "status": status and status.only_path,
+            "all_day": None,
         }
-        given = settings.model_fields_set
+        given = {key for key in settings.model_fields_set if getattr(settings, key)}
         self._as_it_is = {key: path for key, path in as_it_is.items() if key in given}
         self._moves = lru_cache(maxsize=1_000)(self._moves_of)
 
@@ -104,9 +114,11 @@ class Fields:
             start = self._start(row, NO_TIME)
             new["start_time"] = start[0]
         if self._end:
-            new["end_time"], _ = self._end(row, start)
+            new["end_time"] = self._end(row, start)[0]
         if self._status:
             new["status"] = self._status(row, resource)
+        if self._has_all_day:
+            new["all_day"] = start[2]
         return new
 
     def _moves_of(self, keys: tuple[str, ...]) -> dict[str, str | None]:
@@ -140,7 +152,9 @@ def _canonical(keys: tuple[str, ...]) -> list[str]:
     return [*found.values()]
 
 
-def _time(settings: TimeSettings, local: tzinfo) -> Callable[[Row, Time], Time]:
+def _time(
+    settings: TimeSettings, local: tzinfo, *, tells_dates: bool = False
+) -> Callable[[Row, Time], Time]:
     """Reads a time of a row; an end given as a duration needs what the start was read as."""
     find = _finder(settings.duration_path or settings.path)
     find_clock, find_zone = _finder(settings.time_path), _finder(settings.timezone_path)
@@ -159,6 +173,10 @@ def _time(settings: TimeSettings, local: tzinfo) -> Callable[[Row, Time], Time]:
             return times.from_format(f"{value} {clock}" if clock else value, settings.format, where)
         return times.from_text(f"{value.strip()}T{clock.strip()}" if clock else value, where)
 
+    def is_date(value: Any, clock: Any) -> bool:
+        is_whole = clock or settings.unit or settings.duration_path
+        return not is_whole and times.is_date(value, settings.format)
+
     def read(row: Row, start: Time) -> Time:
         value, clock, zone_name = find(row), find_clock(row) or "", find_zone(row) or ""
         if value is None or value == "" or (settings.duration_path and start == NO_TIME):
@@ -166,8 +184,8 @@ def _time(settings: TimeSettings, local: tzinfo) -> Callable[[Row, Time], Time]:
         try:
             found = instant(value, clock, zone_name, start[1])
         except (UnreadableTimeError, OverflowError):
-            return times.unreadable(value, *filter(None, (clock, zone_name))), None
-        return found.isoformat(), found
+            return times.unreadable(value, *filter(None, (clock, zone_name))), None, False
+        return found.isoformat(), found, tells_dates and is_date(value, clock)
 
     return read
 
@@ -192,17 +210,16 @@ def _status(settings: StatusSettings) -> Callable[[Row, str], str | None]:
 
 def _rule(settings: RuleSettings) -> Callable[[Row, str], bool]:
     """Whether a row, or the resource that it comes from, tells what the rule is about."""
-    find: Find = json_path.finder(settings.path) if settings.path else lambda _: []
+    finders = [json_path.finder(path) for path in listed(settings.path)]
     wanted = {json.dumps(value) for value in settings.values or ()}
 
     def holds(row: Row, resource: str) -> bool:
         if resource == settings.resource:
             return True
         if not wanted:
-            return any(_is_set(value) for value in find(row))
-        items = (
-            item for value in find(row) for item in (value if type(value) is list else [value])
-        )
+            return any(_is_set(value) for find in finders for value in find(row))
+        found = (value for find in finders for value in find(row))
+        items = (item for value in found for item in (value if type(value) is list else [value]))
         return any(json.dumps(item) in wanted for item in items)
 
     return holds
@@ -247,10 +264,16 @@ def _translation(languages: Mapping[str, Any], language: str) -> str | None:
     return texts.get(wanted) or next(regional, None) or next(iter(texts.values()), None)
 
 
-def _finder(path: str | None) -> Find:
-    """Gives the first value at a path in a row, None if there is none."""
+def _finder(path: str | list[str] | None) -> Find:
+    """Gives the first value at a path in a row, None if there is none; of several paths the first
+    value that is there."""
     if path is None:
         return lambda _: None
+    if isinstance(path, list):
+        finders = [_finder(one) for one in path]
+        return lambda row: next(
+            (value for find in finders if (value := find(row)) not in (None, "")), None
+        )
     if path.isidentifier():  # a single key, as most are, is looked up at once
         return lambda row: row.get(path)
     return json_path.value_at(path)

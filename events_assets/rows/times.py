@@ -46,6 +46,9 @@ RFC_2822 = re.compile(
     r"(?:[A-Z][a-z]{2}, *)?[0-9]{1,2} [A-Z][a-z]{2} [0-9]{4} [0-9]{2}:[0-9]{2}(?::[0-9]{2})? "
     r"(?:GMT|UTC?|[+-][0-9]{4})"
 )
+ISO_DATE = re.compile(r"[0-9W-]{7,10}")
+TIME_OF_DAY = re.compile(r"%[HIMcXTR]")
+"""What a format has that says more than a date."""
 NUMBER = re.compile(r"[+-]?[0-9]{1,30}(?:\.[0-9]{1,30})?")
 CLOCK = re.compile(r"([0-9]+):([0-5][0-9])(?::([0-5][0-9](?:\.[0-9]+)?))?")
 _PART = r"([0-9]+(?:[.,][0-9]+)?)"
@@ -143,6 +146,12 @@ def unix_unit(value: Any) -> str | None:
             if from_number(value, unit).year in LIKELY_YEARS:
                 return unit
     return None
+
+
+def is_date(text: str, form: str | None = None) -> bool:
+    """Whether a time that can be read, in a format or else as ISO 8601, says no time of day."""
+    says_more = TIME_OF_DAY.search(form) if form else not ISO_DATE.fullmatch(text.strip())
+    return not says_more
 
 
 def has_offset(text: str) -> bool:
