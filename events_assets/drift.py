@@ -70,9 +70,10 @@ class Columns:
         return {name: (old, now) for name, (old, now) in types.items() if old != now}
 
     def has_fallen(self, name: str) -> bool:
-        """Whether a field is in no event any more, or in far fewer than were known to have it."""
+        """Whether a field is in no event any more, or in far fewer than were known to have it; one
+        that a single event had may go with it."""
         filled, rows, _ = self.known.get(name, (0, 0, ""))
-        if not filled:
+        if filled < 2:
             return False
         is_far = filled / rows - self.filled(name) / self.rows > FAR
         if not self.filled(name):

@@ -198,6 +198,15 @@ def test_a_few_events_that_lose_a_field_are_told_once_and_stop_nothing(serve, ru
     assert "gone: end_time" in columns(result).description
 
 
+def test_one_event_that_loses_a_field_stops_nothing(serve, run):
+    api = serve(events(1))
+    assert run().success
+    api.events = events(1, end_time=None)
+    result = run()
+    assert result.success and fields(result).passed
+    assert "gone: end_time" in columns(result).description
+
+
 @pytest.mark.parametrize("setting", ["severity", "fields"])
 def test_a_field_that_the_api_gave_up_can_be_accepted(serve, run, monkeypatch, setting):
     api = serve(events(3))
