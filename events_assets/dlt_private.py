@@ -68,13 +68,20 @@ class Normalizer:
         return dict(mapping(table, True)) if mapping else {}
 
     def is_usual(self, table: str) -> bool:
-        """Whether tables have the keys and the freedom to change that they have by default."""
+        """Whether tables have the keys that they have by default."""
+        return self._names._get_root_row_id_type(table) == "random" and self.inherited(
+            table
+        ).keys() <= {self._names.c_dlt_id}
+
+    def may_change(self, table: str) -> bool:
+        """Whether no schema contract says how far tables may change."""
         contract = self.schema.resolve_contract_settings_for_table(table)
-        return (
-            contract == DEFAULT_SCHEMA_CONTRACT_MODE
-            and self._names._get_root_row_id_type(table) == "random"
-            and self.inherited(table).keys() <= {self._names.c_dlt_id}
-        )
+        return contract == DEFAULT_SCHEMA_CONTRACT_MODE
+
+    def discarding(self, table: str) -> list[str]:
+        """New columns that a contract lets no row of a table bring, as far as rows tried to."""
+        modes = self._rows._filtered_tables_columns.get(table, {})
+        return [column for column, mode in modes.items() if mode == "discard_row"]
 
     def coerced(self, table: str, column: str, value: Any) -> tuple[str, Any] | None:
         """The column that a value goes to, and the value in there; None if that is not decided yet,
@@ -88,7 +95,8 @@ class Normalizer:
     def decide(self, table: str, row: Mapping[str, Any]) -> TSchemaUpdate:
         """Decides on all tables and columns for a row; those that are new. Raises
         CannotCoerceColumnException where a value fits neither its column nor the variant column
-        beside it; some of the row's columns may have been decided by then."""
+        beside it; some of the row's columns may have been decided by then. Raises
+        DataValidationError where a contract freezes what the row would change."""
         written = json.typed_dumpb([row])
         return self._rows._normalize_chunk(
             table, json.loadb(written), may_have_pua(written), skip_write=not self._writes

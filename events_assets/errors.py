@@ -9,6 +9,7 @@ EventsError
 ├── NotAPageError             a successful answer that is no page; asked again like a failed one
 │   └── EmptyPageError        a page without rows where the API counts more of them
 ├── WarehouseError            the warehouse cannot be used
+├── ContractError             rows would change a table in a way that its schema_contract forbids
 ├── KeyTypeError              a key column of integers is too narrow for the keys that come
 └── RowError                  one row; the others go on
     ├── UnloadableError       it cannot be loaded as an event
@@ -57,6 +58,22 @@ class EmptyPageError(NotAPageError):
 
 class WarehouseError(EventsError):
     pass
+
+
+class ContractError(EventsError):
+    """`entity` is the part of the contract (tables, columns, data_type) that forbids it."""
+
+    def __init__(self, table: str, column: str | None, entity: str) -> None:
+        came = {
+            "tables": f"rows came for a new table {table}",
+            "columns": f"the column {column} of {table} is new",
+            "data_type": f"a value for the column {column} of {table} is of another type",
+        }[entity]
+        super().__init__(
+            f"{came}, which schema_contract forbids ({entity}), and nothing was loaded: to let it "
+            f'in, set schema_contract = {{ {entity} = "evolve" }} for one load, where it is set in '
+            f"[[sources.events.resources]] or [sources.events.resource_defaults]"
+        )
 
 
 class KeyTypeError(EventsError):

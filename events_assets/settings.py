@@ -283,6 +283,25 @@ class ScanCheckSettings(CheckSettings):
     """What it means that nothing is known to miss, and nothing proves it."""
 
 
+class ColumnsCheckSettings(CheckSettings):
+    """What it means that columns are not as before."""
+
+    severity: Literal["error", "warn"] = "warn"
+    """An `error` is shown as one; it blocks nothing."""
+
+
+class FieldsCheckSettings(CheckSettings):
+    """What it means that no event has a field any more."""
+
+    fields: list[Literal["event_name", "start_time", "end_time", "status"]] = [
+        "event_name",
+        "start_time",
+        "end_time",
+        "status",
+    ]
+    """Those that are looked at. One that the API has given up is to be taken out."""
+
+
 class ChecksSettings(Settings):
     """What failed asset checks mean."""
 
@@ -294,6 +313,10 @@ class ChecksSettings(Settings):
     """Its rows are those that are known to miss."""
     events_did_not_vanish: CheckSettings = Field(default_factory=CheckSettings)
     """Its rows are events that the API does not give any more, too many to be marked."""
+    event_fields_are_filled: FieldsCheckSettings = Field(default_factory=FieldsCheckSettings)
+    """Its rows are events without a field that none has any more."""
+    event_columns_are_as_before: ColumnsCheckSettings = Field(default_factory=ColumnsCheckSettings)
+    """Its rows are columns that are new, gone, or of another type."""
     no_events_were_quarantined: ShareCheckSettings = Field(default_factory=ShareCheckSettings)
     """Its rows are those of the last load that were set aside."""
 

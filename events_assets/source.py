@@ -153,6 +153,7 @@ class _ScanBuilder:
         identity, entry = scan.table.identity, dict(self.resources[names[0]])
         steps = entry.pop("processing_steps", None) or []
         hints = {key: value for key, value in entry.items() if key not in NO_HINTS}
+        hints.setdefault("schema_contract", "evolve")  # else dlt goes on with that of the last load
         if table == "events":
             # Typed until the data of a key say otherwise: dlt puts a column without a type last.
             canonical = {"id": {"data_type": "text"}, **EVENT_COLUMNS}

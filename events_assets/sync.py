@@ -11,6 +11,7 @@ from typing import Any
 
 import dlt
 
+from events_assets.drift import note_columns
 from events_assets.scan.tables import CHANGES, EVENT_COLUMNS, VERSIONS
 from events_assets.sql import select
 
@@ -61,9 +62,13 @@ SEE_CURRENT = "CREATE OR REPLACE VIEW {view} AS SELECT * FROM {events} WHERE _re
 
 def settle(dataset: dlt.Dataset) -> None:
     """Notes what differs from the last time, marks events, and makes the view of those that are
-    there; nothing where events are not kept in step."""
-    if not {"events", CHANGES, VERSIONS} <= {*dataset.tables}:
-        return
+    there, where events are kept in step; and notes their columns."""
+    if {"events", CHANGES, VERSIONS} <= {*dataset.tables}:
+        _keep_in_step(dataset)
+    note_columns(dataset)
+
+
+def _keep_in_step(dataset: dlt.Dataset) -> None:
     client = dataset.sql_client
     columns = dataset.schema.get_table_columns("events")
     key = [name for name, column in columns.items() if column.get("primary_key")]

@@ -12,12 +12,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from operator import itemgetter
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import dlt
 from dlt.common.configuration import resolve_configuration
 from dlt.common.pipeline import LoadInfo
 from dlt.common.schema import Schema
+from dlt.common.schema.exceptions import DataValidationError
 from dlt.common.schema.utils import get_nested_tables, get_root_table
 from dlt.destinations.exceptions import DestinationConnectionError
 from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
@@ -27,7 +28,8 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_de
 
 from events_assets import configuration
 from events_assets.arrow.coercion import fitting
-from events_assets.errors import KeyTypeError, WarehouseError
+from events_assets.arrow.convert import contract_of
+from events_assets.errors import ContractError, KeyTypeError, WarehouseError
 from events_assets.rows.marks import DIGEST
 from events_assets.rows.names import distinct
 from events_assets.scan.tables import CHANGES, RECEIPTS, VERSIONS
@@ -35,6 +37,7 @@ from events_assets.settings import WarehouseSettings
 from events_assets.sql import select
 from events_assets.sync import drop_view, settle
 
+E = TypeVar("E", bound=BaseException)
 logger = logging.getLogger("events_assets")
 
 OUT_OF_MEMORY = re.compile("Out of Memory|could not allocate block")
@@ -94,13 +97,17 @@ def load(
     anew.
 
     Raises:
+        ContractError: rows would change a table in a way that its schema contract freezes.
         PipelineStepFailed: anything else went wrong.
     """
     narrow = None
     try:
         info = pipeline.run(data, loader_file_format="parquet", **options)
     except PipelineStepFailed as error:
-        narrow = _key_type_error(error)
+        if forbidden := _cause_of(error, DataValidationError):
+            column = (forbidden.column_name or "").split("__v_")[0]
+            raise ContractError(forbidden.table_name, column, forbidden.schema_entity) from error
+        narrow = _cause_of(error, KeyTypeError)
         if not narrow and (destination_name() != "duckdb" or not OUT_OF_MEMORY.search(str(error))):
             raise
         if not narrow:
@@ -108,6 +115,8 @@ def load(
             info = pipeline.load()
             _forget_doubles(pipeline)
     if narrow:
+        if contract_of(data.resources[narrow.table])["data_type"] != "evolve":
+            raise ContractError(narrow.table, ", ".join(sorted(narrow.columns)), "data_type")
         log.warning(f"{narrow}: that is done now")
         _widen(pipeline, data.schema, narrow)
         return load(pipeline, data, log, **options)
@@ -131,10 +140,11 @@ def _forget_doubles(pipeline: dlt.Pipeline) -> None:
             )
 
 
-def _key_type_error(error: BaseException | None) -> KeyTypeError | None:
-    if error is None or isinstance(error, KeyTypeError):
+def _cause_of(error: BaseException | None, kind: type[E]) -> E | None:
+    """The error of a kind that is behind another one."""
+    if error is None or isinstance(error, kind):
         return error
-    return _key_type_error(error.__cause__ or error.__context__)
+    return _cause_of(error.__cause__ or error.__context__, kind)
 
 
 def _widen(pipeline: dlt.Pipeline, of_source: Schema, narrow: KeyTypeError) -> None:

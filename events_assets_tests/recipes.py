@@ -269,6 +269,7 @@ SERVERS: dict[str, Server] = {
             "/archive": events[20:],
         }
     ),
+    "Columns that may not change": Server(),
     "Nested fields, names by language": Server(
         write=lambda row: {
             "info": {"id": row["id"], "title": {"de": "Messe", "en": row["event_name"]}}

@@ -22,6 +22,8 @@ def test_good_events_pass_every_check(serve, run):
         "events_end_after_they_start": True,
         "events_scan_is_complete": True,
         "events_did_not_vanish": True,
+        "event_fields_are_filled": True,
+        "event_columns_are_as_before": True,
         "no_events_were_quarantined": True,
     }
 

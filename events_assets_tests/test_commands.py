@@ -84,7 +84,7 @@ def test_the_demo_shows_what_the_readme_shows(command):
 
 def normal(text: str) -> str:
     """Text without what changes from day to day: seconds, and the events that come next."""
-    text = re.sub(r"and [0-9.]+ s;", "and N s;", text)
+    text = re.sub(r"and [0-9.]+ s:", "and N s:", text)
     text = re.sub(r"The next events\n(.+\n)+", "The next events\n", text)
     return re.sub(r"Database  .*data/", "Database  data/", text)
 

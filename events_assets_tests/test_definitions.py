@@ -27,6 +27,9 @@ def test_names_are_those_of_the_contract():
         "event_ids_are_unique",
         "events_end_after_they_start",
         "events_scan_is_complete",
+        "events_did_not_vanish",
+        "event_fields_are_filled",
+        "event_columns_are_as_before",
     }
     assert {job.name for job in defs.resolve_all_job_defs()} >= {"events_job", "daily_events_job"}
     assert isinstance(defs.resources["events_api"], EventsApi)

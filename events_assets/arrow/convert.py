@@ -3,7 +3,8 @@
 dlt decides: a row that brings a column or a table goes through dlt's own normalizer, and on to dlt
 as a row. Where all columns are decided, rows become Arrow tables, one for the resource and one for
 each list in them: Arrow converts the values that have the plain form of their column, dlt coerces
-each of the others. Rows of which dlt may make something else go on as rows, too.
+each of the others. Rows of which dlt may make something else go on as rows, too; so do all rows of
+a table of which a contract (dlt's `schema_contract`) says how far it may change.
 """
 
 import time
@@ -19,6 +20,8 @@ import pyarrow as pa  # type: ignore[import-untyped]
 from dlt.common.data_types import TDataType
 from dlt.common.schema import Schema
 from dlt.common.schema.exceptions import CannotCoerceColumnException
+from dlt.common.schema.typing import TSchemaContractDict
+from dlt.extract import DltResource
 
 from events_assets.arrow.arrays import INSTANT
 from events_assets.arrow.shred import Row, Shred, tables
@@ -61,6 +64,16 @@ class Marks:
 UNMARKED = Marks()
 
 
+class Noticed:
+    """A storage of dlt's that keeps no rows, but the names of the tables that rows went to."""
+
+    def __init__(self) -> None:
+        self.tables: set[str] = set()
+
+    def write_data_item(self, _load: str, _schema: str, table: str, _row: Any, _all: Any) -> None:
+        self.tables.add(table)
+
+
 class Conversion:
     """Converts rows in their order; what has been taken is in `tables`, by name, and in `rows`.
 
@@ -78,16 +91,22 @@ class Conversion:
     ) -> None:
         self._schema, self._load_id, self._loadable = schema, load_id, loadable
         self._marks = marks
-        self._normalizer = Normalizer(schema, load_id)
+        self._noticed = Noticed()
+        self._normalizer = Normalizer(schema, load_id, self._noticed)
         self.table = self._normalizer.table_part(table)
         self.usable = self._normalizer.is_usual(self.table)
-        """Whether rows of the table can be converted at all."""
+        """Whether dlt's decisions on rows of the table can be known at all."""
+        self._may_change = self._normalizer.may_change(self.table)
         self._size = 1
         self.tables: dict[str, list[pa.Table]] = {}
         self.rows: list[Row] = []
 
     def take(self, rows: list[Row], digests: Digests) -> dict[int, str]:
         """As `Columnar.take`."""
+        if not self._may_change:
+            return one_by_one(
+                rows, digests, lambda row, digest: self.leave(self._loadable(row), digest)
+            )
         refused: dict[int, str] = {}
         start = 0
         while start < len(rows):
@@ -116,16 +135,22 @@ class Conversion:
         """Leaves a row to dlt, and adds the columns and tables that it makes for it.
 
         Raises:
-            UnloadableError: a value fits neither its column nor the variant column beside it.
+            UnloadableError: a value fits neither its column nor the variant column beside it, or
+                a contract discards the row.
+            DataValidationError: a contract freezes what the row would change.
         """
+        self._noticed.tables.clear()
         try:
             update = self._normalizer.decide(self.table, row)
         except CannotCoerceColumnException as error:
             # dlt 1.31 ends the load here. It may have added columns of the row already.
-            self._normalizer = Normalizer(self._schema, self._load_id)
+            self._normalizer = Normalizer(self._schema, self._load_id, self._noticed)
             raise UnloadableError(
                 f"no column of {error.table_name} for the value of {error.column_name}"
             ) from None
+        if not self._may_change and self.table not in self._noticed.tables:
+            new = ", ".join(self._normalizer.discarding(self.table))
+            raise UnloadableError(f"schema_contract discards rows that bring new columns: {new}")
         for table in chain.from_iterable(update.values()):
             self._schema.update_table(deepcopy(table), normalize_identifiers=False)
         self._declare_marks()
@@ -199,6 +224,8 @@ class Columnar(ByRow):
         self._schema = schema = dlt.current.source_schema()
         self._conversion: Conversion | None = None
         self._later_ids = map(LATER_ID, count(time.time_ns()))
+        if schema.is_new_table(schema.naming.normalize_table_identifier(str(resource.table_name))):
+            _take_shape(resource)
         if key_types:
             columns: Any = {distinct(name): {"data_type": kind} for name, kind in key_types.items()}
             resource.apply_hints(columns=columns)
@@ -247,3 +274,16 @@ class Columnar(ByRow):
                 yield table if own else for_nested_table(self._resource, self._schema, name, table)
             self._rows, done.tables, done.rows = done.rows, {}, []
         yield from super().items()
+
+
+def _take_shape(resource: DltResource) -> None:
+    """Lets the first load of a table decide on its columns and those of the tables below it: a
+    contract says how far they may change from then on."""
+    freely: Any = {**contract_of(resource), "tables": "evolve", "columns": "evolve"}
+    resource.apply_hints(schema_contract=freely)
+
+
+def contract_of(resource: DltResource) -> TSchemaContractDict:
+    """The contract that is configured, in full."""
+    configured: Any = resource.schema_contract or {}
+    return Schema.expand_schema_contract_settings(configured)

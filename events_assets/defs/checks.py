@@ -9,16 +9,18 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from inspect import getdoc
 from typing import Any
 
 import dagster as dg
 import dlt
 
-from events_assets import configuration, warehouse
+from events_assets import configuration, drift, warehouse
 from events_assets.defs.failures import explained
 from events_assets.defs.metadata import current, last_receipt, markdown_table
 from events_assets.defs.resources import POOL
+from events_assets.drift import Columns
 from events_assets.errors import WarehouseError
 from events_assets.rows.times import UNREADABLE
 from events_assets.scan.verdict import COMPLETE, TORN
@@ -40,6 +42,10 @@ REMEDIES = {
     "events_did_not_vanish": "if they are gone indeed, launch events_job with the configuration "
     "{ops: {load_events: {config: {accept_removed: true}}}}, or type "
     "SOURCES__EVENTS__SYNC__MAX_REMOVED=1 make load",
+    "event_fields_are_filled": "say in [sources.events.fields] where it is now; where it is to be "
+    "so, leave it out of fields in [sources.events.checks.event_fields_are_filled] for one load",
+    "event_columns_are_as_before": "has the API changed, and what is built on these? The next load "
+    "is compared with this one",
     "no_events_were_quarantined": "the table has them whole, each with its reason",
 }
 """What to do where a check fails."""
@@ -190,13 +196,84 @@ def events_did_not_vanish(_dataset: dlt.Dataset, receipt: Receipt) -> Finding:
     return Finding(vanished, told, {"vanished": vanished, "marked_as_removed": removed})
 
 
+def event_fields_are_filled(_dataset: dlt.Dataset, receipt: Receipt) -> Finding:
+    """No canonical field is null in all events that was not before, nor in far more of them.
+
+    This is compared with the last load in which the field had not fallen, so it fails in each load
+    until the field is back, or given up. Null in all events is an error; a share that fell by more
+    than 20 points, in 10 events or more, is a warning.
+    """
+    now = _columns(receipt)
+    if now is None:
+        return Finding(0, "nothing is noted of the fields yet")
+    fields: list[str] = [*configuration.check_settings().event_fields_are_filled.fields]
+    fallen = [name for name in fields if now.has_fallen(name)]
+    gone = [name for name in fallen if not now.filled(name)]
+    counts = {name: now.filled(name) for name in fields if name in now.columns}
+    told = f"fields that events lost: {len(fallen)}"
+    for name in fallen:
+        filled, rows, when = now.known[name]
+        told += (
+            f"; {name} is in {now.filled(name):,} of {now.rows:,} events, and was in {filled:,} of "
+            f"{rows:,} at {_minute(when)}"
+        )
+    return Finding(
+        offenders=now.rows if gone else 0,
+        description=told,
+        metadata={"events": now.rows, **counts},
+        warnings=sum(now.lost(name) for name in fallen if name not in gone),
+    )
+
+
+def event_columns_are_as_before(dataset: dlt.Dataset, receipt: Receipt) -> Finding:
+    """The columns of the events, their types, and which of them have values, are those of the load
+    before. This warns once: the next load is compared with this one.
+
+    A value that does not fit its column has one of its own, like `price__v_text`.
+    """
+    now = _columns(receipt)
+    before = drift.before(dataset, now.at) if now else None
+    if now is None or before is None:
+        return Finding(0, "there is no load before to compare with")
+    new = now.new_since(before)
+    retyped = now.retyped_since(before)
+    found = {
+        "new": [f"{name} ({now.columns[name][0]})" for name in new if "__v_" not in name],
+        "gone": [f"{name} (last seen at {_minute(before.at)})" for name in before.new_since(now)],
+        "of another type": [
+            *(f"{name} ({now_is}, was {was})" for name, (was, now_is) in retyped.items()),
+            *(f"{name.split('__v_')[0]} (in {name}, too)" for name in new if "__v_" in name),
+        ],
+    }
+    found = {what: names for what, names in found.items() if names}
+    told = "; ".join(f"{what}: {', '.join(names)}" for what, names in found.items())
+    return Finding(
+        offenders=sum(map(len, found.values())),
+        description=told or f"{len(now.columns)} columns, as before",
+        metadata={what: dg.MetadataValue.json(names) for what, names in found.items()},
+    )
+
+
+def _columns(receipt: Receipt) -> Columns | None:
+    """What is noted of the columns with a receipt, if there are events."""
+    noted = receipt.get("event_columns")
+    return Columns.read(noted, receipt["started_at"]) if noted else None
+
+
+def _minute(time: str | datetime) -> str:
+    time = datetime.fromisoformat(time) if isinstance(time, str) else time
+    return f"{time:%Y-%m-%d %H:%M} UTC"
+
+
 BLOCKING = (
     event_ids_are_unique,
     events_end_after_they_start,
     events_scan_is_complete,
     events_did_not_vanish,
+    event_fields_are_filled,
 )
-CLAIMS = {claim.__name__: claim for claim in (*BLOCKING, no_events_were_quarantined)}
+TOLD = (event_columns_are_as_before, no_events_were_quarantined)
+CLAIMS = {claim.__name__: claim for claim in (*BLOCKING, *TOLD)}
 
 
 @dg.multi_asset_check(

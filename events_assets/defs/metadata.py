@@ -20,6 +20,7 @@ SHOWN_OTHERWISE = (
     "verdict",
     "reason",
     "duplicate_ids_sample",
+    "event_columns",
     "_dlt_id",
 )
 """Columns of the receipt that are not listed one by one."""

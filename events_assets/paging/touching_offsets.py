@@ -144,7 +144,8 @@ class TouchingOffsets(Paging):
 
     def refused(self, state: OffsetState, status: int) -> Step | None:
         evidence = state.evidence
-        if status in BEYOND_THE_END and state.mode is Mode.TOUCHING and state.offset < state.end:
+        is_first_overlap = evidence.pages == 1 and self.first < state.offset < state.end
+        if status in BEYOND_THE_END and is_first_overlap:
             return self._step(state.plain(offset=state.end))  # only multiples may be allowed
         if status in NOT_THERE and evidence.pages == 1 and evidence.granted < self.limit:
             ended = f"the API refuses ({status}) what is after a short page"

@@ -25,6 +25,7 @@ class Receipt:
     that is counted is the sum. `proof` says what shows that the scan is complete, if it is;
     `scan_kind` is `full`, or `changes` where only what changed since the `cursor` before was asked
     for. `origin` is what the API is called: its lists, if nothing else is configured.
+    `event_columns` is noted after the load: which columns events have, and in how many of them.
     """
 
     resource: str
@@ -64,6 +65,7 @@ class Receipt:
     scan_kind: str = "full"
     cursor: str | None = None
     origin: str = ""
+    event_columns: str | None = None
 
     def row(self) -> dict[str, Any]:
         """The receipt as a row of `scan_receipts`."""
@@ -100,6 +102,7 @@ RECEIPT_COLUMNS: dict[str, Any] = {
     "total_last": {"data_type": "bigint"},
     "page_size_asked": {"data_type": "bigint"},
     "duplicate_ids_sample": {"data_type": "text"},
+    "event_columns": {"data_type": "text"},
 }
 """Columns that may be null in every row, which dlt would not create by itself."""
 

@@ -72,6 +72,7 @@ def _declare(resource: DltResource, table: str, columns: dict[str, Any]) -> None
             write_disposition="append",
             primary_key=[],
             columns=hints,
+            schema_contract="evolve",  # that of the resource is for its own rows
             create_table_variant=True,
         )
 

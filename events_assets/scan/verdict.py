@@ -110,10 +110,11 @@ def judge(
         return Verdict(TORN if is_promised_twice else UNPROVEN, missing)
     if not missing and (why := last.first("unprovable")):
         return Verdict(UNPROVEN, why + _compared(last))
-    if len(readings) < passes and (is_empty or not is_equal):
+    is_proof = is_equal and not any(one.is_impossible for one in last.lists)
+    if len(readings) < passes and (is_empty or not is_proof):
         return None  # an empty list is what an API gives whose database is away
     came = any(one.rows for reading in readings for one in reading.lists)
-    if is_equal and not last.first("expired") and not (is_empty and came):
+    if is_proof and not last.first("expired") and not (is_empty and came):
         return Verdict(COMPLETE, f"two passes brought the same {_rows(last)}", EQUAL)
     return Verdict(UNPROVEN, f"{doubt(last)}; {_advice(readings, last)}")
 
@@ -192,15 +193,15 @@ def _same_order_before(readings: Sequence[Reading]) -> Evidence:
 def two_equal_passes(readings: Sequence[Reading]) -> bool:
     """Whether the last two passes brought the same rows in the same order, each with its content.
 
-    Then the API held exactly these rows at the moment between the two; not where a row had two
-    places, as of equal rows that are ordered otherwise on each page. Takes for granted that no
-    place of a list changes and changes back. The double collect of Afek, Attiya, Dolev, Gafni,
+    Then the API held exactly these rows at the moment between the two; unless a row had two places,
+    as where equal rows are ordered otherwise on each page. Takes for granted that no place of a
+    list changes and changes back. The double collect of Afek, Attiya, Dolev, Gafni,
     Merritt, Shavit: Atomic snapshots of shared memory, Journal of the ACM 40 (1993).
     """
     if len(readings) < 2:
         return False
     before, last = ([(one.name, one.digest) for one in each.lists] for each in readings[-2:])
-    return before == last and not any(one.is_impossible for one in readings[-1].lists)
+    return before == last
 
 
 def doubt(last: Reading) -> str:
