@@ -38,16 +38,20 @@ class EventsApi(dg.ConfigurableResource):  # type: ignore[type-arg]
     """
 
     @contextmanager
-    def source(self, run_id: str, log: logging.Logger, load: LoadConfig) -> Iterator[DltSource]:
-        """The source to load.
+    def source(
+        self, run_id: str, log: logging.Logger, load: LoadConfig | None = None
+    ) -> Iterator[DltSource]:
+        """The source to load, as it is configured and, for one load, told.
 
         Raises:
             ConfigurationError: the API is not, or wrongly, configured, or its key is missing.
         """
         with configured_api() as (config, authentication):
             sync = configuration.sync_settings()
-            sync.max_removed = 1 if load.accept_removed else sync.max_removed
-            sync.full_scan_every = 0 if load.full_scan else sync.full_scan_every
+            if load and load.accept_removed:
+                sync.max_removed = 1
+            if load and load.full_scan:
+                sync.full_scan_every = 0
             yield events_source(
                 config, authentication=authentication, run_id=run_id, log=log, sync=sync
             )
