@@ -83,7 +83,7 @@ def test_materialize_in_the_browser_loads_events_and_passes_checks(ui: str) -> N
         page.goto(f"{ui}/runs")
         expect(page.get_by_text("Success", exact=True).first).to_be_visible(timeout=2 * MINUTE)
         page.goto(f"{ui}/assets/events?view=checks")
-        expect(page.get_by_text("Succeeded")).to_have_count(4, timeout=MINUTE)
+        expect(page.get_by_text("Succeeded")).to_have_count(7, timeout=MINUTE)
         page.goto(f"{ui}/assets/events")
         expect(page.get_by_text("1,200").first).to_be_visible(timeout=MINUTE)
         expect(page.get_by_text("event_name").first).to_be_visible()
