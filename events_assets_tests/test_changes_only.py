@@ -15,6 +15,8 @@ from events_assets.sample_api import Answer
 from events_assets.source import events_source
 from events_assets_tests.conftest import event, failure
 
+pytestmark = pytest.mark.slow  # each loads several times
+
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 CLIENT = """
 [sources.events.client]

@@ -12,6 +12,8 @@ from events_assets_tests.conftest import event, failure, load
 from events_assets_tests.test_checks import evaluations
 from events_assets_tests.test_older_warehouse import WRITTEN
 
+pytestmark = pytest.mark.slow  # each loads several times
+
 COUNTS = (
     "SELECT rows_loaded, rows_quarantined, rows_inserted, rows_updated, rows_unchanged "
     "FROM scan_receipts ORDER BY started_at"

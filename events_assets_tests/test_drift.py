@@ -9,6 +9,8 @@ from events_assets import drift
 from events_assets_tests.conftest import event, load
 from events_assets_tests.test_checks import checks, evaluations
 
+pytestmark = pytest.mark.slow  # each loads several times
+
 NOTED = "SELECT event_columns FROM scan_receipts ORDER BY started_at"
 
 

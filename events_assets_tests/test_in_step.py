@@ -11,6 +11,8 @@ from events_assets.sample_api import Answer
 from events_assets_tests.conftest import event, load
 from events_assets_tests.test_checks import answer_of, evaluations
 
+pytestmark = pytest.mark.slow  # each loads several times
+
 NOTED = ("event_name", "start_time", "end_time", "status")
 LOADS = "SELECT _dlt_load_id, started_at FROM scan_receipts ORDER BY started_at"
 COUNTS = "rows_inserted, rows_updated, rows_unchanged, rows_removed"
