@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow.compute as pc
 import pytest
 
-from events_assets.rows.rules import RULES, Key, Rule
+from events_assets.rows.rules import RULES, Key, Rule, objection
 from events_assets_tests.tables import Tables, for_duckdb
 
 USUAL = {
@@ -175,3 +175,7 @@ def test_a_rule_without_screen_finds_the_same(rule):
             )
     assert found[0] == found[1]
     assert len(found[0][0]) > 50
+
+
+def test_a_number_beyond_all_years_is_no_time():
+    assert not objection(RULES, "999999999999999999", ("slug",))

@@ -156,7 +156,7 @@ def _out_of_calendar(text: str, _: Path) -> str | None:
         return None
     try:
         time = ensure_datetime(text)
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, OSError):  # the last of a number beyond all years
         return None
     try:
         time.astimezone(UTC)
