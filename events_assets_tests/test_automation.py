@@ -7,6 +7,8 @@ from events_assets import warehouse
 from events_assets.definitions import defs
 from events_assets_tests.conftest import ROOT, event
 
+pytestmark = pytest.mark.slow  # each loads several times
+
 
 @pytest.fixture
 def tick(instance):

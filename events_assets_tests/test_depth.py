@@ -9,6 +9,8 @@ from events_assets.rows.rules import TooDeep, shallow
 from events_assets.sample_api import Answer
 from events_assets_tests.conftest import event, failure
 
+pytestmark = pytest.mark.slow  # each loads several times
+
 
 def deep(kind: str, levels: int) -> str:
     begin, end = {"list": ("[", "]"), "object": ('{"a": ', "}"), "both": ('[{"a": ', "}]")}[kind]

@@ -14,6 +14,8 @@ from events_assets.sample_api import Answer
 from events_assets.settings import WindowSettings
 from events_assets_tests.conftest import event, failure
 
+pytestmark = pytest.mark.slow  # each loads several times
+
 CLIENT = """
 [sources.events.client.auth]
 type = "api_key"

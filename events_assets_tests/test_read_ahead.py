@@ -14,6 +14,8 @@ from events_assets.source import events_source
 from events_assets_tests.conftest import event, failure
 from events_assets_tests.simulation import Simulation, ids
 
+pytestmark = pytest.mark.slow  # each loads several times
+
 RECEIPT = "verdict, reason, rows_received, rows_loaded, repeats, distinct_ids, step_backs, paging"
 
 
