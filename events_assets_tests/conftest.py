@@ -184,6 +184,20 @@ def holder() -> Callable[[Path], AbstractContextManager[subprocess.Popen[str]]]:
     return hold
 
 
+RESOURCE = """
+[sources.events.resource_defaults]
+primary_key = "id"
+write_disposition = "merge"
+
+[[sources.events.resources]]
+name = "events"
+[sources.events.resources.endpoint]
+path = "/v1/events"
+data_selector = "data"
+"""
+"""The resource of events, to which a test adds how it is paged, and the client."""
+
+
 def event(number: int, **fields: Any) -> dict[str, Any]:
     """An event as the API answers it."""
     return {

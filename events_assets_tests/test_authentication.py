@@ -24,24 +24,12 @@ from events_assets.http.log_masking import masked
 from events_assets.http.session import ApiSession
 from events_assets.sample_api import Answer, Handler, listening, serving
 from events_assets.settings import HttpSettings
-from events_assets_tests.conftest import event, failure
+from events_assets_tests.conftest import RESOURCE, event, failure
 
 KEY = "the-key-of-these-tests"
 SECRETS = {"API_KEY": KEY, "APP_ID": "the-id-of-the-app", "APP_SECRET": "the-secret-of-the-app"}
 
-ENDPOINT = """
-[sources.events.resource_defaults]
-primary_key = "id"
-write_disposition = "merge"
-
-[[sources.events.resources]]
-name = "events"
-
-[sources.events.resources.endpoint]
-path = "/v1/events"
-data_selector = "data"
-paginator = { type = "offset", limit = 10 }
-"""
+ENDPOINT = f"{RESOURCE}\npaginator = {{ type = 'offset', limit = 10 }}\n"
 
 
 def basic(pair):

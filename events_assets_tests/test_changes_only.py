@@ -13,24 +13,17 @@ from events_assets import configuration, warehouse
 from events_assets.definitions import defs
 from events_assets.sample_api import Answer
 from events_assets.source import events_source
-from events_assets_tests.conftest import event, failure
+from events_assets_tests.conftest import RESOURCE, event, failure
 
 pytestmark = pytest.mark.slow  # each loads several times
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
-CLIENT = """
+CLIENT = f"""
 [sources.events.client]
 base_url = "http://replaced"
-auth = { type = "api_key", name = "api_key", location = "query" }
-[sources.events.resource_defaults]
-primary_key = "id"
-write_disposition = "merge"
-[[sources.events.resources]]
-name = "events"
-[sources.events.resources.endpoint]
-path = "/v1/events"
-data_selector = "data"
-paginator = { type = "offset", limit = 100 }
+auth = {{ type = "api_key", name = "api_key", location = "query" }}
+{RESOURCE}
+paginator = {{ type = "offset", limit = 100 }}
 """
 INITIAL = "2020-01-01T00:00:00Z"
 BY_PARAM = (
@@ -228,6 +221,20 @@ def test_rows_without_a_cursor_are_treated_as_configured(
     else:
         assert result.success and rows("SELECT count(*) FROM events") == [(loaded,)]
         assert receipts(rows, "rows_excluded, rows_loaded") == [(20 - loaded, loaded)]
+
+
+@pytest.mark.parametrize("missing", ["raise", "exclude"])
+def test_a_row_that_is_no_object_is_set_aside_and_stops_nothing(api, run, rows, configure, missing):
+    configure(CLIENT + BY_PARAM.replace(" }", f', on_cursor_value_missing = "{missing}" }}'))
+    listed = [*api.rows.values(), "garbage"]
+    api.api.intercept = lambda number, path: Answer(
+        200, {"data": listed[int(re.findall(r"offset=(\d+)", path)[0]) :], "total": 21}
+    )
+    run()
+    assert rows("SELECT count(*) FROM events") == [(20,)]
+    assert rows("SELECT document, reason FROM quarantined_events") == [
+        ('"garbage"', "not an object")
+    ]
 
 
 @pytest.mark.parametrize(

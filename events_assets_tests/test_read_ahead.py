@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from events_assets import configuration, sql, warehouse
 from events_assets.sample_api import Answer
 from events_assets.source import events_source
-from events_assets_tests.conftest import event, failure
+from events_assets_tests.conftest import RESOURCE, event, failure
 from events_assets_tests.simulation import Simulation, ids
 
 pytestmark = pytest.mark.slow  # each loads several times
@@ -127,20 +127,11 @@ def test_a_scan_that_fails_leaves_no_thread_behind(serve, run, ahead):
 
 def test_page_numbers_are_read_ahead_up_to_the_last(serve, run, rows, configure, ahead):
     configure(
-        """
+        f"""
 [sources.events.client]
-auth = { type = "api_key", name = "api_key", location = "query" }
-
-[sources.events.resource_defaults]
-primary_key = "id"
-write_disposition = "merge"
-
-[[sources.events.resources]]
-name = "events"
-[sources.events.resources.endpoint]
-path = "/v1/events"
-data_selector = "data"
-paginator = { type = "page_number", base_page = 1, total_path = "pages" }
+auth = {{ type = "api_key", name = "api_key", location = "query" }}
+{RESOURCE}
+paginator = {{ type = "page_number", base_page = 1, total_path = "pages" }}
 """
     )
     api = serve([event(number) for number in range(95)])

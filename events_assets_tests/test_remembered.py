@@ -15,22 +15,15 @@ from events_assets.http.redaction import Redaction
 from events_assets.http.session import ApiSession
 from events_assets.sample_api import Answer, serving
 from events_assets.settings import HttpSettings
-from events_assets_tests.conftest import event
+from events_assets_tests.conftest import RESOURCE, event
 
 pytestmark = pytest.mark.slow
 
-CONFIG = """
-[sources.events.resource_defaults]
-primary_key = "id"
-write_disposition = "merge"
-[[sources.events.resources]]
-name = "events"
-[sources.events.resources.endpoint]
-path = "/v1/events"
-data_selector = "data"
-paginator = {type = "page_number", base_page = 1, total_path = ""}
+CONFIG = f"""
+{RESOURCE}
+paginator = {{ type = "page_number", base_page = 1, total_path = "" }}
 [sources.events.client]
-auth = {type = "api_key", location = "query"}
+auth = {{ type = "api_key", location = "query" }}
 """
 
 

@@ -75,18 +75,19 @@ class Changes:
         """
         latest = datetime.now(UTC) + AHEAD
         for row in rows:
-            value = self._find(row) if isinstance(row, dict) else None
+            value = self._find(row)
             if value is not None:
                 self._move(value, latest)
-            elif self.on_missing == "raise":
+            elif isinstance(row, dict) and self.on_missing == "raise":
                 raise RowError(
                     f"a row has nothing at {self.path}, the cursor_path of incremental: set "
                     f'on_cursor_value_missing there to "include" or "exclude" such rows'
                 )
 
     def excludes(self, row: Any) -> bool:
-        """Whether a row is left out, as it has no cursor."""
-        return self.on_missing == "exclude" and self._find(row) is None
+        """Whether a row is left out, as it has no cursor; one that is no object is set aside."""
+        is_missing = isinstance(row, dict) and self._find(row) is None
+        return is_missing and self.on_missing == "exclude"
 
     def _move(self, value: Any, latest: datetime) -> None:
         place, newest = _place(value), self.newest
