@@ -7,7 +7,8 @@
 | names none, or `has_more` says no | the end |
 | names none though `has_more` says yes | the end, and torn |
 | empty, where `stop_after_empty_page` is set | the end |
-| empty, where pages before were full and no total is reached | the same once more, then the end |
+| empty, where pages before were full and no total is reached | the same once more, the end unsaid |
+| refused | the end where the total or a row says so; else no proof, or a new pass |
 
 A cursor proves something where it is a place among the rows: the key of the last one, plain or in
 Base64. Rows that come or go move no other row past it. A number of rows or pages is a position, and

@@ -10,6 +10,7 @@ came before; otherwise the pass steps back until one does.
 | touching | shares a row with those before | touching | its end, less the overlap |
 | touching | shares none | stepping back | before it, twice as far each time |
 | touching | no longer than the overlap | probing | its end |
+| touching | the second one is refused | plain (only multiples are taken) | the end of the first |
 | touching | the page before once more | plain (only multiples are taken) | the end of that |
 | stepping back | shares a row | touching | its end, less the overlap |
 | probing | has rows | plain (it could not be seen to touch) | its end |
