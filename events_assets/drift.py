@@ -21,7 +21,7 @@ import dlt
 from events_assets import configuration
 from events_assets.rows.marks import MARKS, REMOVED
 from events_assets.scan.tables import RECEIPTS
-from events_assets.sql import select
+from events_assets.sql import current, select
 
 FAR, FEW = 0.2, 10
 """A field falls where its share of the events does by more than this, in at least so many."""
@@ -143,9 +143,9 @@ def _counted(dataset: dlt.Dataset, at: datetime) -> Columns:
     counts = [f"count({dataset.sql_client.escape_column_name(name)})" for name in own]
     ((rows, *filled),) = select(
         dataset,
-        "SELECT {counts} FROM {events} {condition}",
+        "SELECT {counts} FROM {events} WHERE {current}",
         counts=", ".join(["count(*)", *counts]),
-        condition=f"WHERE {REMOVED} IS NULL" if REMOVED in known else "",
+        current=current(dataset, "events"),
     )
     types = [str(known[name]["data_type"]) for name in own]
     columns = dict(zip(own, zip(types, filled, strict=True), strict=True))

@@ -4,6 +4,8 @@ from typing import Any
 
 import dlt
 
+from events_assets.rows.marks import REMOVED
+
 
 def select(dataset: dlt.Dataset, sql: str, *parameters: Any, **parts: str) -> list[tuple[Any, ...]]:
     """The rows of a statement.
@@ -23,6 +25,12 @@ def records(dataset: dlt.Dataset, sql: str, *parameters: Any, **parts: str) -> l
     with dataset.sql_client.execute_query(query, *parameters) as cursor:
         names = [column[0] for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def current(dataset: dlt.Dataset, table: str) -> str:
+    """The condition for rows of a table that are not marked as removed."""
+    known = dataset.schema.get_table_columns(table)
+    return f"{REMOVED} IS NULL" if REMOVED in known else "1 = 1"
 
 
 def _filled(dataset: dlt.Dataset, sql: str, parts: dict[str, str]) -> str:

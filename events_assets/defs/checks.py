@@ -18,14 +18,14 @@ import dlt
 
 from events_assets import configuration, drift, warehouse
 from events_assets.defs.failures import explained
-from events_assets.defs.metadata import current, last_receipt, markdown_table
+from events_assets.defs.metadata import last_receipt, markdown_table
 from events_assets.defs.resources import POOL
 from events_assets.drift import Columns
 from events_assets.errors import WarehouseError
 from events_assets.rows.times import UNREADABLE
 from events_assets.scan.verdict import COMPLETE, TORN
 from events_assets.settings import CheckSettings
-from events_assets.sql import select
+from events_assets.sql import current, select
 
 OFFENDERS_SHOWN = 5
 
@@ -83,7 +83,7 @@ SELECT id, event_name, start_time, end_time, {{variants}}
        sum(CASE WHEN {{unreadable}} THEN 1 ELSE 0 END) OVER () AS unreadable,
        sum(CASE WHEN {{illegible}} THEN 1 ELSE 0 END) OVER () AS illegible
 FROM {{events}}
-WHERE (end_time < start_time OR {{unreadable}} OR {{illegible}}) {{current}}
+WHERE (end_time < start_time OR {{unreadable}} OR {{illegible}}) AND {{current}}
 ORDER BY id
 LIMIT {OFFENDERS_SHOWN}
 """  # noqa: S608
@@ -131,7 +131,7 @@ def events_end_after_they_start(dataset: dlt.Dataset, _receipt: Receipt) -> Find
         illegible=" OR ".join(map(begins, texts)),
         variants="".join(f"{name}, " for name in variants),
         unreadable=" OR ".join(f"{name} IS NOT NULL" for name in variants) or "1 = 0",
-        current=current(dataset, "events").replace("WHERE", "AND"),
+        current=current(dataset, "events"),
     )
     backwards, unreadable, illegible = rows[0][-3:] if rows else (0, 0, 0)
     metadata: dict[str, Any] = {"end_before_start": backwards, "unreadable_times": unreadable}

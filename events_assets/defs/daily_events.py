@@ -12,13 +12,13 @@ import dlt
 from events_assets import sql, warehouse
 from events_assets.defs.configured import DESTINATION
 from events_assets.defs.failures import explained
-from events_assets.defs.metadata import current, markdown_table
+from events_assets.defs.metadata import markdown_table
 from events_assets.defs.resources import POOL
 from events_assets.errors import WarehouseError
 
 DAILY_EVENTS = """
 SELECT CAST(start_time AS DATE) AS day, {status} AS status, count(*) AS events
-FROM {events}{current}
+FROM {events} WHERE {current}
 GROUP BY 1, 2
 ORDER BY 1, 2
 """
@@ -47,7 +47,7 @@ def daily_events(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]
             if "events" not in dataset.tables:
                 raise WarehouseError("there are no events yet: materialize the asset events first")
             known = "status" in dataset.schema.get_table_columns("events")
-            status, there = "status" if known else "NULL", current(dataset, "events")
+            status, there = "status" if known else "NULL", sql.current(dataset, "events")
             rows = sql.select(dataset, DAILY_EVENTS, status=status, current=there)
         warehouse.load(
             pipeline,

@@ -8,9 +8,9 @@ import dagster as dg
 from dlt import Dataset
 from tabulate import tabulate
 
-from events_assets.rows.marks import MARKS, REMOVED
+from events_assets.rows.marks import MARKS
 from events_assets.scan.receipt import Receipt
-from events_assets.sql import records, select
+from events_assets.sql import current, records, select
 
 PREVIEW_ROWS = 5
 PREVIEW_COLUMNS = 8
@@ -29,7 +29,8 @@ SHOWN_OTHERWISE = (
 def load_metadata(dataset: Dataset, table: str, receipt: dict[str, Any]) -> dict[str, Any]:
     """Row count and preview of a table, and the numbers of the receipt of its load; rows that are
     marked as removed do not count."""
-    ((count,),) = select(dataset, f"SELECT count(*) FROM {{{table}}}{current(dataset, table)}")  # noqa: S608
+    there = current(dataset, table)
+    ((count,),) = select(dataset, f"SELECT count(*) FROM {{{table}}} WHERE {there}")  # noqa: S608
     metadata: dict[str, Any] = {
         "dagster/row_count": count,
         "preview": preview(dataset, table),
@@ -68,11 +69,6 @@ def changes(metadata: dict[str, Any]) -> str:
     return ", ".join(f"{metadata[f'rows_{name}']:,} {word}" for name, word in words.items())
 
 
-def current(dataset: Dataset, table: str) -> str:
-    """The condition that keeps rows that are marked as removed out of a query on a table."""
-    return f" WHERE {REMOVED} IS NULL" if REMOVED in dataset.schema.get_table_columns(table) else ""
-
-
 def last_receipt(dataset: Dataset, resource: str, run_id: str) -> dict[str, Any]:
     """The receipt of a resource from the given run, else the newest one, empty without any.
 
@@ -101,7 +97,8 @@ def preview(dataset: Dataset, table: str) -> dg.MarkdownMetadataValue:
     columns = own[:PREVIEW_COLUMNS]
     quoted = ", ".join(map(dataset.sql_client.escape_column_name, columns))
     there = current(dataset, table)
-    rows = select(dataset, f"SELECT {quoted} FROM {{{table}}}{there} LIMIT {PREVIEW_ROWS}")  # noqa: S608
+    query = f"SELECT {quoted} FROM {{{table}}} WHERE {there} LIMIT {PREVIEW_ROWS}"  # noqa: S608
+    rows = select(dataset, query)
     return markdown_table(rows, columns)
 
 

@@ -101,7 +101,7 @@ class Intake:
                     yield from self.flush()  # it may yet turn out not to be loadable
                 refusal = self._take_again(row, identity, version, one)
             if refusal:
-                yield from self._set_aside(row, refusal, one.distinct - 1)
+                yield from self._set_aside(row, version, refusal, one.distinct - 1)
         self._count_loaded(unchanged)
         self.fingerprint += new
         one.digest.update(b"".join(digests))
@@ -128,10 +128,11 @@ class Intake:
             loaded = [*some]
             if refused:
                 for place, reason in refused.items():
-                    row, position, _ = some[loaded[place]]
+                    identity = loaded[place]
+                    row, position, _ = some[identity]
                     if later:
-                        self._loaded_before.add(loaded[place])
-                    yield from self._set_aside(row, reason, position)
+                        self._loaded_before.add(identity)
+                    yield from self._set_aside(row, self._versions[identity], reason, position)
                 loaded = [one for place, one in enumerate(loaded) if place not in refused]
             if later:
                 self._receipt.repeats += len(loaded)
@@ -228,8 +229,8 @@ class Intake:
         is_whole = type(identity) is bytes and self._is_loaded
         return self._identity.objection(row) if is_whole else ""
 
-    def _set_aside(self, row: Any, reason: str, position: int) -> Iterator[Any]:
-        self._refused.add(int.from_bytes(content_digest(row)[:8], signed=True))
+    def _set_aside(self, row: Any, version: int, reason: str, position: int) -> Iterator[Any]:
+        self._refused.add(version)
         self._receipt.rows_quarantined += 1
         yield quarantine_item(row, reason, position, self._receipt)
 

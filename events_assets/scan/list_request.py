@@ -126,14 +126,17 @@ class ListRequests:
             method=self._method,
             url=path if "://" in path else join_url(self._base_url, path),
             headers={**self._headers, **expand_placeholders(self._own_headers, values)},
-            params=expand_placeholders(_sayable(self._params, values), values) | asked,
-            json=expand_placeholders(
-                _sayable(self._json, values), values, preserve_value_type=True
-            ),
-            data=expand_placeholders(_sayable(self._data, values), values),
+            params=_filled(self._params, values) | asked,
+            json=_filled(self._json, values, preserve_value_type=True),
+            data=_filled(self._data, values),
             hooks=self._hooks,
             inherited={own: parent.get(name) for own, name in self._inherited.items()},
         )
+
+
+def _filled(value: Any, values: Mapping[str, Any], **how: bool) -> Any:
+    """A part of the request with values in their places, as far as there are any."""
+    return expand_placeholders(_sayable(value, values), dict(values), **how)
 
 
 def _sayable(value: Any, values: Mapping[str, Any]) -> Any:

@@ -28,33 +28,32 @@ class Stored:
     All rows are fetched at once, or each when it is asked for.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, fetch: Fetch | None = None, is_current: bool = False) -> None:
         self.digests: dict[Hashable, int | None] = {}
         self.removed: set[Hashable] = set()
-        self.is_current = False
-        self._fetch: Fetch | None = None
+        self.is_current = is_current
+        self._fetch = fetch
         self._asked: set[Hashable] = set()
 
     @classmethod
     def of(cls, table: str, identity: Identity) -> "Stored":
         """The rows of a table of the warehouse; while dlt extracts."""
-        stored = cls()
-        stored.is_current = _is_read_as_before()
+        fetch, is_current = None, _is_read_as_before()
         schema = dlt.current.source_schema()
         name = schema.naming.normalize_table_identifier(table)
         columns = schema.tables[name]["columns"] if name in schema.data_table_names() else {}
         keys = [schema.naming.normalize_identifier(distinct(key)) for key in identity.primary_key]
         if {*keys} <= columns.keys():
             marks = [one if one in columns else "NULL" for one in (DIGEST, REMOVED)]
-            stored._fetch = partial(_fetched, name, keys, marks)
-        return stored
+            fetch = partial(_fetched, name, keys, marks)
+        return cls(fetch, is_current)
 
     def is_known(self) -> bool:
         """Whether there are rows, and the content of each is known."""
         if self._fetch is None or not self.is_current:
             return False
-        digests = [digest for *_, digest, _ in self._fetch(where="_digest IS NULL", limit=1)]
-        return not digests and any(True for _ in self._fetch(limit=1))
+        unknown = self._fetch(where=f"{DIGEST} IS NULL", limit=1)
+        return not any(unknown) and any(self._fetch(limit=1))
 
     def fetch_all(self) -> None:
         """Fetches all rows at once."""

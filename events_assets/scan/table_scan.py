@@ -96,7 +96,7 @@ class TableScan:
         is_due = not full_scan_at or (
             self.receipt.started_at - datetime.fromisoformat(full_scan_at) >= every
         )
-        is_known = self._changes.keys() <= cursors.keys() and len(self._changes) > 0
+        is_known = self._changes.keys() <= cursors.keys() and bool(self._changes)
         is_full = is_due or not is_known or not stored.is_known()
         for name, changes in self._changes.items():
             changes.begin(None if is_full else cursors[name])
@@ -111,9 +111,9 @@ class TableScan:
     def _end(self) -> None:
         """Moves the cursors on, with this load: as far as it is known that nothing is missing."""
         state, receipt = dlt.current.resource_state(), self.receipt
+        log = self.table.endpoints[0].session.log
         for name, changes in self._changes.items():
             for reason, value in changes.ignored.items():
-                log = self.table.endpoints[0].session.log
                 log.warning(f"a value of the cursor {name} {reason}, and does not move it: {value}")
         if receipt.verdict == COMPLETE and not receipt.rows_vanished:
             newest = {name: changes.newest for name, changes in self._changes.items()}
@@ -145,7 +145,8 @@ class TableScan:
         Raises:
             ApiError, EndlessScanError: no pass could read all lists to their end.
         """
-        log, first = self.table.endpoints[0].session.log, self.table.endpoints[0]
+        first = self.table.endpoints[0]
+        log = first.session.log
         is_partial = self.receipt.scan_kind == "changes"
         readings: list[Reading] = []
         verdict: Verdict | None = None
