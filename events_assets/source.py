@@ -32,9 +32,11 @@ from events_assets.scan.endpoint import Endpoint
 from events_assets.scan.list_request import ListRequests
 from events_assets.scan.paginators import paging_of
 from events_assets.scan.progress import BesideBar
+from events_assets.scan.quarantine import Aside
+from events_assets.scan.replay import Replay
 from events_assets.scan.table_pass import Table
 from events_assets.scan.table_scan import TableScan
-from events_assets.scan.tables import EVENT_COLUMNS, Aside, declare
+from events_assets.scan.tables import EVENT_COLUMNS, declare
 from events_assets.settings import SyncSettings
 
 SYNCED_STRATEGIES = (None, "delete-insert", "upsert")
@@ -54,6 +56,7 @@ def events_source(
     run_id: str | None = None,
     log: logging.Logger | None = None,
     sync: SyncSettings | None = None,
+    replay: bool = False,
 ) -> DltSource:
     """A dlt source named `events` with one resource for each table configured.
 
@@ -67,13 +70,14 @@ def events_source(
         run_id: identifies the run in the receipts.
         log: told about progress, retries and repeated scans.
         sync: how events are kept in step, instead of what is configured.
+        replay: loads what is in quarantine, and asks the API for nothing.
 
     Raises:
         ConfigurationError: `auth` needs a key and there is none, or it is too short to be masked,
             or dlt refuses what a resource says.
     """
     builder = _ScanBuilder(config, authentication or Authentication(api_key), run_id, log)
-    builder.sync = sync or builder.sync
+    builder.sync, builder.kind_of_scan = sync or builder.sync, Replay if replay else TableScan
     resources = [builder.resource(table) for table in builder.tables]
 
     @dlt.source(name="events", section="events")
@@ -138,6 +142,7 @@ class _ScanBuilder:
         self.run_id = run_id
         self.settings = configuration.scan_settings()
         self.sync = configuration.sync_settings()
+        self.kind_of_scan: type[TableScan] = TableScan
         self.http = configuration.http_settings()
         self.rate_limit = RateLimit(self.http.max_requests, self.http.period)
         self.identities: dict[tuple[str, bool], Identity] = {}
@@ -175,7 +180,8 @@ class _ScanBuilder:
     def scan(self, table: str, names: list[str]) -> TableScan:
         """The scan of a table; each one asks on sessions of its own."""
         sync = self.sync if self._is_synced(table) else None
-        scan = TableScan(self.table(table, names), self.run_id, self.settings.passes, sync)
+        passes = self.settings.passes
+        scan = self.kind_of_scan(self.table(table, names), self.run_id, passes, sync)
         scan.receipt.origin = self._origin(names)
         return scan
 

@@ -30,9 +30,15 @@ from events_assets import configuration
 from events_assets.arrow.coercion import fitting
 from events_assets.arrow.convert import contract_of
 from events_assets.errors import ContractError, KeyTypeError, WarehouseError
+from events_assets.retention import (
+    forget_doubles,
+    forget_old,
+    forget_superseded,
+    forget_unfinished,
+)
 from events_assets.rows.marks import DIGEST
 from events_assets.rows.names import distinct
-from events_assets.scan.tables import CHANGES, RECEIPTS, VERSIONS
+from events_assets.scan.tables import CHANGES, VERSIONS
 from events_assets.settings import WarehouseSettings
 from events_assets.sql import select
 from events_assets.sync import drop_view, settle
@@ -75,7 +81,8 @@ def loading(log: logging.Logger = logger) -> Iterator[dlt.Pipeline]:
         collecting_seldom(),
     ):
         _make_again(dataset, log)
-        _forget_unfinished(dataset)
+        forget_unfinished(dataset)
+        forget_superseded(dataset)
         settle(dataset)
         yield dlt.pipeline(
             "events_assets",
@@ -113,7 +120,8 @@ def load(
         if not narrow:
             _lift_memory_limit(pipeline, log)
             info = pipeline.load()
-            _forget_doubles(pipeline)
+            with pipeline.dataset() as dataset:
+                forget_doubles(dataset)
     if narrow:
         if contract_of(data.resources[narrow.table])["data_type"] != "evolve":
             raise ContractError(narrow.table, ", ".join(sorted(narrow.columns)), "data_type")
@@ -122,22 +130,10 @@ def load(
         return load(pipeline, data, log, **options)
     info.raise_on_failed_jobs()
     with pipeline.dataset() as dataset:
-        _forget_repeated(dataset, info.loads_ids)
+        forget_superseded(dataset)
         settle(dataset)
+        forget_old(dataset, configuration.retention_settings())
     return info
-
-
-def _forget_doubles(pipeline: dlt.Pipeline) -> None:
-    """Removes rows that DuckDB appended twice: dlt may not have heard that a job was done already
-    when another one ran out of memory, and does it again, with the same row ids."""
-    with pipeline.dataset() as dataset:
-        for table in _appended(dataset):
-            select(
-                dataset,
-                "DELETE FROM {table} WHERE rowid NOT IN "
-                "(SELECT min(rowid) FROM {table} GROUP BY _dlt_id)",
-                table=dataset.sql_client.make_qualified_table_name(table),
-            )
 
 
 def _cause_of(error: BaseException | None, kind: type[E]) -> E | None:
@@ -287,44 +283,6 @@ def _make_again(dataset: dlt.Dataset, log: logging.Logger) -> None:
             root = str(get_root_table(schema.tables, table)["name"])
             if DIGEST in schema.get_table_columns(root):  # so that its rows are loaded once more
                 select(dataset, "UPDATE {table} SET _digest = NULL", table=qualified(root))
-
-
-def _forget_repeated(dataset: dlt.Dataset, load_ids: list[str]) -> None:
-    """Removes rows that were set aside before, and have been once more: the last one stays."""
-    for table in dataset.tables:
-        for load_id in load_ids if table.startswith("quarantined_") else ():
-            select(
-                dataset,
-                "DELETE FROM {table} WHERE _dlt_load_id <> %s AND document IN "
-                "(SELECT document FROM {table} WHERE _dlt_load_id = %s)",
-                load_id,
-                load_id,
-                table=dataset.sql_client.make_qualified_table_name(table),
-            )
-
-
-def _forget_unfinished(dataset: dlt.Dataset) -> None:
-    """Removes what a killed load had added before it could replace the events.
-
-    dlt merges `events` in one transaction, but appends to the tables beside it in others.
-    """
-    for table in _appended(dataset):
-        select(
-            dataset,
-            "DELETE FROM {table} WHERE _dlt_load_id NOT IN "
-            "(SELECT load_id FROM {_dlt_loads} WHERE status = 0) AND {by_dlt}",
-            table=dataset.sql_client.make_qualified_table_name(table),
-            by_dlt="change = 'removed'" if table == CHANGES else "1 = 1",
-        )
-
-
-def _appended(dataset: dlt.Dataset) -> list[str]:
-    """The tables that rows are appended to."""
-    return [
-        table
-        for table in dataset.tables
-        if table in (RECEIPTS, CHANGES) or table.startswith("quarantined_")
-    ]
 
 
 def _destination(**global_config: Any) -> Any:

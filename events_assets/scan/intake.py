@@ -3,7 +3,7 @@ those that cannot be loaded are set aside, once."""
 
 from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import dlt
 
@@ -13,9 +13,17 @@ from events_assets.rows.canonical import CANONICAL
 from events_assets.rows.identity import Identity, Loadable, content_digest
 from events_assets.rows.names import Names
 from events_assets.scan.list_pass import ListPass
+from events_assets.scan.quarantine import Original, Quarantine
 from events_assets.scan.receipt import Receipt
 from events_assets.scan.stored import Stored
-from events_assets.scan.tables import quarantine_item
+
+
+class Waiting(NamedTuple):
+    """A row to be loaded; whether an earlier version of it is being loaded already."""
+
+    row: Any
+    original: Original
+    is_later: bool
 
 
 class Intake:
@@ -30,6 +38,7 @@ class Intake:
     def __init__(self, identity: Identity, receipt: Receipt, is_loaded: bool) -> None:
         self._identity = identity
         self._receipt = receipt
+        self.quarantine = Quarantine(receipt)
         self._is_loaded = is_loaded
         self._stored, self._marks = Stored(), UNMARKED
         self._versions: dict[Hashable, int] = {}
@@ -41,9 +50,8 @@ class Intake:
         the warehouse held."""
         self._other_lists: set[Hashable] = set()
         """Rows of the lists that were read before, in the same pass over all of them."""
-        self._waiting: dict[Hashable, tuple[Any, int, bool]] = {}
-        """Rows to load by their identities, as they came, each with its position, and whether an
-        earlier version of it is being loaded already."""
+        self._waiting: dict[Hashable, Waiting] = {}
+        """Rows to load, by their identities."""
         self._batches: Columnar | ByRow | None = None
         self.has_later_versions = False
         """Whether a row is loaded in more than one version, of which the last one counts."""
@@ -75,7 +83,8 @@ class Intake:
         overlapping = _overlap(before, page.identities) if doubtful else 0
         on_page: set[Hashable] = set()
         new, digests, unchanged = 0, list[bytes](), list[Hashable]()
-        for place, (row, identity) in enumerate(zip(page.rows, page.identities, strict=True)):
+        rows = zip(page.rows, page.originals, page.identities, strict=True)
+        for place, (row, came, identity) in enumerate(rows):
             digest = content_digest(row)
             if place >= overlapping:
                 digests.append(digest)
@@ -84,24 +93,26 @@ class Intake:
                 one.distinct += 1
                 self._versions[identity] = version
                 new += version
-                if one.endpoint.changes and one.endpoint.changes.excludes(row):
+                if one.endpoint.changes and one.endpoint.changes.excludes(came):
                     self._receipt.rows_excluded += 1
                     continue
                 if self._is_unchanged(identity, version):
                     unchanged.append(identity)
                     continue
-                refusal = self._refusal(row, identity)
-                if not refusal:
-                    self._waiting[identity] = (row, one.distinct - 1, False)
+                is_wanted, is_later = True, False
             else:
                 if place >= overlapping:
                     self._count(one, page, identity, identity in on_page, before)
                     on_page.add(identity)
                 if identity in self._waiting and self._versions[identity] != version:
                     yield from self.flush()  # it may yet turn out not to be loadable
-                refusal = self._take_again(row, identity, version, one)
-            if refusal:
-                yield from self._set_aside(row, version, refusal, one.distinct - 1)
+                is_wanted, is_later = self._take_again(identity, version)
+            if is_wanted:
+                original = Original(came, one.endpoint.name, one.distinct - 1)
+                if refusal := self._refusal(row, identity):
+                    yield self._set_aside(identity, original, refusal)
+                else:
+                    self._waiting[identity] = Waiting(row, original, is_later)
         self._count_loaded(unchanged)
         self.fingerprint += new
         one.digest.update(b"".join(digests))
@@ -118,10 +129,10 @@ class Intake:
         for later, take in ((False, self._batches.take), (True, self._batches.take_later)):
             some = waiting
             if self.has_later_versions:
-                some = {identity: one for identity, one in waiting.items() if one[2] is later}
+                some = {key: one for key, one in waiting.items() if one.is_later is later}
             elif later:
                 break
-            rows = [row for row, _, _ in some.values()]
+            rows = [one.row for one in some.values()]
             if self._is_loaded:
                 rows = self._identity.with_keys(rows, some)
             refused = take(rows, [*map(self._versions.__getitem__, some)]) if rows else {}
@@ -129,10 +140,9 @@ class Intake:
             if refused:
                 for place, reason in refused.items():
                     identity = loaded[place]
-                    row, position, _ = some[identity]
                     if later:
                         self._loaded_before.add(identity)
-                    yield from self._set_aside(row, self._versions[identity], reason, position)
+                    yield self._set_aside(identity, some[identity].original, reason)
                 loaded = [one for place, one in enumerate(loaded) if place not in refused]
             if later:
                 self._receipt.repeats += len(loaded)
@@ -142,7 +152,8 @@ class Intake:
 
     def _is_unchanged(self, identity: Hashable, version: int) -> bool:
         """Whether a row need not be loaded, as the warehouse holds just this."""
-        return self._stored.is_current and self._stored.has(identity, version)
+        stored = self._stored
+        return stored.has(identity, version) and identity not in stored.outdated
 
     def _count_loaded(self, rows: Sequence[Hashable], times: int = 1) -> None:
         """Counts rows that are in the warehouse after the load, by what the load does to them."""
@@ -153,6 +164,11 @@ class Intake:
         receipt.rows_inserted += times * (len(rows) - len(known))
         receipt.rows_unchanged += times * unchanged
         receipt.rows_updated += times * (len(known) - unchanged)
+
+    def is_loaded(self, identity: Hashable) -> bool:
+        """Whether the last version of a row came, and the warehouse will hold it."""
+        version = self._versions.get(identity)
+        return version is not None and version not in self._refused
 
     def vanished(self) -> list[Hashable]:
         """The rows that the warehouse holds, and that did not come."""
@@ -199,12 +215,14 @@ class Intake:
         elif one.evidence.total_last is not None or identity not in before:
             one.far_apart.append(identity)
 
-    def _take_again(self, row: Any, identity: Hashable, version: int, one: ListPass) -> str:
-        """Takes a row that may have come before: of several versions the last one counts."""
+    def _take_again(self, identity: Hashable, version: int) -> tuple[bool, bool]:
+        """Counts a row that may have come before: of several versions the last one is loaded.
+
+        Returns whether it is to be loaded, and whether an earlier version is."""
         known = self._versions.get(identity)
         if known == version or version in self._refused:
             self._receipt.repeats += 1
-            return ""
+            return False, False
         is_given, is_counted = identity in self._loaded_before, False
         if known is not None and (known not in self._refused or is_given):
             is_counted = True
@@ -219,20 +237,16 @@ class Intake:
         elif is_counted:
             self._receipt.repeats += 1
         self.fingerprint += version - (known or 0)
-        refusal = self._refusal(row, identity)
-        if not refusal:
-            self._waiting[identity] = (row, one.distinct - 1, is_given)
-        return refusal
+        return True, is_given
 
     def _refusal(self, row: Any, identity: Hashable) -> str:
         """Why a row has no usable key, empty for one that has: that is its identity."""
         is_whole = type(identity) is bytes and self._is_loaded
         return self._identity.objection(row) if is_whole else ""
 
-    def _set_aside(self, row: Any, version: int, reason: str, position: int) -> Iterator[Any]:
-        self._refused.add(version)
-        self._receipt.rows_quarantined += 1
-        yield quarantine_item(row, reason, position, self._receipt)
+    def _set_aside(self, identity: Hashable, original: Original, reason: str) -> Any:
+        self._refused.add(self._versions[identity])
+        return self.quarantine.item(identity, original, reason)
 
     def _new_batches(self) -> Columnar | ByRow:
         if not self._is_loaded:

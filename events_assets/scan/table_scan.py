@@ -70,8 +70,9 @@ class TableScan:
         """
         if moved := require_origin(self.receipt):
             self.table.endpoints[0].session.log.warning(moved)
-        identity, name = self.table.identity, self.table.name
+        identity, name, quarantine = self.table.identity, self.table.name, self.intake.quarantine
         identity.types.update(key_types(name, identity))
+        quarantine.recall(identity, {one.name: one.map_rows for one in self.table.endpoints})
         if self.sync:
             self._begin(self.sync)
         yield from self.rows()
@@ -82,9 +83,13 @@ class TableScan:
             yield from removal_items(identity, removed, self.receipt.started_at)
             yield from sync_items(name, identity)
             self._end()
-        yield receipt_item(self.receipt)
+        yield from quarantine.notes(self.intake.is_loaded)
+        yield from self._receipt_items()
         if self.intake.has_later_versions:
             later_versions_win(self.table.name)
+
+    def _receipt_items(self) -> Iterator[Any]:
+        yield receipt_item(self.receipt)
 
     def _begin(self, sync: SyncSettings) -> None:
         """Decides whether only what changed is asked for: not where that is not known for all
