@@ -79,6 +79,10 @@ class Stored:
         """Whether it holds a row, with this content."""
         return self.digests.get(identity) == version
 
+    def current_rows(self) -> int:
+        """The number of rows that are not marked as removed."""
+        return len(self.digests) - len(self.removed)
+
     def vanished(self, came: Iterable[Hashable]) -> list[Hashable]:
         """The rows that are not marked as removed, and did not come."""
         return [*self.digests.keys() - self.removed - set(came)]

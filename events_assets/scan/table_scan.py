@@ -83,9 +83,9 @@ class TableScan:
             yield from removal_items(identity, removed, self.receipt.started_at)
             yield from sync_items(name, identity)
             self._end()
-        yield from quarantine.notes(self.intake.is_loaded)
+        yield from quarantine.notes(self.intake.versions.is_loaded)
         yield from self._receipt_items()
-        if self.intake.has_later_versions:
+        if self.intake.versions.has_later:
             later_versions_win(self.table.name)
 
     def _receipt_items(self) -> Iterator[Any]:
@@ -137,7 +137,8 @@ class TableScan:
         receipt = self.receipt
         if receipt.verdict != COMPLETE or receipt.scan_kind != "full":
             return []
-        removed, before = self.intake.vanished(), self.intake.known_before()
+        versions = self.intake.versions
+        removed, before = versions.vanished(), versions.stored.current_rows()
         if len(removed) > max(MAY_ALWAYS_GO, max_removed * before):
             receipt.rows_vanished = len(removed)
             return []
@@ -168,10 +169,10 @@ class TableScan:
         for traffic in self.table.traffic():
             self.receipt.add_cost(traffic)
         self.receipt.scans = len(readings)
-        fingerprint = self.intake.fingerprint
+        fingerprint = self.intake.versions.fingerprint()
         if is_partial:
             before = int(dlt.current.resource_state().get("fingerprint", "0"), 16)
-            fingerprint = before + self.intake.fingerprint_of_changes()
+            fingerprint = before + self.intake.versions.fingerprint_of_changes()
             since = ", ".join(str(changes.since) for changes in self._changes.values())
             verdict = replace(verdict, reason=f"of what changed since {since}: {verdict.reason}")
         self.receipt.conclude(one.lists, verdict, fingerprint)
