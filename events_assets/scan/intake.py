@@ -35,7 +35,7 @@ class Intake:
         self._versions: dict[Hashable, int] = {}
         """The digest of the last version of each row that came, by its identity."""
         self._refused: set[int] = set()
-        """Digests of rows that were set aside."""
+        """Digests of rows that are not loaded: set aside, or excluded."""
         self._loaded_before: set[Hashable] = set()
         """Rows of which an earlier version is loaded though the last one is set aside, or is what
         the warehouse held."""
@@ -47,8 +47,6 @@ class Intake:
         self._batches: Columnar | ByRow | None = None
         self.has_later_versions = False
         """Whether a row is loaded in more than one version, of which the last one counts."""
-        self.fingerprint = 0
-        """Of all rows, each in its last version, in any order."""
 
     def compare_with(self, stored: Stored) -> None:
         """Rows that the warehouse holds as they come are not loaded again, others are marked."""
@@ -74,7 +72,7 @@ class Intake:
         doubtful = self._doubtful(page)
         overlapping = _overlap(before, page.identities) if doubtful else 0
         on_page: set[Hashable] = set()
-        new, digests, unchanged = 0, list[bytes](), list[Hashable]()
+        digests, unchanged = list[bytes](), list[Hashable]()
         for place, (row, identity) in enumerate(zip(page.rows, page.identities, strict=True)):
             digest = content_digest(row)
             if place >= overlapping:
@@ -83,9 +81,9 @@ class Intake:
             if identity not in doubtful:
                 one.distinct += 1
                 self._versions[identity] = version
-                new += version
                 if one.endpoint.changes and one.endpoint.changes.excludes(row):
                     self._receipt.rows_excluded += 1
+                    self._refused.add(version)
                     continue
                 if self._is_unchanged(identity, version):
                     unchanged.append(identity)
@@ -103,7 +101,6 @@ class Intake:
             if refusal:
                 yield from self._set_aside(row, version, refusal, one.distinct - 1)
         self._count_loaded(unchanged)
-        self.fingerprint += new
         one.digest.update(b"".join(digests))
         if len(self._waiting) >= BATCH:
             yield from self.flush()
@@ -158,13 +155,16 @@ class Intake:
         """The rows that the warehouse holds, and that did not come."""
         return self._stored.vanished(self._versions)
 
-    def fingerprint_of_changes(self) -> int:
-        """By how much that of all rows changes, where only some of them came."""
-        return sum(
-            version - (self._stored.digests.get(identity) or 0)
+    def fingerprint(self, removed: Sequence[Hashable]) -> str:
+        """Of all rows that the table holds after the load, each in its last version."""
+        stored, refused = self._stored.digests, self._refused
+        came = sum(
+            version - (stored.get(identity) or 0)
             for identity, version in self._versions.items()
-            if version not in self._refused
+            if version not in refused
         )
+        gone = sum(stored[identity] or 0 for identity in removed)
+        return f"{(self._stored.fingerprint + came - gone) % (1 << 128):032x}"
 
     def known_before(self) -> int:
         """The number of rows that the warehouse holds, without those that are gone."""
@@ -218,7 +218,6 @@ class Intake:
                 self._loaded_before.add(identity)
         elif is_counted:
             self._receipt.repeats += 1
-        self.fingerprint += version - (known or 0)
         refusal = self._refusal(row, identity)
         if not refusal:
             self._waiting[identity] = (row, one.distinct - 1, is_given)

@@ -24,13 +24,15 @@ class Stored:
     """The rows of a table by their identities: `digests` of their content, None where it is not
     known or the row is marked as removed; those are in `removed`.
 
-    `is_current` is whether the warehouse would hold the same today for a row of the same content.
-    All rows are fetched at once, or each when it is asked for.
+    `fingerprint` is the sum of the digests. `is_current` is whether the warehouse would hold the
+    same today for a row of the same content. All rows are fetched at once, or each when it is asked
+    for.
     """
 
     def __init__(self, fetch: Fetch | None = None, is_current: bool = False) -> None:
         self.digests: dict[Hashable, int | None] = {}
         self.removed: set[Hashable] = set()
+        self.fingerprint = 0
         self.is_current = is_current
         self._fetch = fetch
         self._asked: set[Hashable] = set()
@@ -45,21 +47,24 @@ class Stored:
         keys = [schema.naming.normalize_identifier(distinct(key)) for key in identity.primary_key]
         if {*keys} <= columns.keys():
             marks = [one if one in columns else "NULL" for one in (DIGEST, REMOVED)]
-            fetch = partial(_fetched, name, keys, marks)
+            fetch = partial(_fetched, name, columns=keys, marks=marks)
         return cls(fetch, is_current)
 
     def is_known(self) -> bool:
-        """Whether there are rows, and the content of each is known."""
+        """Whether there are rows, and the content of each is known; then the fingerprint is."""
         if self._fetch is None or not self.is_current:
             return False
-        unknown = self._fetch(where=f"{DIGEST} IS NULL", limit=1)
-        return not any(unknown) and any(self._fetch(limit=1))
+        counts = ["count(*)", f"count({DIGEST})"]
+        total = f"sum(CASE WHEN {REMOVED} IS NULL THEN {DIGEST} END)"
+        ((rows, known, found),) = self._fetch(columns=[], marks=[*counts, total])
+        self.fingerprint = int(found or 0)
+        return bool(0 < rows == known)
 
     def fetch_all(self) -> None:
         """Fetches all rows at once."""
         if self._fetch:
             self._take(self._fetch())
-        self._fetch = None
+        self._fetch, self.fingerprint = None, sum(filter(None, self.digests.values()))
 
     def look_up(self, identities: Iterable[Hashable]) -> None:
         """Fetches those rows, if they are not there yet."""
@@ -87,23 +92,15 @@ class Stored:
 
 
 def _fetched(
-    table: str,
-    columns: list[str],
-    marks: list[str],
-    keys: Sequence[Any] = (),
-    where: str = "1 = 1",
-    limit: int | None = None,
+    table: str, columns: list[str], marks: list[str], keys: Sequence[Any] = ()
 ) -> Iterator[Sequence[Any]]:
     """Key columns, digest and time of removal of rows: those with one of the keys in the first
     column, or all."""
     with dlt.current.pipeline().sql_client(dlt.current.source_schema().name) as client:
         names = [*map(client.escape_column_name, columns)]
+        sql = f"SELECT {', '.join([*names, *marks])} FROM {client.make_qualified_table_name(table)}"  # noqa: S608
         if keys:
-            where = f"{names[0]} IN ({', '.join(['%s'] * len(keys))})"
-        sql = (
-            f"SELECT {', '.join([*names, *marks])} FROM {client.make_qualified_table_name(table)} "  # noqa: S608
-            f"WHERE {where}" + (f" LIMIT {limit}" if limit else "")
-        )
+            sql += f" WHERE {names[0]} IN ({', '.join(['%s'] * len(keys))})"
         with client.execute_query(sql, *keys) as cursor:
             while rows := cursor.fetchmany(CHUNK):
                 yield from rows
