@@ -14,6 +14,7 @@ from typing import Any
 import dagster as dg
 import duckdb
 import pytest
+from dlt.destinations.job_client_impl import SqlJobClientBase
 from hypothesis import settings
 
 from events_assets import configuration, sql, warehouse
@@ -225,6 +226,18 @@ def load(rows: list[Any]) -> tuple[int, ...]:
                 "SELECT rows_received, rows_loaded, repeats, rows_quarantined FROM {scan_receipts} "
                 "ORDER BY started_at DESC LIMIT 1",
             )[0]
+
+
+@contextmanager
+def unplugged() -> Iterator[None]:
+    """Loads end when their rows are merged, before dlt notes that they are finished."""
+
+    def complete_load(*_: Any) -> None:
+        raise RuntimeError("the plug was pulled")
+
+    with pytest.MonkeyPatch.context() as broken:
+        broken.setattr(SqlJobClientBase, "complete_load", complete_load)
+        yield
 
 
 def failure(result: dg.ExecuteInProcessResult, node: str = "load_events") -> str:

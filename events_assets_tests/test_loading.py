@@ -242,15 +242,11 @@ def test_events_with_another_key_need_no_id(serve, run, rows, monkeypatch):
     assert rows("SELECT slug FROM events WHERE id = '7'") == [("event-0",)]
 
 
-def test_loads_that_end_in_any_order_leave_the_garbage_collector_as_it_was():
+def test_a_load_leaves_the_garbage_collector_as_it_was():
     before = gc.get_threshold()
-    first, second = warehouse.collecting_seldom(), warehouse.collecting_seldom()
-    first.__enter__()
-    second.__enter__()
-    first.__exit__(None, None, None)
-    during = gc.get_threshold()
-    second.__exit__(None, None, None)
-    assert during > before == gc.get_threshold()
+    with warehouse.loading():
+        assert gc.get_threshold() > before
+    assert gc.get_threshold() == before
 
 
 @pytest.mark.parametrize(

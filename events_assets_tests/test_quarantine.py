@@ -121,6 +121,7 @@ def test_the_job_loads_and_checks_what_was_set_aside(serve, run, rows, monkeypat
     assert rows("SELECT count(*) FROM current_events") == [(3,)]
     again = run("replay_job").asset_materializations_for_node("load_events")[0]
     assert again.metadata["rows_replayed"].value == 0
+    assert again.tags["dagster/data_version"] == after
 
 
 def test_a_row_stays_whatever_was_dropped_from_its_table_by_hand(serve, rows):

@@ -87,6 +87,7 @@ class Intake:
                 versions.last[identity] = version
                 if changes and changes.excludes(came):
                     self._receipt.rows_excluded += 1
+                    versions.refuse(identity)
                     continue
                 if versions.is_unchanged(identity, version):
                     unchanged.append(identity)

@@ -24,8 +24,9 @@ class Stored:
     """The rows of a table by their identities: `digests` of their content, None where it is not
     known or the row is marked as removed; those are in `removed`.
 
-    `outdated` are those that the warehouse would hold otherwise today, though their content is the
-    same. All rows are fetched at once, or each when it is asked for.
+    `fingerprint` is the sum of the digests. `outdated` are those that the warehouse would hold
+    otherwise today, though their content is the same. All rows are fetched at once, or each when it
+    is asked for.
 
     Args:
         fetch: gives key, digest, time of removal and whether it is outdated, of some rows or all;
@@ -37,6 +38,7 @@ class Stored:
         self.digests: dict[Hashable, int | None] = {}
         self.removed: set[Hashable] = set()
         self.outdated: set[Hashable] = set()
+        self.fingerprint = 0
         self._fetch, self._is_outdated = fetch, is_outdated
         self._asked: set[Hashable] = set()
 
@@ -51,20 +53,26 @@ class Stored:
         is_outdated = f"_dlt_load_id < '{since}'"
         if not {*keys} <= columns.keys():
             return cls()
-        return cls(partial(fetched, name, keys, [*marks, is_outdated]), is_outdated)
+        fetch = partial(fetched, name, columns=keys, marks=[*marks, is_outdated])
+        return cls(fetch, is_outdated)
 
     def is_known(self) -> bool:
-        """Whether there are rows, and the content of each is known and would be held so today."""
+        """Whether there are rows, and the content of each is known and would be held so today;
+        then the fingerprint is."""
         if self._fetch is None:
             return False
-        unknown = f"{DIGEST} IS NULL OR ({self._is_outdated} AND {REMOVED} IS NULL)"
-        return not any(self._fetch(where=unknown, limit=1)) and any(self._fetch(limit=1))
+        is_known = f"{DIGEST} IS NOT NULL AND ({REMOVED} IS NOT NULL OR NOT {self._is_outdated})"
+        known = f"count(CASE WHEN {is_known} THEN 1 END)"
+        total = f"sum(CASE WHEN {REMOVED} IS NULL THEN {DIGEST} END)"
+        ((rows, known_rows, found),) = self._fetch(columns=[], marks=["count(*)", known, total])
+        self.fingerprint = int(found or 0)
+        return bool(0 < rows == known_rows)
 
     def fetch_all(self) -> None:
         """Fetches all rows at once."""
         if self._fetch:
             self._take(self._fetch())
-        self._fetch = None
+        self._fetch, self.fingerprint = None, sum(filter(None, self.digests.values()))
 
     def look_up(self, identities: Iterable[Hashable]) -> None:
         """Fetches those rows, if they are not there yet."""
@@ -103,7 +111,6 @@ def fetched(
     marks: Sequence[str] = (),
     where: str = "1 = 1",
     keys: Sequence[Any] = (),
-    limit: int | None = None,
 ) -> Iterator[Sequence[Any]]:
     """Rows of a table of the warehouse: those with one of the keys in the first column, or all;
     while dlt extracts. `marks` are further columns, as SQL."""
@@ -111,10 +118,8 @@ def fetched(
         names = [*map(client.escape_column_name, columns)]
         if keys:
             where = f"{names[0]} IN ({', '.join(['%s'] * len(keys))})"
-        sql = (
-            f"SELECT {', '.join([*names, *marks])} FROM {client.make_qualified_table_name(table)} "  # noqa: S608
-            f"WHERE {where}" + (f" LIMIT {limit}" if limit else "")
-        )
+        name = client.make_qualified_table_name(table)
+        sql = f"SELECT {', '.join([*names, *marks])} FROM {name} WHERE {where}"  # noqa: S608
         with client.execute_query(sql, *keys) as cursor:
             while rows := cursor.fetchmany(CHUNK):
                 yield from rows

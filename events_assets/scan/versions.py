@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Sequence
 
+from events_assets.rows.marks import fingerprint
 from events_assets.scan.receipt import Receipt
 from events_assets.scan.stored import Stored
 
@@ -20,7 +21,7 @@ class Versions:
         self.has_later = False
         self._receipt = receipt
         self._refused: set[int] = set()
-        """Digests of rows that were set aside."""
+        """Digests of rows that are not loaded: set aside, or excluded."""
         self._loaded_before: set[Hashable] = set()
         """Rows of which an earlier version is loaded though the last one is set aside, or is what
         the warehouse held."""
@@ -79,14 +80,13 @@ class Versions:
         """The rows that the warehouse holds, and that did not come."""
         return self.stored.vanished(self.last)
 
-    def fingerprint(self) -> int:
-        """That of all rows, in any order."""
-        return sum(self.last.values())
-
-    def fingerprint_of_changes(self) -> int:
-        """By how much that of all rows changes, where only some of them came."""
-        return sum(
-            version - (self.stored.digests.get(identity) or 0)
+    def fingerprint(self, removed: Sequence[Hashable]) -> str:
+        """Of all rows that the table holds after the load, each in its last version."""
+        stored = self.stored.digests
+        came = sum(
+            version - (stored.get(identity) or 0)
             for identity, version in self.last.items()
             if version not in self._refused
         )
+        gone = sum(stored[identity] or 0 for identity in removed)
+        return fingerprint(self.stored.fingerprint + came - gone)
