@@ -51,7 +51,10 @@ class Changes:
         self.since, self.newest, self.ignored = last, last, {}
         if last is not None and self.lag:
             order: Callable[..., Any] = min if self.is_falling else max
-            self.since = apply_lag(self.lag, self.initial_value, last, order)
+            number = int(last) if isinstance(last, str) and unix_unit(last) else last
+            lagged = apply_lag(self.lag, self.initial_value, number, order)
+            # dlt makes a time of a text in a form that it has no name for.
+            self.since = str(lagged) if isinstance(lagged, datetime) else lagged
 
     def placeholders(self) -> dict[str, Any]:
         """The values of `{incremental.start_value}` and the like, None for what there is not."""
@@ -90,26 +93,26 @@ class Changes:
         return is_missing and self.on_missing == "exclude"
 
     def _move(self, value: Any, latest: datetime) -> None:
-        place, newest = _place(value), self.newest
+        now, newest = place(value), self.newest
         known = self.initial_value if newest is None else newest
-        if (instant := _instant(value)) and instant > latest:
+        if (time := instant(value)) and time > latest:
             self.ignored["is in the future"] = str(value)
-        elif place is None or (known is not None and type(_place(known)) is not type(place)):
+        elif now is None or (known is not None and type(place(known)) is not type(now)):
             self.ignored["is of another type than before"] = str(value)
-        elif newest is None or self._is_beyond(place, _place(newest)):
+        elif newest is None or self._is_beyond(now, place(newest)):
             self.newest = value
 
-    def _is_beyond(self, place: Any, other: Any) -> bool:
-        return bool(place < other if self.is_falling else place > other)
+    def _is_beyond(self, one: Any, other: Any) -> bool:
+        return bool(one < other if self.is_falling else one > other)
 
     def _sent(self, value: Cursor | None) -> Any:
-        if value is None or self.convert is None:
+        if self.convert is None:
             return value
-        place = _place(value)
-        return to_text(place, self.convert) if isinstance(place, datetime) else value
+        time = instant(value)
+        return value if time is None else to_text(time, self.convert)
 
 
-def _instant(value: Any) -> datetime | None:
+def instant(value: Any) -> datetime | None:
     """The time that a cursor most likely stands for, if any."""
     with suppress(UnreadableTimeError, OverflowError):
         unit = unix_unit(value)
@@ -117,7 +120,7 @@ def _instant(value: Any) -> datetime | None:
     return None
 
 
-def _place(value: Any) -> Any:
+def place(value: Any) -> Any:
     """What cursors are compared by: instants, numbers, else texts; None for what is no cursor."""
     if isinstance(value, str):
         with suppress(UnreadableTimeError, OverflowError):
