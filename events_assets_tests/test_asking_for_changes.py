@@ -10,6 +10,7 @@ from functools import partial
 import pytest
 
 from events_assets.commands import detect
+from events_assets.commands.changes import Sample
 from events_assets_tests.conftest import CONFIG
 from events_assets_tests.shapes import (
     Shape,
@@ -27,6 +28,7 @@ from events_assets_tests.shapes import (
 )
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
+HOURS = timedelta(hours=3)
 BY_DAY = {"convert": "%Y-%m-%d"}
 INCLUDE = {"on_cursor_value_missing": "include"}
 NONE_FOUND = "no common parameter asks for what changed, which updated_at tells"
@@ -46,12 +48,12 @@ def unix(time):
     return int(time.timestamp())
 
 
-def refusing(*known):
-    """Offsets of an API that refuses parameters which it does not know."""
+def refusing(*known, by=ValueError):
+    """Offsets of an API that refuses parameters which it does not know, or hangs up."""
 
     def page(events, query, url):
-        if not {*query} <= {"offset", "limit", *known}:
-            raise ValueError("an unknown parameter")
+        if any("since" in name and name not in known for name in query):
+            raise by("an unknown parameter")
         return offsets()(events, query, url)
 
     return page
@@ -114,6 +116,19 @@ def test_fields_and_parameters_are_known_by_their_usual_names(init, at, param):
     assert found == of(at, param) and len(asked) < 24
 
 
+def test_of_two_fields_that_one_is_followed_which_the_api_compares(init):
+    events = changed("modified_gmt")
+    for event in events:
+        event["modified"] = (moment(event["modified_gmt"]) + timedelta(hours=2)).isoformat()[:-6]
+    found, _, _ = init(since(offsets(), "modified_after", "modified_gmt"), events)
+    assert found == of("modified_gmt", "modified_after")
+
+
+def test_a_parameter_that_names_the_next_page_is_left_to_that(init):
+    found, _, _ = init(since(cursors("since"), "updatedMin", "updated"), changed("updated"))
+    assert found == of("updated", "updatedMin")
+
+
 @pytest.mark.parametrize(
     ("write", "read", "of_row", "more"),
     [
@@ -148,6 +163,7 @@ def test_where_rows_of_just_that_time_do_not_come_a_lag_asks_for_them(init, pagi
         offsets(),
         refusing(),
         refusing("updated_since"),
+        refusing(by=ConnectionError),
         since(offsets(), "since", "start_time"),
         since(offsets(), "since", "created_at"),
         since(offsets(), "since", "id", int),
@@ -273,6 +289,12 @@ def test_where_all_rows_have_one_time_of_change_the_api_is_asked_for_later_ones(
     assert found[0] == state and said in found[1] and found[3] and len(found[4]) == 3
 
 
+def test_one_odd_value_does_not_decide_what_is_asked_for():
+    values = ["soon", "2026-05-01T12:00:00Z", "2026-05-02T12:00:00Z"]
+    sample = Sample(([1, 2, 3], [{"updated_at": value} for value in values]), "updated_at")
+    assert sample.middle == values[2]
+
+
 def test_check_tries_the_list_of_a_parent(command, configure):
     lists = {"/organizers": [{"slug": "north"}], "/organizers/north/events": changed()}
     shape = Shape(since(offsets()))
@@ -325,6 +347,10 @@ params = {{ organizer = {{ type = "resolve", resource = "organizers", field = "s
             *("leaves out rows that were changed later", {}, False),
         ),
         (
+            *(since(offsets(), read=lambda text: moment(text) + HOURS, of_row=moment), BY_PARAM),
+            *("FAILED", "leaves out rows that were changed later", {}, False),
+        ),
+        (
             *(since(offsets(), read=lambda text: moment(text[:10]), of_row=moment), BY_PARAM),
             *("note", "each load reads more than it has to", {}, True),
         ),
@@ -335,6 +361,14 @@ params = {{ organizer = {{ type = "resolve", resource = "organizers", field = "s
         (
             *(since(offsets()), BY_PARAM + ', last_value_func = "min"', "ok"),
             *("not tried", {}, True),
+        ),
+        (
+            since(offsets(), is_inclusive=False),
+            BY_PARAM + ", lag = 18000",
+            "ok",
+            "no row",
+            {},
+            True,
         ),
         (since(offsets()), BY_PARAM + ", lag = 9999999", "ok", "no row", {}, True),
     ],
@@ -347,3 +381,25 @@ def test_check_says_whether_the_api_obeys(check, paging, endpoint, state, said, 
     assert (found[0], found[3]) == (state, works) and said in found[1]
     assert found[2] == {INCREMENTAL + name: value for name, value in settings.items()}
     assert len(found[4]) <= 7
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_inclusive", [True, False])
+@pytest.mark.parametrize(("write", "read"), [(str, moment), (unix, int)])
+def test_what_init_writes_loads_everything_and_then_what_changed(
+    command, run, rows, write, read, is_inclusive
+):
+    events = changed(write=write)
+    last = max(event["updated_at"] for event in events)
+    with serving_shape(
+        Shape(since(offsets(), read=read, is_inclusive=is_inclusive)), events
+    ) as api:
+        words = ("--base-url", api.base_url, "--path", "/events", "--yes")
+        assert command("init", *words).exit_code == 0 and run().success
+        events[3] |= {"event_name": "Renamed", "updated_at": last}  # as late as the last one
+        before = len(api.paths)
+        assert run().success and len(api.paths) - before <= 2
+    assert rows("SELECT count(*) FROM current_events") == [(23,)]
+    assert rows("SELECT id FROM events WHERE event_name = 'Renamed'") == [(4,)]
+    kinds = "SELECT scan_kind FROM scan_receipts ORDER BY started_at"
+    assert rows(kinds) == [("full",), ("changes",)]

@@ -7,10 +7,11 @@ rows, or refuses.
 """
 
 import re
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC
+from itertools import islice
 from typing import Any
 
 from events_assets import configuration
@@ -28,7 +29,7 @@ from events_assets.scan.changes import Changes, Cursor, instant, place
 FORMS = ("%Y-%m-%dT%H:%M:%SZ", "seconds", "%Y-%m-%d")
 """How an API may want a time that it writes otherwise itself."""
 FIELDS, SINGLY = 2, 6
-"""So many fields are tried, and so many parameters one by one where all at once are too much."""
+"""So many fields are tried, and so many parameters one by one if all at once are too much."""
 AHEAD = 50
 """Years."""
 
@@ -52,7 +53,8 @@ class Sample:
         self._find, self._ids = value_at(path), [*rows[0]]
         values = [value for value in map(self._find, rows[1]) if place(value) is not None]
         self._measure = instant if all(map(instant, values)) else place
-        self._kind = type(self._measure(values[0]))
+        kinds = [type(self._measure(value)) for value in values]
+        self._kind = max({*kinds}, key=kinds.count)
         self._times = self._times_of(rows)
         written = {self._measure(value): value for value in values}
         times = sorted({*self._times.values()})
@@ -111,20 +113,33 @@ def ahead(value: Cursor) -> Cursor:
 
 
 class _Way:
-    """Asks a list for the rows that were changed since the middle of a page; `params` go along.
+    """Asks a list for the rows that were changed since the middle of a page.
 
-    `path` is where the time of change is, `form` how it is sent (`convert` of dlt's incremental).
+    Args:
+        events: the list.
+        params: go along.
+        taken: names of other parameters.
+        page: the rows of the page.
+        path: where their time of change is.
+        form: how it is sent, as `convert` of dlt's incremental.
     """
 
     def __init__(
-        self, events: EventList, params: Params, page: list[Any], path: str, form: str | None
+        self,
+        events: EventList,
+        params: Params,
+        taken: Collection[Any],
+        page: list[Any],
+        path: str,
+        form: str | None,
     ) -> None:
         self._events, self._params = events, params
         self.sample = Sample(self._with_ids(page), path)
         self.changes = Changes(path, convert=form)
         self.changes.begin(self.sample.middle)
         field = path.rpartition(".")[2].strip("'")
-        self.names = [*dict.fromkeys(name.replace("{}", field) for name in NAMES["changed"])]
+        names = dict.fromkeys(name.replace("{}", field) for name in NAMES["changed"])
+        self.names = [name for name in names if name not in taken]
         self._came: dict[tuple[str, ...], Rows | None] = {}
 
     def fault(self, names: Sequence[str]) -> str:
@@ -142,21 +157,28 @@ class _Way:
             names = first if self.fault(first) in OBEYED else second
         return names[0] if is_obeyed and self.fault(names) in OBEYED else ""
 
-    def is_less_ahead(self, name: str) -> bool:
-        """Whether the API refuses to be asked for a time ahead, or gives fewer rows then."""
-        later, before = replace(self.changes), self._came[(name,)]
-        later.begin(ahead(self.sample.middle))
-        came = self._ask([name], later)
-        return came is None or before is None or len(came[1]) < len(before[1])
+    def proven(self, name: str) -> dict[str, Any]:
+        """The settings for a parameter that is obeyed, in dlt's words; empty if the API gives no
+        fewer rows where it is asked for a time ahead, and does not refuse either.
 
-    def incremental(self, name: str) -> dict[str, Any]:
-        """The settings in dlt's words; rows that have no time of change are loaded as well."""
-        found: dict[str, Any] = {"cursor_path": self.changes.path, "start_param": name}
-        if self.changes.convert:
-            found["convert"] = self.changes.convert
-        came = self._came[(name,)]
+        Where just the time asked for does not come, it has to come with a lag. Rows that have no
+        time of change are loaded as well.
+        """
+        asking, came = replace(self.changes), self._came[(name,)]
         if came and not self.sample.has_middle(came):
-            found["lag"] = 1
+            asking.lag = 1
+            asking.begin(self.sample.middle)
+            came = self._ask([name], asking)
+        if came is None or self.sample.fault(asking, came) not in OBEYED:
+            return {}
+        later = replace(asking)
+        later.begin(ahead(self.sample.middle))
+        then = self._ask([name], later)
+        if then and len(then[1]) >= len(came[1]):
+            return {}
+        found: dict[str, Any] = {"cursor_path": asking.path, "start_param": name}
+        found |= {"convert": asking.convert} if asking.convert else {}
+        found |= {"lag": asking.lag} if asking.lag else {}
         return {**found, "on_cursor_value_missing": "include"}
 
     def _ask(self, names: Sequence[str], changes: Changes) -> Rows | None:
@@ -173,30 +195,30 @@ class _Way:
 
 def ask_for_changes(events: EventList, api: Description, report: Report) -> None:
     """Describes how the API is asked for what changed since the last load, where it obeys."""
-    paths, name = detect.changed_at(events.first_rows)[:FIELDS], "changes"
+    paginator, page, name = api.endpoint["paginator"], events.first_rows, "changes"
+    params = events.sized(paginator.get("limit", PAGE)) | api.endpoint.get("params", {})
+    if detect.changed_at(page):
+        page = events.rows(events.get(params)) or page
+    paths = detect.changed_at(page)[:FIELDS]
     if not paths:
         return report.add(OK, name, "no field tells when a row was changed last")
-    limit = api.endpoint["paginator"].get("limit", PAGE)
-    params = events.sized(limit) | api.endpoint.get("params", {})
-    page = events.rows(events.get(params)) or events.first_rows
     ways: dict[tuple[str, str], _Way] = {}
-    for path, form in [*((paths[0], form) for form in (None, *FORMS)), *((p, None) for p in paths)]:
-        way = _Way(events, params, page, path, form)
+    for path, form in [*((path, None) for path in paths), *((paths[0], form) for form in FORMS)]:
+        way = _Way(events, params, paginator.values(), page, path, form)
         if way.sample.has_older(way.changes):
             ways.setdefault((path, str(since(way.changes))), way)
     if not ways:
         finding = f"{paths[0]} is the same in all rows; run init once more when it is not"
         return report.add(NOTE, name, finding)
-    found = next(_understood([*ways.values()]), None)
-    if found is None or not found[0].is_less_ahead(found[1]):
-        finding = f"no common parameter asks for what changed, which {paths[0]} tells"
-        return report.add(NOTE, name, f"{finding}: each load reads all rows")
-    way, param = found
-    api.endpoint["incremental"] = way.incremental(param)
-    hours = configuration.sync_settings().full_scan_every
-    finding = f"each load asks by {param} for what changed since the last one, which "
-    finding += f"{way.changes.path} tells; all rows are read every {hours:g} hours"
-    return report.add(OK, name, finding)
+    for way, param in islice(_understood([*ways.values()]), FIELDS):
+        if found := way.proven(param):
+            api.endpoint["incremental"] = found
+            hours = configuration.sync_settings().full_scan_every
+            finding = f"each load asks by {param} for what changed since the last one, which "
+            finding += f"{way.changes.path} tells; all rows are read every {hours:g} hours"
+            return report.add(OK, name, finding)
+    finding = f"no common parameter asks for what changed, which {paths[0]} tells"
+    return report.add(NOTE, name, f"{finding}: each load reads all rows")
 
 
 def _understood(ways: Sequence[_Way]) -> Iterator[tuple[_Way, str]]:
@@ -225,19 +247,23 @@ def obedience(changes: Changes, rows: Rows, ask: Callable[[], Rows], where: str)
         return unfit
     sample = Sample(rows, path)
     changes.begin(sample.middle)
-    is_between = sample.has_older(changes)
+    is_between, is_exact = sample.has_older(changes), not changes.lag
     if not is_between:
         changes.begin(ahead(sample.middle))
     asked = f"{changes.start_param or path}={since(changes)}"
     try:
         came = ask()
+        fault = sample.fault(changes, came)
+        if fault == EDGE and is_exact:
+            changes.lag = 1
+            changes.begin(sample.middle)
+            fault = sample.fault(changes, ask()) or EDGE
     except REFUSALS as error:
         if is_between:
             settings = {f"{where}.convert": form for form in _accepted(changes, sample, ask)}
             return FAILED, name, f"the API refuses {asked}: {error}", settings
         finding = f"{path} is too much alike in all rows to show whether the API obeys"
         return NOTE, name, finding, {}
-    fault = sample.fault(changes, came)
     if fault == OLDER:
         finding, remedy = f"the API ignores {asked}", "all rows"
         if is_between and _is_less_ahead(changes, sample, came, ask):
@@ -247,7 +273,7 @@ def obedience(changes: Changes, rows: Rows, ask: Callable[[], Rows], where: str)
     if fault == LOST:
         finding = f"asked by {asked}, the API leaves out rows that were changed later"
         return FAILED, name, f"{finding}: is {path} what it compares?", {}
-    if fault == EDGE and not changes.lag:
+    if fault == EDGE and is_exact:
         finding = f"asked by {asked}, the API leaves out what was changed at just that time"
         return NOTE, name, finding, {f"{where}.lag": 1}
     return OK, name, f"asked by {asked}, the API gives no row that was changed before", {}

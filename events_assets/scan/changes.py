@@ -45,10 +45,13 @@ class Changes:
 
     def __post_init__(self) -> None:
         self._find = value_at(self.path)
+        self._reached: Any = None
+        """What the newest cursor, or before the first one the initial one, is compared by."""
 
     def begin(self, last: Cursor | None) -> None:
         """A scan begins: of what changed since the last value that is known, None for all."""
         self.since, self.newest, self.ignored = last, last, {}
+        self._reached = place(self.initial_value if last is None else last)
         if last is not None and self.lag:
             order: Callable[..., Any] = min if self.is_falling else max
             number = int(last) if isinstance(last, str) and unix_unit(last) else last
@@ -93,14 +96,15 @@ class Changes:
         return is_missing and self.on_missing == "exclude"
 
     def _move(self, value: Any, latest: datetime) -> None:
-        now, newest = place(value), self.newest
-        known = self.initial_value if newest is None else newest
-        if (time := instant(value)) and time > latest:
-            self.ignored["is in the future"] = str(value)
-        elif now is None or (known is not None and type(place(known)) is not type(now)):
+        now, known = place(value), self._reached
+        if now is None or (known is not None and type(known) is not type(now)):
             self.ignored["is of another type than before"] = str(value)
-        elif newest is None or self._is_beyond(now, place(newest)):
-            self.newest = value
+        elif self.newest is None or self._is_beyond(now, known):
+            time = now if isinstance(now, datetime) else instant(value)
+            if time and time > latest:
+                self.ignored["is in the future"] = str(value)
+            else:
+                self.newest, self._reached = value, now
 
     def _is_beyond(self, one: Any, other: Any) -> bool:
         return bool(one < other if self.is_falling else one > other)
