@@ -5,12 +5,14 @@ import json
 import re
 import tomllib
 from datetime import UTC, date, datetime, timedelta
+from email.utils import format_datetime, parsedate_to_datetime
 from functools import partial
 
 import pytest
 
 from events_assets.commands import detect
-from events_assets.commands.changes import Sample
+from events_assets.commands.changes import LOST, Sample
+from events_assets.scan.changes import Changes
 from events_assets_tests.conftest import CONFIG
 from events_assets_tests.shapes import (
     Shape,
@@ -116,6 +118,13 @@ def test_fields_and_parameters_are_known_by_their_usual_names(init, at, param):
     assert found == of(at, param) and len(asked) < 24
 
 
+def test_a_time_off_which_nothing_can_be_taken_is_not_followed_where_it_would_have_to_be(init):
+    events = changed(write=lambda time: format_datetime(time, usegmt=True))
+    paging = since(offsets(), read=parsedate_to_datetime, is_inclusive=False)
+    found, said, _ = init(paging, events)
+    assert found is None and NONE_FOUND in said
+
+
 def test_of_two_fields_that_one_is_followed_which_the_api_compares(init):
     events = changed("modified_gmt")
     for event in events:
@@ -135,6 +144,8 @@ def test_a_parameter_that_names_the_next_page_is_left_to_that(init):
         (str, moment, None, {}),
         (unix, int, None, {}),
         (lambda time: unix(time) * 1000, int, None, {}),
+        (lambda time: str(unix(time)), int, None, {}),
+        (lambda time: format_datetime(time, usegmt=True), parsedate_to_datetime, None, {}),
         (str, int, lambda text: unix(datetime.fromisoformat(text)), {"convert": "seconds"}),
         (str, date.fromisoformat, lambda text: date.fromisoformat(text[:10]), BY_DAY),
         (
@@ -290,9 +301,21 @@ def test_where_all_rows_have_one_time_of_change_the_api_is_asked_for_later_ones(
 
 
 def test_one_odd_value_does_not_decide_what_is_asked_for():
-    values = ["soon", "2026-05-01T12:00:00Z", "2026-05-02T12:00:00Z"]
-    sample = Sample(([1, 2, 3], [{"updated_at": value} for value in values]), "updated_at")
-    assert sample.middle == values[2]
+    for odd, *values in (["soon", "2026-05-01", "2026-05-02"], [0, 1777586400, 1777586401]):
+        rows = [{"updated_at": value} for value in (odd, *values)]
+        sample, changes = Sample(([1, 2, 3], rows), "updated_at"), Changes("updated_at")
+        changes.begin(sample.middle)
+        assert sample.middle == values[1] and sample.has_older(changes)
+
+
+def test_rows_that_may_be_on_further_pages_are_not_missed():
+    def dated(ids):
+        return ids, [{"updated_at": f"2026-05-{one:02}"} for one in ids]
+
+    sample, changes = Sample(dated([1, 2, 3]), "updated_at"), Changes("updated_at")
+    changes.begin(sample.middle)
+    assert sample.fault(changes, dated([4, 5, 6])) == ""
+    assert sample.fault(changes, dated([4, 5])) == LOST
 
 
 def test_check_tries_the_list_of_a_parent(command, configure):

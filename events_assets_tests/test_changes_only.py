@@ -11,6 +11,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 
 from events_assets import configuration, warehouse
 from events_assets.definitions import defs
+from events_assets.errors import ConfigurationError
 from events_assets.sample_api import Answer
 from events_assets.scan.changes import Changes
 from events_assets.source import events_source
@@ -291,6 +292,12 @@ def test_what_is_asked_for_is_written_like_the_last_time_or_as_configured(last, 
     changes = Changes("updated_at", start_param="since", **how)
     changes.begin(last)
     assert changes.parameters() == {"since": asked}
+
+
+def test_a_lag_that_can_be_taken_off_nothing_is_told():
+    changes = Changes("updated_at", lag=1)
+    with pytest.raises(ConfigurationError, match="not off 'Fri, 01 May 2026 12:00:00 GMT'"):
+        changes.begin("Fri, 01 May 2026 12:00:00 GMT")
 
 
 @pytest.mark.parametrize("place", ["path", "json"])

@@ -49,13 +49,21 @@ class Changes:
         """What the newest cursor, or before the first one the initial one, is compared by."""
 
     def begin(self, last: Cursor | None) -> None:
-        """A scan begins: of what changed since the last value that is known, None for all."""
+        """A scan begins: of what changed since the last value that is known, None for all.
+
+        Raises:
+            ConfigurationError: there is a lag, and the value is none of which it can be taken off.
+        """
         self.since, self.newest, self.ignored = last, last, {}
         self._reached = place(self.initial_value if last is None else last)
         if last is not None and self.lag:
             order: Callable[..., Any] = min if self.is_falling else max
             number = int(last) if isinstance(last, str) and unix_unit(last) else last
-            lagged = apply_lag(self.lag, self.initial_value, number, order)
+            try:
+                lagged = apply_lag(self.lag, self.initial_value, number, order)
+            except ValueError as error:
+                told = f"lag can be taken off numbers and ISO 8601 times only, not off {last!r}"
+                raise ConfigurationError(f"{told} at {self.path}: remove it") from error
             # dlt makes a time of a text in a form that it has no name for.
             self.since = str(lagged) if isinstance(lagged, datetime) else lagged
 
