@@ -14,15 +14,19 @@ from typing import Any
 import dagster as dg
 import duckdb
 import pytest
+from click.testing import CliRunner, Result
 from dlt.destinations.job_client_impl import SqlJobClientBase
 from hypothesis import settings
 
 from events_assets import configuration, sql, warehouse
+from events_assets.commands.cli import main
 from events_assets.definitions import defs
 from events_assets.sample_api import SampleApi, serving
 from events_assets.source import events_source
+from events_assets_tests.shapes import KEY
 
 ROOT = Path(__file__).parent.parent
+CONFIG = Path(".dlt/config.toml")
 
 settings.register_profile("patient", deadline=None)  # a busy machine is no failure
 settings.load_profile("patient")
@@ -86,6 +90,20 @@ def configure(project: Path) -> Callable[[str], None]:
         configuration.reload_providers()
 
     return configure
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Runs a command without a terminal, with the key in the environment; nobody sees the key."""
+    monkeypatch.setenv("API_KEY", KEY)
+
+    def command(*words: str, **settings: Any) -> Result:
+        result = CliRunner().invoke(main, words, **settings)
+        assert result.exception is None or isinstance(result.exception, SystemExit)
+        assert KEY not in result.output and KEY not in CONFIG.read_text()
+        return result
+
+    return command
 
 
 @pytest.fixture
