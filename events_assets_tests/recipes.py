@@ -265,7 +265,7 @@ SERVERS: dict[str, Server] = {
     "Link in a header of its own": Server(next_urls("Next-Page"), {"total": ""}),
     "A single page": Server(whole),
     "Whatever dlt finds": Server(pages(links="json")),
-    "So many requests in a period": Server(offsets(most=2), {"quota": Quota(12, 1.0)}),
+    "So many requests in a period": Server(offsets(most=2), {"quota": Quota(12, 0.5)}),
     "Headers that tell how many requests are left": Server(shape={"quota": Quota(2, 0.2)}),
     "No pages beyond some depth": Server(shallow(500), events=1200),
     "Since the last load": Server(since(offsets()), write=changed_at("updated_at")),
