@@ -14,6 +14,8 @@ from typing import Any
 import dagster as dg
 import duckdb
 import pytest
+from dlt.common.configuration.container import Container
+from dlt.common.configuration.specs import PluggableRunContext
 from hypothesis import settings
 
 from events_assets import configuration, sql, warehouse
@@ -44,6 +46,12 @@ def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
             item.add_marker("slow")
 
 
+def forget_providers() -> None:
+    """Makes dlt read its configuration when it is needed, which most tests never do."""
+    if PluggableRunContext in Container():
+        del Container()[PluggableRunContext]
+
+
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty project with the committed configuration, as the working directory."""
@@ -55,10 +63,10 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SOURCES__EVENTS__HTTP__BACKOFF_FACTOR", "0.01")
     monkeypatch.setenv("SOURCES__EVENTS__SCAN__READ_AHEAD", "0")  # requests in order
-    configuration.reload_providers()
+    forget_providers()
     yield tmp_path
     monkeypatch.undo()
-    configuration.reload_providers()
+    forget_providers()
 
 
 @pytest.fixture
@@ -82,7 +90,7 @@ def configure(project: Path) -> Callable[[str], None]:
     def configure(text: str) -> None:
         runtime = '[runtime]\ndlthub_telemetry = false\nlog_level = "CRITICAL"\n'
         (project / ".dlt" / "config.toml").write_text(f"{text}\n{runtime}", encoding="utf-8")
-        configuration.reload_providers()
+        forget_providers()
 
     return configure
 
