@@ -2,7 +2,7 @@
 
 import gc
 import os
-import shutil
+import re
 import signal
 import subprocess
 import sys
@@ -19,11 +19,15 @@ from dlt.common.configuration.specs import PluggableRunContext
 from hypothesis import settings
 
 from events_assets import configuration, sql, warehouse
+from events_assets.api import configured_api
 from events_assets.definitions import defs
+from events_assets.defs.failures import explained
 from events_assets.sample_api import SampleApi, serving
 from events_assets.source import events_source
 
 ROOT = Path(__file__).parent.parent
+COMMITTED = re.sub(r"(?m)\s*#.*$", "", (ROOT / ".dlt" / "config.toml").read_text(encoding="utf-8"))
+"""The committed configuration without its comments, which dlt takes as long to read as the rest."""
 
 settings.register_profile("patient", deadline=None)  # a busy machine is no failure
 settings.load_profile("patient")
@@ -58,8 +62,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name in list(os.environ):
         if name.startswith(("SOURCES__", "DESTINATION__", "API_KEY", "DAGSTER_HOME")):
             monkeypatch.delenv(name)
-    shutil.copytree(ROOT / ".dlt", tmp_path / ".dlt", ignore=shutil.ignore_patterns("secrets.toml"))
-    (tmp_path / "data").mkdir()
+    for folder in (".dlt", "data"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / ".dlt" / "config.toml").write_text(COMMITTED, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SOURCES__EVENTS__HTTP__BACKOFF_FACTOR", "0.01")
     monkeypatch.setenv("SOURCES__EVENTS__SCAN__READ_AHEAD", "0")  # requests in order
@@ -233,6 +238,17 @@ def load(rows: list[Any]) -> tuple[int, ...]:
                 "SELECT rows_received, rows_loaded, repeats, rows_quarantined FROM {scan_receipts} "
                 "ORDER BY started_at DESC LIMIT 1",
             )[0]
+
+
+def refused() -> str:
+    """What a load of the configured API fails with before it hands on rows."""
+    with (
+        pytest.raises(dg.Failure) as raised,
+        explained(),
+        configured_api() as (config, authentication),
+    ):
+        list(events_source(config, authentication=authentication))
+    return raised.value.description or ""
 
 
 def failure(result: dg.ExecuteInProcessResult, node: str = "load_events") -> str:
