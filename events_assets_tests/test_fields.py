@@ -79,9 +79,20 @@ def fields(project):
     return configure
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
-def test_every_form_of_time_lands_as_the_same_instant(serve, rows, fields, form):
+def test_every_form_of_time_is_mapped_to_the_same_instant(fields, form):
+    toml, times = FORMS[form]
+    fields(f"id = 'slug'\nevent_name = 'name'\n{toml}")
+    row = {"id": 7, "slug": "s", "name": {"en": "Fair"}, **times}
+    (mapped,) = configuration.fields().map([row])
+    found = [datetime.fromisoformat(mapped[name]) for name in ("start_time", "end_time")]
+    assert found == [START, END] and all(time.tzinfo for time in found)
+    assert (mapped["id"], mapped["event_name"], mapped["id_original"]) == ("s", "Fair", 7)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["zone in a field", "one of several numbers"])
+def test_mapped_times_land_as_instants_and_stay_as_they_are(serve, rows, fields, form):
     toml, times = FORMS[form]
     fields(f"id = 'slug'\nevent_name = 'name'\n{toml}")
     serve()
