@@ -118,6 +118,7 @@ window_settings = partial(_section, "windows", settings.WindowSettings)
 schedule_settings = partial(_section, "schedule", settings.ScheduleSettings)
 check_settings = partial(_section, "checks", settings.ChecksSettings)
 sync_settings = partial(_section, "sync", settings.SyncSettings)
+retention_settings = partial(_section, "retention", settings.RetentionSettings)
 field_settings = partial(_section, "fields", settings.FieldsSettings)
 warehouse_settings = partial(_section, "warehouse", settings.WarehouseSettings)
 

@@ -33,6 +33,13 @@ AND _dlt_load_id IN (SELECT load_id FROM {_dlt_loads} WHERE status = 0)
 ORDER BY started_at DESC LIMIT 1
 """
 
+UNNOTED = """
+SELECT 1 FROM {events} WHERE _dlt_load_id > (
+    SELECT max(_dlt_load_id) FROM {scan_receipts}
+    WHERE resource = 'events' AND event_columns IS NOT NULL
+) LIMIT 1
+"""
+
 NOTE = """
 UPDATE {scan_receipts} SET event_columns = %s WHERE resource = 'events' AND _dlt_load_id = %s
 """
@@ -106,7 +113,7 @@ def before(dataset: dlt.Dataset, at: datetime) -> Columns | None:
 def note_columns(dataset: dlt.Dataset) -> None:
     """Notes the columns with the receipt of the newest load, if that is not done yet.
 
-    They are counted only where that load wrote or removed events. An empty table tells nothing of
+    They are counted only where events were written or removed. An empty table tells nothing of
     its columns, and is noted as null.
     """
     if not {"events", RECEIPTS} <= {*dataset.tables}:
@@ -119,7 +126,7 @@ def note_columns(dataset: dlt.Dataset) -> None:
         return
     load_id, at, removed, _ = found[0]
     last = before(dataset, at)
-    if last and not removed and not _has_written(dataset, load_id):
+    if last and not removed and not _are_written(dataset):
         now = replace(last, at=at.astimezone(UTC))
     else:
         now = _counted(dataset, at.astimezone(UTC))
@@ -129,11 +136,11 @@ def note_columns(dataset: dlt.Dataset) -> None:
         select(dataset, NOTE, now.text(), load_id)
 
 
-def _has_written(dataset: dlt.Dataset, load_id: str) -> bool:
-    """Whether a load wrote events; one that does not compare them always does."""
-    if REMOVED not in dataset.schema.get_table_columns("events"):
-        return True
-    return bool(select(dataset, "SELECT 1 FROM {events} WHERE _dlt_load_id = %s LIMIT 1", load_id))
+def _are_written(dataset: dlt.Dataset) -> bool:
+    """Whether events were written since columns were noted last, by a load that was killed, too;
+    one that does not compare them always writes."""
+    is_compared = REMOVED in dataset.schema.get_table_columns("events")
+    return not is_compared or bool(select(dataset, UNNOTED))
 
 
 def _counted(dataset: dlt.Dataset, at: datetime) -> Columns:

@@ -330,6 +330,22 @@ class SyncSettings(Settings):
     """Hours after which an API that can be asked for changes only (`incremental`) is read whole."""
 
 
+Days = Annotated[float, Field(ge=0)]
+
+
+class RetentionSettings(Settings):
+    """How many days things are kept; 0: for ever."""
+
+    receipts: Days = 90.0
+    """Receipts of scans; the last one of each table stays."""
+    changes: Days = 400.0
+    """Rows of `event_changes`."""
+    quarantine: Days = 90.0
+    """Rows that could not be loaded, since the API gave them the last time."""
+    runs: Days = 90.0
+    """Runs of Dagster, which `retention_job` deletes; the last one of each job stays."""
+
+
 class WarehouseSettings(Settings):
     """Where events go by default."""
 
@@ -485,6 +501,7 @@ SECTIONS: dict[str, type[Settings]] = {
     "fields": FieldsSettings,
     "schedule": ScheduleSettings,
     "sync": SyncSettings,
+    "retention": RetentionSettings,
     "warehouse": WarehouseSettings,
     "checks": ChecksSettings,
 }

@@ -30,15 +30,25 @@ from events_assets import configuration
 from events_assets.arrow.coercion import fitting
 from events_assets.arrow.convert import contract_of
 from events_assets.errors import ContractError, KeyTypeError, WarehouseError
+from events_assets.retention import (
+    forget_doubles,
+    forget_old,
+    forget_superseded,
+    forget_unfinished,
+)
 from events_assets.rows.marks import DIGEST
 from events_assets.rows.names import distinct
-from events_assets.scan.tables import CHANGES, RECEIPTS, VERSIONS
+from events_assets.scan.tables import CHANGES, VERSIONS
 from events_assets.settings import WarehouseSettings
 from events_assets.sql import select
 from events_assets.sync import drop_view, settle
 
 E = TypeVar("E", bound=BaseException)
 logger = logging.getLogger("events_assets")
+_loads = threading.Lock()
+
+IN_USE = "the warehouse is in use, waiting up to {:g} s: {}"
+KEPT = "{} kept the warehouse for {:g} s (warehouse.lock_timeout): let it end, or close it"
 
 OUT_OF_MEMORY = re.compile("Out of Memory|could not allocate block")
 """What DuckDB says where its memory limit does not suffice, also when it commits."""
@@ -62,27 +72,32 @@ def loading(log: logging.Logger = logger) -> Iterator[dlt.Pipeline]:
     """The pipeline for `load`, while the warehouse is held for it.
 
     Its working folder is temporary: what one run leaves behind cannot disturb another, and dlt
-    restores schema and state from the warehouse.
+    restores schema and state from the warehouse. Threads of this process load one after another,
+    as all loads share dlt's staging dataset.
 
     Raises:
-        WarehouseError: the warehouse stays locked by another process, or cannot be opened.
+        WarehouseError: the warehouse stays in use, or cannot be opened.
     """
     destination = _destination(memory_limit=configuration.warehouse_settings().memory_limit)
     with (
+        _alone(log),
         tempfile.TemporaryDirectory(prefix="events_assets_") as folder,
         _opened(destination, log) as dataset,
         fitting(),
-        collecting_seldom(),
+        _collecting_seldom(),
     ):
         _make_again(dataset, log)
-        _forget_unfinished(dataset)
+        forget_unfinished(dataset)
+        forget_superseded(dataset)
         settle(dataset)
-        yield dlt.pipeline(
+        pipeline = dlt.pipeline(
             "events_assets",
             pipelines_dir=folder,
             destination=destination,
             dataset_name=dataset_name(),
         )
+        pipeline.schemas.save_schema(dataset.schema)  # dlt asks for none where no load was finished
+        yield pipeline
 
 
 def load(
@@ -113,7 +128,8 @@ def load(
         if not narrow:
             _lift_memory_limit(pipeline, log)
             info = pipeline.load()
-            _forget_doubles(pipeline)
+            with pipeline.dataset() as dataset:
+                forget_doubles(dataset)
     if narrow:
         if contract_of(data.resources[narrow.table])["data_type"] != "evolve":
             raise ContractError(narrow.table, ", ".join(sorted(narrow.columns)), "data_type")
@@ -122,22 +138,10 @@ def load(
         return load(pipeline, data, log, **options)
     info.raise_on_failed_jobs()
     with pipeline.dataset() as dataset:
-        _forget_repeated(dataset, info.loads_ids)
+        forget_superseded(dataset)
         settle(dataset)
+        forget_old(dataset, configuration.retention_settings())
     return info
-
-
-def _forget_doubles(pipeline: dlt.Pipeline) -> None:
-    """Removes rows that DuckDB appended twice: dlt may not have heard that a job was done already
-    when another one ran out of memory, and does it again, with the same row ids."""
-    with pipeline.dataset() as dataset:
-        for table in _appended(dataset):
-            select(
-                dataset,
-                "DELETE FROM {table} WHERE rowid NOT IN "
-                "(SELECT min(rowid) FROM {table} GROUP BY _dlt_id)",
-                table=dataset.sql_client.make_qualified_table_name(table),
-            )
 
 
 def _cause_of(error: BaseException | None, kind: type[E]) -> E | None:
@@ -202,6 +206,20 @@ def reading(log: logging.Logger = logger) -> Iterator[dlt.Dataset]:
 
 
 @contextmanager
+def _alone(log: logging.Logger) -> Iterator[None]:
+    """Waits until no other thread of this process loads."""
+    timeout, other = configuration.warehouse_settings().lock_timeout, "another load of this process"
+    if not _loads.acquire(blocking=False):
+        log.warning(IN_USE.format(timeout, other))
+        if not _loads.acquire(timeout=timeout):
+            raise WarehouseError(KEPT.format(other, timeout))
+    try:
+        yield
+    finally:
+        _loads.release()
+
+
+@contextmanager
 def _opened(destination: Any, log: logging.Logger) -> Iterator[dlt.Dataset]:
     settings = configuration.warehouse_settings()
     timeout = settings.lock_timeout
@@ -209,7 +227,7 @@ def _opened(destination: Any, log: logging.Logger) -> Iterator[dlt.Dataset]:
     def before_sleep(state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
         if state.attempt_number == 1 and error:
-            log.warning(f"the warehouse is in use, waiting up to {timeout:g} s: {_cause(error)}")
+            log.warning(IN_USE.format(timeout, _cause(error)))
 
     retrying = Retrying(
         retry=retry_if_exception(_is_locked),
@@ -230,26 +248,15 @@ def _opened(destination: Any, log: logging.Logger) -> Iterator[dlt.Dataset]:
         yield dataset
 
 
-_loads_under_way: list[tuple[int, int, int]] = []
-_changing = threading.Lock()
-
-
 @contextmanager
-def collecting_seldom() -> Iterator[None]:
-    """Looks for cycles of objects less often: rows form none, and it takes a third of a load.
-
-    The thresholds are those of the process: the load that ends last sets them back.
-    """
-    with _changing:
-        _loads_under_way.append(_loads_under_way[0] if _loads_under_way else gc.get_threshold())
-        gc.set_threshold(100_000, 50, 100)
+def _collecting_seldom() -> Iterator[None]:
+    """Looks for cycles of objects less often: rows form none, and it takes a third of a load."""
+    usual = gc.get_threshold()
+    gc.set_threshold(100_000, 50, 100)
     try:
         yield
     finally:
-        with _changing:
-            usual = _loads_under_way.pop()
-            if not _loads_under_way:
-                gc.set_threshold(*usual)
+        gc.set_threshold(*usual)
 
 
 def _make_again(dataset: dlt.Dataset, log: logging.Logger) -> None:
@@ -289,44 +296,6 @@ def _make_again(dataset: dlt.Dataset, log: logging.Logger) -> None:
                 select(dataset, "UPDATE {table} SET _digest = NULL", table=qualified(root))
 
 
-def _forget_repeated(dataset: dlt.Dataset, load_ids: list[str]) -> None:
-    """Removes rows that were set aside before, and have been once more: the last one stays."""
-    for table in dataset.tables:
-        for load_id in load_ids if table.startswith("quarantined_") else ():
-            select(
-                dataset,
-                "DELETE FROM {table} WHERE _dlt_load_id <> %s AND document IN "
-                "(SELECT document FROM {table} WHERE _dlt_load_id = %s)",
-                load_id,
-                load_id,
-                table=dataset.sql_client.make_qualified_table_name(table),
-            )
-
-
-def _forget_unfinished(dataset: dlt.Dataset) -> None:
-    """Removes what a killed load had added before it could replace the events.
-
-    dlt merges `events` in one transaction, but appends to the tables beside it in others.
-    """
-    for table in _appended(dataset):
-        select(
-            dataset,
-            "DELETE FROM {table} WHERE _dlt_load_id NOT IN "
-            "(SELECT load_id FROM {_dlt_loads} WHERE status = 0) AND {by_dlt}",
-            table=dataset.sql_client.make_qualified_table_name(table),
-            by_dlt="change = 'removed'" if table == CHANGES else "1 = 1",
-        )
-
-
-def _appended(dataset: dlt.Dataset) -> list[str]:
-    """The tables that rows are appended to."""
-    return [
-        table
-        for table in dataset.tables
-        if table in (RECEIPTS, CHANGES) or table.startswith("quarantined_")
-    ]
-
-
 def _destination(**global_config: Any) -> Any:
     """The configured destination; DuckDB has the settings given, and the file of our own setting
     where none is configured: dlt keeps credentials, also a file's path, out of config.toml.
@@ -355,8 +324,7 @@ def _explained(error: BaseException, settings: WarehouseSettings) -> str:
             f"be like '256MB' or '4GB': {cause}"
         )
     if _is_locked(error):
-        timeout = f"{settings.lock_timeout:g} s (warehouse.lock_timeout)"
-        remedy = f"another process kept it for {timeout}: close it"
+        remedy = KEPT.format("another process", settings.lock_timeout)
     elif NEWER_STORAGE.search(cause):
         remedy = (
             "a newer DuckDB wrote the file: set another one in [sources.events.warehouse] and load "

@@ -16,6 +16,7 @@ import duckdb
 import pytest
 from dlt.common.configuration.container import Container
 from dlt.common.configuration.specs import PluggableRunContext
+from dlt.destinations.job_client_impl import SqlJobClientBase
 from hypothesis import settings
 
 from events_assets import configuration, sql, warehouse
@@ -249,6 +250,18 @@ def refused() -> str:
     ):
         list(events_source(config, authentication=authentication))
     return raised.value.description or ""
+
+
+@contextmanager
+def unplugged() -> Iterator[None]:
+    """Loads end when their rows are merged, before dlt notes that they are finished."""
+
+    def complete_load(*_: Any) -> None:
+        raise RuntimeError("the plug was pulled")
+
+    with pytest.MonkeyPatch.context() as broken:
+        broken.setattr(SqlJobClientBase, "complete_load", complete_load)
+        yield
 
 
 def failure(result: dg.ExecuteInProcessResult, node: str = "load_events") -> str:

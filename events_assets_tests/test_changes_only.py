@@ -12,8 +12,9 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from events_assets import configuration, warehouse
 from events_assets.definitions import defs
 from events_assets.sample_api import Answer
+from events_assets.scan import table_scan
 from events_assets.source import events_source
-from events_assets_tests.conftest import RESOURCE, event, failure
+from events_assets_tests.conftest import RESOURCE, event, failure, unplugged
 
 pytestmark = pytest.mark.slow  # each loads several times
 
@@ -110,6 +111,17 @@ def test_what_changed_and_came_is_loaded_and_the_rest_stays(api, run, rows):
     ]
     same = "SELECT count(DISTINCT fingerprint) FROM scan_receipts"
     assert rows(same) == [(2,)] and run().success and rows(same) == [(2,)]
+
+
+def test_what_a_killed_load_changed_is_a_change_of_the_next_one(api, run, rows):
+    assert run().success
+    api.change(3, 30, event_name="Renamed")
+    with unplugged():
+        assert not run().success
+    assert run().success and run().success
+    assert rows("SELECT event_name FROM events WHERE id = 3") == [("Renamed",)]
+    first, *others = receipts(rows, "fingerprint")
+    assert len({*others}) == 1 and first not in others
 
 
 def test_an_empty_answer_is_no_surprise(api, run, rows):
@@ -292,6 +304,18 @@ def test_changes_are_asked_for_in_path_and_body_as_well(api, configure, asked_by
     assert (asked_by_next_load(), asked_by_next_load()) == (INITIAL, at(19))
 
 
+def test_a_clock_that_was_set_back_hides_nothing_that_is_gone(api, run, rows, monkeypatch):
+    class Fast(datetime):
+        now = classmethod(lambda cls, tz: datetime.now(tz) + timedelta(days=9))
+
+    with monkeypatch.context() as ahead:
+        ahead.setattr(table_scan, "datetime", Fast)
+        assert run().success
+    del api.rows[5]
+    assert run().success
+    assert rows("SELECT count(*) FROM current_events") == [(19,)]
+
+
 def test_a_table_that_was_dropped_is_read_whole(run, rows, project, api):
     assert run().success
     with duckdb.connect(str(project / "data" / "events.duckdb")) as connection:
@@ -326,3 +350,30 @@ def test_a_guard_that_stopped_a_full_scan_is_not_forgotten_by_the_next_load(api,
 def test_a_wrong_incremental_is_told_before_the_first_request(api, run, configure, endpoint, told):
     configure(CLIENT + endpoint)
     assert told in failure(run()) and not api.asked
+
+
+@pytest.mark.parametrize("kind", ["full", "changes"])
+def test_a_change_behind_the_back_of_a_scan_is_asked_for_by_the_next_one(api, run, rows, kind):
+    answer = api.answer
+    if kind == "changes":
+        assert run().success
+        for number in range(20):
+            api.change(number, 60, event_name="Changed")
+    asked = len(api.api.paths)
+
+    def in_fives(number, path):
+        if number - asked in (3, 5):  # first a row that was read, then one that is still to come
+            row = 1 if number - asked == 3 else 19
+            now = datetime.now(UTC).isoformat()
+            api.rows[row] = event(row, event_name="Renamed", updated_at=now)
+        found = answer(number, path)
+        found.document["data"] = found.document["data"][:5]
+        return found
+
+    api.api.intercept = in_fives
+    assert run().success
+    renamed = "SELECT id FROM events WHERE event_name = 'Renamed' ORDER BY id"
+    assert rows(renamed) == [(19,)] and receipts(rows, "scan_kind")[-1] == (kind,)
+    api.api.intercept = answer
+    assert run().success
+    assert rows(renamed) == [(1,), (19,)] and receipts(rows, "scan_kind")[-1] == ("changes",)

@@ -4,9 +4,10 @@ import json
 
 import dagster as dg
 import pytest
+from dlt.pipeline.exceptions import PipelineStepFailed
 
 from events_assets import drift
-from events_assets_tests.conftest import event, load
+from events_assets_tests.conftest import event, load, unplugged
 from events_assets_tests.test_checks import checks, evaluations
 
 pytestmark = pytest.mark.slow  # each loads several times
@@ -71,6 +72,15 @@ def test_what_a_killed_load_did_not_note_is_noted_before_the_next_one(serve, row
         load([event(1, price=5)])
     load([event(1)])
     assert [one["columns"]["price"][1] for one in noted(rows)] == [1, 0]
+
+
+def test_what_a_killed_load_wrote_is_counted_by_the_next_one_that_writes_nothing(serve, rows):
+    serve()
+    load(events(3, price=5))
+    with unplugged(), pytest.raises(PipelineStepFailed):
+        load(events(3, price=None))
+    load(events(3, price=None))
+    assert noted(rows)[-1]["columns"]["price"] == ["bigint", 0]
 
 
 @pytest.mark.parametrize("disposition", ["append", "replace"])

@@ -4,11 +4,12 @@ import random
 import re
 
 import pytest
+from dlt.pipeline.exceptions import PipelineStepFailed
 
 from events_assets import warehouse
 from events_assets.definitions import defs
 from events_assets.sample_api import Answer
-from events_assets_tests.conftest import event, load
+from events_assets_tests.conftest import event, load, unplugged
 from events_assets_tests.test_checks import answer_of, evaluations
 
 pytestmark = pytest.mark.slow  # each loads several times
@@ -105,6 +106,15 @@ def test_marks_and_notes_are_those_of_a_model(serve, rows, monkeypatch, seed):
     current = [key for key in sorted(model.rows) if key not in model.removed]
     assert rows("SELECT id FROM current_events ORDER BY id") == [(key,) for key in current]
     assert killed
+
+
+def test_a_first_load_that_was_killed_is_gone_on_with(serve, rows):
+    serve()
+    with unplugged(), pytest.raises(PipelineStepFailed):
+        load([event(1), event(2)])
+    load([event(1)])
+    assert rows(f"SELECT {COUNTS} FROM scan_receipts") == [(0, 0, 1, 1)]
+    assert rows("SELECT id FROM current_events") == [(1,)]
 
 
 def test_unchanged_rows_are_not_written_again(serve, rows):

@@ -54,6 +54,9 @@ def test_the_next_load_goes_on_where_the_older_version_ended(older, serve, run, 
         ("removed", 10),
     ]
     assert rows("SELECT count(*) FROM quarantined_events") == [(2,)]
+    serve([*(event(number) for number in range(10, 40)), {"event_name": "No id"}])
+    run()
+    assert rows("SELECT count(*) FROM quarantined_events") == [(1,)]
 
 
 def test_checks_read_receipts_that_have_not_all_that_is_noted_today(older, instance):

@@ -21,13 +21,13 @@ from events_assets.commands import detect, findings, pages
 from events_assets.commands.location import Dialogue
 from events_assets.commands.report import FAILED, NOTE, OK, Report, StopError, counted
 from events_assets.errors import ApiError, EndlessScanError, EventsError, UnaddressableError
+from events_assets.lists import Lists
 from events_assets.paging.base import BY_CHANCE, Page
 from events_assets.paging.page_numbers import PageNumbers
 from events_assets.scan.endpoint import Endpoint
 from events_assets.scan.list_pass import ListPass
 from events_assets.scan.list_request import ListRequest
 from events_assets.scan.table_pass import Table
-from events_assets.source import events_table
 
 FAULTS = (ApiError, EndlessScanError, ValueError)
 """What a pass may raise: the API refuses, its pages go round, a paginator misses something."""
@@ -45,7 +45,9 @@ def try_api(report: Report) -> None:
         with configured_api() as (config, authentication):
             report.redaction = authentication.redaction
             try:
-                scan = events_table(config, authentication, logging.getLogger("events_assets"))
+                lists = Lists(config, authentication, logging.getLogger("events_assets"))
+                lists.hurry()
+                scan = lists.table("events")
                 for endpoint in scan.endpoints:
                     _Trial(report, config, authentication, scan, endpoint).run()
             except StopError as stop:  # here, as an error that leaves the context is masked as text

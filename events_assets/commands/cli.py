@@ -16,6 +16,7 @@ from events_assets.commands import toml_file
 from events_assets.commands.check import try_api
 from events_assets.commands.init import discover
 from events_assets.commands.location import Dialogue, KeyPlace, key_place
+from events_assets.commands.replay import replay as load_rows_set_aside
 from events_assets.commands.report import FAILED, Report, Step, StopError, terminal_columns
 from events_assets.errors import EventsError
 from events_assets.http.log_masking import masked
@@ -69,6 +70,16 @@ def check(as_json: bool) -> None:
         failed = report.failed and f"events_job would not work: see {report.failed.name} above."
         click.echo(failed or "events_job is expected to work: make load")
     sys.exit(1 if report.failed else 0)
+
+
+@main.command()
+def replay() -> None:
+    """Load what was set aside in quarantine, as far as it can be loaded now.
+
+    Asks the API for nothing. To be used after .dlt/config.toml was mended.
+    """
+    report = Report(_print_step)
+    load_rows_set_aside(report)
 
 
 @main.command()

@@ -12,7 +12,13 @@ from events_assets import warehouse
 from events_assets.defs import schedules
 from events_assets.defs.configured import DESTINATION, TABLES, tables
 from events_assets.defs.failures import explained
-from events_assets.defs.metadata import last_receipt, load_metadata, summary
+from events_assets.defs.metadata import (
+    last_receipt,
+    load_metadata,
+    replay_metadata,
+    replay_summary,
+    summary,
+)
 from events_assets.defs.resources import POOL, EventsApi, LoadConfig
 from events_assets.source import events_outline
 
@@ -77,9 +83,14 @@ def events(
             info = warehouse.load(pipeline, source, context.log)
             with pipeline.dataset() as dataset:
                 for table in names:
-                    receipt = last_receipt(dataset, table, run_id)
-                    metadata = load_metadata(dataset, table, receipt)
-                    context.log.info(summary(table, metadata))
+                    if config.replay:
+                        metadata, version = replay_metadata(dataset, table, info)
+                        context.log.info(replay_summary(table, metadata))
+                    else:
+                        receipt = last_receipt(dataset, table, run_id)
+                        metadata = load_metadata(dataset, table, receipt)
+                        version = receipt["fingerprint"]
+                        context.log.info(summary(table, metadata))
                     # Afterwards: it takes the columns of the table out of the pipeline's schema.
                     loaded = dlt.extract_resource_metadata(
                         context, source.resources[table], info, pipeline
@@ -89,5 +100,5 @@ def events(
                         metadata={name: loaded[name] for name in loaded if name != "jobs"}
                         | metadata,
                         # A load that changed nothing can be told from one that did.
-                        data_version=dg.DataVersion(receipt["fingerprint"]),
+                        data_version=dg.DataVersion(version),
                     )

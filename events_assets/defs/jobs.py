@@ -16,6 +16,13 @@ events_job = dg.define_asset_job(
     description="Loads the events of the configured API into the warehouse and checks them.",
 )
 
+replay_job = dg.define_asset_job(
+    "replay_job",
+    selection=dg.AssetSelection.assets(*TABLES),
+    config={"ops": {"load_events": {"config": {"replay": True}}}},
+    description="Loads what was set aside as far as it can be loaded now, and checks the events.",
+)
+
 daily_events_job = dg.define_asset_job(
     "daily_events_job",
     selection=dg.AssetSelection.assets("daily_events"),

@@ -6,9 +6,11 @@ from typing import Any
 
 import dagster as dg
 from dlt import Dataset
+from dlt.common.pipeline import LoadInfo
 from tabulate import tabulate
 
-from events_assets.rows.marks import MARKS
+from events_assets.retention import quarantined
+from events_assets.rows.marks import DIGEST, MARKS, fingerprint
 from events_assets.scan.receipt import Receipt
 from events_assets.sql import current, records, select
 
@@ -29,11 +31,7 @@ SHOWN_OTHERWISE = (
 def load_metadata(dataset: Dataset, table: str, receipt: dict[str, Any]) -> dict[str, Any]:
     """Row count and preview of a table, and the numbers of the receipt of its load; rows that are
     marked as removed do not count."""
-    there = current(dataset, table)
-    ((count,),) = select(dataset, f"SELECT count(*) FROM {{{table}}} WHERE {there}")  # noqa: S608
-    metadata: dict[str, Any] = {
-        "dagster/row_count": count,
-        "preview": preview(dataset, table),
+    metadata = table_metadata(dataset, table) | {
         "verdict": f"{receipt['verdict']}: {receipt['reason']}"
         + (f" ({receipt['proof']})" if receipt["proof"] else ""),
     }
@@ -46,6 +44,38 @@ def load_metadata(dataset: Dataset, table: str, receipt: dict[str, Any]) -> dict
     metadata["scan_seconds"] = round(seconds, 3)
     metadata["rows_per_second"] = round(receipt["rows_received"] / seconds) if seconds else None
     return metadata
+
+
+def table_metadata(dataset: Dataset, table: str) -> dict[str, Any]:
+    there = current(dataset, table)
+    ((count,),) = select(dataset, f"SELECT count(*) FROM {{{table}}} WHERE {there}")  # noqa: S608
+    return {"dagster/row_count": count, "preview": preview(dataset, table)}
+
+
+def replay_metadata(dataset: Dataset, table: str, info: LoadInfo) -> tuple[dict[str, Any], str]:
+    """What a replay of the quarantine did to a table, and the version of the data after it."""
+    load_id = info.loads_ids[0] if info.loads_ids else ""
+    ((loaded,),) = select(
+        dataset,
+        f"SELECT count(*) FROM {{{table}}} WHERE _dlt_load_id = %s",  # noqa: S608
+        load_id,
+    )
+    numbers = {"rows_replayed": loaded, "rows_in_quarantine": quarantined(dataset, table)}
+    version = load_id
+    if DIGEST in dataset.schema.get_table_columns(table):  # as the receipt of a scan would say
+        there = current(dataset, table)
+        query = f"SELECT sum({DIGEST}) FROM {{{table}}} WHERE {there}"  # noqa: S608
+        version = fingerprint(int(select(dataset, query)[0][0] or 0))
+    return table_metadata(dataset, table) | numbers, version
+
+
+def replay_summary(table: str, metadata: dict[str, Any]) -> str:
+    """A replay in one line."""
+    return (
+        f"{table}: {metadata['rows_replayed']} rows of the quarantine are loaded, "
+        f"{metadata['rows_in_quarantine']} remain in it; "
+        f"{metadata['dagster/row_count']} rows are there now"
+    )
 
 
 def summary(table: str, metadata: dict[str, Any]) -> str:

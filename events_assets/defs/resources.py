@@ -28,6 +28,11 @@ class LoadConfig(dg.Config):
     full_scan: bool = Field(
         default=False, description="Read all events, where else only changes would be asked for."
     )
+    replay: bool = Field(
+        default=False,
+        description="Ask the API for nothing, and load what is in quarantine, as far as it can be "
+        "loaded now.",
+    )
 
 
 class EventsApi(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -53,7 +58,12 @@ class EventsApi(dg.ConfigurableResource):  # type: ignore[type-arg]
             if load and load.full_scan:
                 sync.full_scan_every = 0
             yield events_source(
-                config, authentication=authentication, run_id=run_id, log=log, sync=sync
+                config,
+                authentication=authentication,
+                run_id=run_id,
+                log=log,
+                sync=sync,
+                replay=bool(load and load.replay),
             )
 
 

@@ -45,7 +45,8 @@ class Ask:
 class Page:
     """One page of a list, made once from one answer.
 
-    `rows` are as they are to be loaded, `identities` are theirs: equal for the same row. `known`
+    `rows` are as they are to be loaded, `originals` as the API gave them. `identities` are theirs:
+    equal for the same row. `known`
     are those among them that came on earlier pages of this pass. `order` are the values by which
     rows may be ordered once and for all. `answer` is where it all comes from (for paginators that
     are not ours).
@@ -53,6 +54,7 @@ class Page:
 
     rows: Sequence[Any]
     identities: Sequence[Hashable]
+    originals: Sequence[Any] = ()
     known: Set[Hashable] = frozenset()
     order: Sequence[Any] = ()
     total: int | None = None

@@ -91,6 +91,25 @@ class OffsetState:
         evidence = replace(self.evidence, touching=False, paging="plain")
         return replace(self, **{"mode": Mode.PLAIN, "evidence": evidence, **changes})
 
+    def joined(self, limit: int) -> "OffsetState":
+        """After a page with rows that is joined to those before it."""
+        if self.mode is Mode.STEPPING_BACK:
+            return replace(self, mode=Mode.TOUCHING)
+        if self.mode is Mode.PROBING:
+            return self.plain()
+        if self.mode is Mode.GRID:
+            torn = (
+                f"the API takes only multiples of {limit} as offset, but gives fewer rows a "
+                f"page; set the paginator's limit to {self.evidence.granted}"
+            )
+            return replace(self, evidence=replace(self.evidence, torn=torn))
+        return self
+
+    def empty(self) -> "OffsetState":
+        """The end, which is said where the page before had nothing new, or the total agrees."""
+        is_said = self.mode is Mode.PROBING or self.evidence.total is not None
+        return self.ended(ended="the page after the last row is empty" if is_said else "")
+
     def ended(self, **claims: Any) -> "OffsetState":
         return replace(self, mode=Mode.ENDED, evidence=replace(self.evidence, **claims))
 
@@ -162,12 +181,7 @@ class TouchingOffsets(Paging):
         must_touch = state.mode in (Mode.TOUCHING, Mode.STEPPING_BACK) and state.offset > self.first
         if must_touch and not any(state.joins(page, identity) for identity in page.identities):
             return self._stepped_back(state, page)
-        return self._after_joined_page(state, page) if page.rows else self._after_empty_page(state)
-
-    def _after_empty_page(self, state: OffsetState) -> OffsetState:
-        """The end, which is said where the page before had nothing new, or the total agrees."""
-        is_said = state.mode is Mode.PROBING or state.evidence.total is not None
-        return state.ended(ended="the page after the last row is empty" if is_said else "")
+        return self._after_joined_page(state, page) if page.rows else state.empty()
 
     def _after_joined_page(self, state: OffsetState, page: Page) -> OffsetState:
         end, rows, overlap = state.offset + len(page.rows), len(page.rows), self._overlap(state)
@@ -182,9 +196,8 @@ class TouchingOffsets(Paging):
                 or tuple(page.identities[:overlap]) != state.before[-overlap:],
                 repeated=evidence.repeated or len(page.known) > overlap,
             )
-        state = self._joined(
-            replace(state, evidence=evidence, islands=islands, end=reached, step=0)
-        )
+        state = replace(state, evidence=evidence, islands=islands, end=reached, step=0)
+        state = state.joined(self.limit)
         if end > state.furthest:
             state = replace(state, furthest=end, stuck=0)
         if self.maximum is not None and end >= self.maximum:
@@ -203,20 +216,6 @@ class TouchingOffsets(Paging):
         # Nothing but the overlap: probably the end, but only an empty page says so. Pages that
         # are no longer than the overlap cannot touch.
         return replace(state.plain() if news else state, mode=Mode.PROBING, offset=end)
-
-    def _joined(self, state: OffsetState) -> OffsetState:
-        """The state after a page with rows that is joined to those before it."""
-        if state.mode is Mode.STEPPING_BACK:
-            return replace(state, mode=Mode.TOUCHING)
-        if state.mode is Mode.PROBING:
-            return state.plain()
-        if state.mode is Mode.GRID:
-            torn = (
-                f"the API takes only multiples of {self.limit} as offset, but gives fewer rows a "
-                f"page; set the paginator's limit to {state.evidence.granted}"
-            )
-            return replace(state, evidence=replace(state.evidence, torn=torn))
-        return state
 
     def _after_the_same_page(self, state: OffsetState) -> OffsetState:
         """The page before came once more: a fixed grid of offsets, or none at all."""

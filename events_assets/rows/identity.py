@@ -57,6 +57,12 @@ class Identity:
         self.types: dict[str, TDataType] = {}
         self.widened: set[str] = set()
 
+    def copy(self) -> "Identity":
+        """One that decides on types by itself."""
+        other = Identity(self.primary_key)
+        other.types.update(self.types)
+        return other
+
     def objection(self, row: Any) -> str:
         """Why a row has no usable key: it is no object, or its key is missing, empty, neither text
         nor integer, or does not fit the column. Empty for one that has."""

@@ -27,7 +27,8 @@ class Changes:
     of dates in days). `start_param` and `end_param` are parameters of the query; what is sent is
     what `convert` makes of a value: a format for `strftime`, or `seconds` or `milliseconds`.
     `newest` is the greatest cursor that came, in a row that may move it: of the type of the others,
-    and not in the future. `ignored` are those that may not, each with the reason.
+    and not after the scan `begun`, as a row that was read already may have changed before that one.
+    `ignored` are those that never should, each with the reason.
     """
 
     path: str
@@ -41,6 +42,7 @@ class Changes:
     is_falling: bool = False
     since: Cursor | None = None
     newest: Cursor | None = None
+    begun: datetime = field(default_factory=lambda: datetime.now(UTC))
     ignored: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -48,7 +50,7 @@ class Changes:
 
     def begin(self, last: Cursor | None) -> None:
         """A scan begins: of what changed since the last value that is known, None for all."""
-        self.since, self.newest, self.ignored = last, last, {}
+        self.since, self.newest, self.ignored, self.begun = last, last, {}, datetime.now(UTC)
         if last is not None and self.lag:
             order: Callable[..., Any] = min if self.is_falling else max
             self.since = apply_lag(self.lag, self.initial_value, last, order)
@@ -96,6 +98,8 @@ class Changes:
             self.ignored["is in the future"] = str(value)
         elif place is None or (known is not None and type(_place(known)) is not type(place)):
             self.ignored["is of another type than before"] = str(value)
+        elif instant and instant > self.begun:
+            return
         elif newest is None or self._is_beyond(place, _place(newest)):
             self.newest = value
 

@@ -56,7 +56,7 @@ class Endpoint:
         self._ahead.close()
 
     def page(
-        self, request: ListRequest, ask: Ask, upcoming: Iterable[Ask], came: set[Hashable]
+        self, request: ListRequest, ask: Ask, upcoming: Iterable[Ask], known: set[Hashable]
     ) -> Page:
         """Asks for a page, and for those that will probably follow.
 
@@ -64,23 +64,24 @@ class Endpoint:
             request: what is asked for, without paging.
             ask: the page.
             upcoming: the pages that will follow if all goes on as it does.
-            came: identities of the rows on the pages before.
+            known: identities of the rows on the pages before.
 
         Raises:
             ApiError: the API cannot be reached, refuses, or gives no page.
             IgnoreResponseException: of dlt; a response action says that there is nothing to read.
         """
-        answer, rows = self._ahead.get((request, ask), [(request, one) for one in upcoming])
+        answer, came = self._ahead.get((request, ask), [(request, one) for one in upcoming])
         if request.inherited:
-            rows = [row | request.inherited if isinstance(row, dict) else row for row in rows]
+            came = [row | request.inherited if isinstance(row, dict) else row for row in came]
         if self.changes:
-            self.changes.see(rows)
-        rows = self.map_rows(rows)
+            self.changes.see(came)
+        rows = self.map_rows(came)
         identities = self.identify(rows)
         return Page(
             rows=rows,
             identities=identities,
-            known=came.intersection(identities) if came else frozenset(),
+            originals=came,
+            known=known.intersection(identities) if known else frozenset(),
             order=self._order(rows, identities),
             total=self.total(answer.document, answer.headers),
             document=answer.document,

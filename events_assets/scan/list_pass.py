@@ -92,6 +92,14 @@ class ListPass:
         digest = self.digest.digest()
         return Seen(str(self), evidence, self.distinct, digest, self.is_doubled)
 
+    def count_double(self, identity: Hashable, on_page: bool, before: bool) -> None:
+        """Notes a row that came once more: on the same page, or not `before`, on its neighbour."""
+        self.is_doubled = True
+        if on_page:
+            self.twice.append(identity)
+        elif self.evidence.total_last is not None or not before:
+            self.far_apart.append(identity)
+
     def duplicates(self) -> list[Hashable]:
         """Ids that the API answered twice though nothing moved.
 

@@ -78,9 +78,9 @@ class Receipt:
         self.seconds_waited += cost.seconds_waited
         self.bytes += cost.bytes
 
-    def conclude(self, passes: Sequence[ListPass], verdict: Verdict, fingerprint: int) -> None:
+    def conclude(self, passes: Sequence[ListPass], verdict: Verdict) -> None:
         """Adds up the last pass over each list, and what all passes found."""
-        self.finished_at, self.fingerprint = datetime.now(UTC), f"{fingerprint % (1 << 128):032x}"
+        self.finished_at = datetime.now(UTC)
         shared = sum(one.shared for one in passes)
         self.walks = len(passes)
         self.distinct_ids = sum(one.distinct for one in passes) - shared

@@ -24,42 +24,55 @@ class Stored:
     """The rows of a table by their identities: `digests` of their content, None where it is not
     known or the row is marked as removed; those are in `removed`.
 
-    `is_current` is whether the warehouse would hold the same today for a row of the same content.
-    All rows are fetched at once, or each when it is asked for.
+    `fingerprint` is the sum of the digests. `outdated` are those that the warehouse would hold
+    otherwise today, though their content is the same. All rows are fetched at once, or each when it
+    is asked for.
+
+    Args:
+        fetch: gives key, digest, time of removal and whether it is outdated, of some rows or all;
+            None where there is nothing to compare with.
+        is_outdated: the condition for that.
     """
 
-    def __init__(self, fetch: Fetch | None = None, is_current: bool = False) -> None:
+    def __init__(self, fetch: Fetch | None = None, is_outdated: str = "1 = 0") -> None:
         self.digests: dict[Hashable, int | None] = {}
         self.removed: set[Hashable] = set()
-        self.is_current = is_current
-        self._fetch = fetch
+        self.outdated: set[Hashable] = set()
+        self.fingerprint = 0
+        self._fetch, self._is_outdated = fetch, is_outdated
         self._asked: set[Hashable] = set()
 
     @classmethod
     def of(cls, table: str, identity: Identity) -> "Stored":
         """The rows of a table of the warehouse; while dlt extracts."""
-        fetch, is_current = None, _is_read_as_before()
-        schema = dlt.current.source_schema()
+        schema, since = dlt.current.source_schema(), _read_so_since()
         name = schema.naming.normalize_table_identifier(table)
         columns = schema.tables[name]["columns"] if name in schema.data_table_names() else {}
         keys = [schema.naming.normalize_identifier(distinct(key)) for key in identity.primary_key]
-        if {*keys} <= columns.keys():
-            marks = [one if one in columns else "NULL" for one in (DIGEST, REMOVED)]
-            fetch = partial(_fetched, name, keys, marks)
-        return cls(fetch, is_current)
+        marks = [one if one in columns else "NULL" for one in (DIGEST, REMOVED)]
+        is_outdated = f"_dlt_load_id < '{since}'"
+        if not {*keys} <= columns.keys():
+            return cls()
+        fetch = partial(fetched, name, columns=keys, marks=[*marks, is_outdated])
+        return cls(fetch, is_outdated)
 
     def is_known(self) -> bool:
-        """Whether there are rows, and the content of each is known."""
-        if self._fetch is None or not self.is_current:
+        """Whether there are rows, and the content of each is known and would be held so today;
+        then the fingerprint is."""
+        if self._fetch is None:
             return False
-        unknown = self._fetch(where=f"{DIGEST} IS NULL", limit=1)
-        return not any(unknown) and any(self._fetch(limit=1))
+        is_known = f"{DIGEST} IS NOT NULL AND ({REMOVED} IS NOT NULL OR NOT {self._is_outdated})"
+        known = f"count(CASE WHEN {is_known} THEN 1 END)"
+        total = f"sum(CASE WHEN {REMOVED} IS NULL THEN {DIGEST} END)"
+        ((rows, known_rows, found),) = self._fetch(columns=[], marks=["count(*)", known, total])
+        self.fingerprint = int(found or 0)
+        return bool(0 < rows == known_rows)
 
     def fetch_all(self) -> None:
         """Fetches all rows at once."""
         if self._fetch:
             self._take(self._fetch())
-        self._fetch = None
+        self._fetch, self.fingerprint = None, sum(filter(None, self.digests.values()))
 
     def look_up(self, identities: Iterable[Hashable]) -> None:
         """Fetches those rows, if they are not there yet."""
@@ -70,40 +83,43 @@ class Stored:
             keys = [key for key in keys if not isinstance(key, bytes)]
             self._take(self._fetch(keys=keys) if keys else ())
 
-    def _take(self, rows: Iterable[Sequence[Any]]) -> None:
-        for *key, digest, removed_at in rows:
-            identity = tuple(map(_as_it_comes, key)) if len(key) > 1 else key[0]
-            self.digests[identity] = None if removed_at else digest
-            if removed_at:
-                self.removed.add(identity)
-
     def has(self, identity: Hashable, version: int) -> bool:
         """Whether it holds a row, with this content."""
         return self.digests.get(identity) == version
+
+    def current_rows(self) -> int:
+        """The number of rows that are not marked as removed."""
+        return len(self.digests) - len(self.removed)
 
     def vanished(self, came: Iterable[Hashable]) -> list[Hashable]:
         """The rows that are not marked as removed, and did not come."""
         return [*self.digests.keys() - self.removed - set(came)]
 
+    def _take(self, rows: Iterable[Sequence[Any]]) -> None:
+        for *key, digest, removed_at, is_outdated in rows:
+            identity = tuple(map(_as_it_comes, key)) if len(key) > 1 else key[0]
+            self.digests[identity] = None if removed_at else digest
+            if removed_at:
+                self.removed.add(identity)
+            if is_outdated:
+                self.outdated.add(identity)
 
-def _fetched(
+
+def fetched(
     table: str,
-    columns: list[str],
-    marks: list[str],
-    keys: Sequence[Any] = (),
+    columns: Sequence[str],
+    marks: Sequence[str] = (),
     where: str = "1 = 1",
-    limit: int | None = None,
+    keys: Sequence[Any] = (),
 ) -> Iterator[Sequence[Any]]:
-    """Key columns, digest and time of removal of rows: those with one of the keys in the first
-    column, or all."""
+    """Rows of a table of the warehouse: those with one of the keys in the first column, or all;
+    while dlt extracts. `marks` are further columns, as SQL."""
     with dlt.current.pipeline().sql_client(dlt.current.source_schema().name) as client:
         names = [*map(client.escape_column_name, columns)]
         if keys:
             where = f"{names[0]} IN ({', '.join(['%s'] * len(keys))})"
-        sql = (
-            f"SELECT {', '.join([*names, *marks])} FROM {client.make_qualified_table_name(table)} "  # noqa: S608
-            f"WHERE {where}" + (f" LIMIT {limit}" if limit else "")
-        )
+        name = client.make_qualified_table_name(table)
+        sql = f"SELECT {', '.join([*names, *marks])} FROM {name} WHERE {where}"  # noqa: S608
         with client.execute_query(sql, *keys) as cursor:
             while rows := cursor.fetchmany(CHUNK):
                 yield from rows
@@ -114,11 +130,15 @@ def _as_it_comes(value: Any) -> Hashable:
     return in_utc(value) if isinstance(value, datetime) else value
 
 
-def _is_read_as_before() -> bool:
-    """Whether rows become columns in the same way as in the last load."""
+def _read_so_since() -> str:
+    """The load from which on rows became columns in the way in which they do now."""
     resource, schema = dlt.current.resource(), dlt.current.source_schema()
     ways = [__version__, dlt.__version__, schema.naming.name(), resource.compute_table_schema()]
     digest = blake2b(json.dumps(ways, default=str, sort_keys=True).encode()).hexdigest()[:32]
     state = dlt.current.resource_state()
-    before, state["read as"] = state.get("read as"), digest
-    return bool(before == digest)
+    if state.get("read as") != digest:
+        state["read as"], state["read so since"] = (
+            digest,
+            dlt.current.load_package_state()["load_id"],
+        )
+    return str(state.get("read so since", ""))

@@ -4,7 +4,7 @@ import json
 from collections.abc import Hashable, Iterator
 from contextlib import closing
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dlt
@@ -68,23 +68,30 @@ class TableScan:
             KeyTypeError: a key column is too narrow.
             ConfigurationError: the table holds the rows of another API.
         """
+        self.receipt.started_at = datetime.now(UTC)  # the warehouse may have been waited for
         if moved := require_origin(self.receipt):
             self.table.endpoints[0].session.log.warning(moved)
-        identity, name = self.table.identity, self.table.name
+        identity, name, quarantine = self.table.identity, self.table.name, self.intake.quarantine
         identity.types.update(key_types(name, identity))
+        quarantine.recall(identity, {one.name: one.map_rows for one in self.table.endpoints})
         if self.sync:
             self._begin(self.sync)
         yield from self.rows()
         if not self.receipt.rows_loaded:
             yield empty_item(identity)
+        removed = self._removed(self.sync.max_removed) if self.sync else []
+        self.receipt.fingerprint = self.intake.versions.fingerprint(removed)
         if self.sync:
-            removed = self._removed(self.sync.max_removed)
             yield from removal_items(identity, removed, self.receipt.started_at)
             yield from sync_items(name, identity)
             self._end()
-        yield receipt_item(self.receipt)
-        if self.intake.has_later_versions:
+        yield from quarantine.notes(self.intake.versions.is_loaded)
+        yield from self._receipt_items()
+        if self.intake.versions.has_later:
             later_versions_win(self.table.name)
+
+    def _receipt_items(self) -> Iterator[Any]:
+        yield receipt_item(self.receipt)
 
     def _begin(self, sync: SyncSettings) -> None:
         """Decides whether only what changed is asked for: not where that is not known for all
@@ -94,7 +101,7 @@ class TableScan:
         cursors, full_scan_at = state.get("cursors", {}), state.get("full scan at")
         every = timedelta(hours=sync.full_scan_every)
         is_due = not full_scan_at or (
-            self.receipt.started_at - datetime.fromisoformat(full_scan_at) >= every
+            abs(self.receipt.started_at - datetime.fromisoformat(full_scan_at)) >= every
         )
         is_known = self._changes.keys() <= cursors.keys() and bool(self._changes)
         is_full = is_due or not is_known or not stored.is_known()
@@ -125,14 +132,14 @@ class TableScan:
             state["full scan at"] = None  # so that the next one is full, and says so again
         if self._changes:
             receipt.cursor = json.dumps(state.get("cursors", {}))
-        state["fingerprint"] = receipt.fingerprint
 
     def _removed(self, max_removed: float) -> list[Hashable]:
         """The rows that a complete full scan did not bring, if they are not too many at once."""
         receipt = self.receipt
         if receipt.verdict != COMPLETE or receipt.scan_kind != "full":
             return []
-        removed, before = self.intake.vanished(), self.intake.known_before()
+        versions = self.intake.versions
+        removed, before = versions.vanished(), versions.stored.current_rows()
         if len(removed) > max(MAY_ALWAYS_GO, max_removed * before):
             receipt.rows_vanished = len(removed)
             return []
@@ -163,10 +170,7 @@ class TableScan:
         for traffic in self.table.traffic():
             self.receipt.add_cost(traffic)
         self.receipt.scans = len(readings)
-        fingerprint = self.intake.fingerprint
         if is_partial:
-            before = int(dlt.current.resource_state().get("fingerprint", "0"), 16)
-            fingerprint = before + self.intake.fingerprint_of_changes()
             since = ", ".join(str(changes.since) for changes in self._changes.values())
             verdict = replace(verdict, reason=f"of what changed since {since}: {verdict.reason}")
-        self.receipt.conclude(one.lists, verdict, fingerprint)
+        self.receipt.conclude(one.lists, verdict)

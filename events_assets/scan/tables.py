@@ -1,9 +1,8 @@
 """The tables that a scan fills beside that of its rows, as dlt has to know them."""
 
-import json
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import dlt
@@ -14,7 +13,7 @@ from events_assets.errors import ConfigurationError
 from events_assets.rows.identity import Identity
 from events_assets.rows.marks import INSTANT, MARKS, declare_marks
 from events_assets.rows.names import distinct
-from events_assets.rows.rules import TooDeep
+from events_assets.scan.quarantine import QUARANTINE_COLUMNS, Aside, quarantine_of
 from events_assets.scan.receipt import RECEIPT_COLUMNS, Receipt
 
 RECEIPTS = "scan_receipts"
@@ -28,13 +27,6 @@ EVENT_COLUMNS: dict[str, Any] = {
 """Canonical columns beside `id`: they exist also where every value is null. `id` is before them; it
 is typed by its data or, where it is not part of the key, a text that may be null."""
 
-QUARANTINE_COLUMNS: dict[str, Any] = {
-    "document": {"data_type": "text"},
-    "reason": {"data_type": "text"},
-    "run_id": {"data_type": "text"},
-}
-
-
 CHANGES, VERSIONS = "event_changes", "event_versions"
 CHANGE_COLUMNS: dict[str, Any] = {
     "change": {"data_type": "text"},
@@ -47,14 +39,10 @@ CHANGE_COLUMNS: dict[str, Any] = {
 VERSION_COLUMNS: dict[str, Any] = {**EVENT_COLUMNS, "status": {"data_type": "text"}, **MARKS}
 
 
-class Aside(dict[str, Any]):
-    """A row for another table than that of its resource."""
-
-
 def declare(resource: DltResource, identity: Identity, is_synced: bool) -> DltResource:
     """Declares the tables beside that of a resource."""
     _declare(resource, RECEIPTS, RECEIPT_COLUMNS)
-    _declare(resource, _quarantine(resource.name), QUARANTINE_COLUMNS)
+    _declare(resource, quarantine_of(resource.name), QUARANTINE_COLUMNS)
     if is_synced:
         _declare(resource, CHANGES, CHANGE_COLUMNS)
     if identity.primary_key:
@@ -105,19 +93,6 @@ def _have_a_list_in_common(before: str, now: str) -> bool:
 
 def receipt_item(receipt: Receipt) -> Any:
     return dlt.mark.with_table_name(Aside(receipt.row()), RECEIPTS)
-
-
-def quarantine_item(row: Any, reason: str, position: int, receipt: Receipt) -> Any:
-    """A row that cannot be loaded, whole, with the reason."""
-    aside = Aside(
-        document=str(row) if isinstance(row, TooDeep) else json.dumps(row),
-        reason=reason,
-        position=position,
-        scan=receipt.scans,
-        run_id=receipt.run_id,
-        quarantined_at=datetime.now(UTC),
-    )
-    return dlt.mark.with_table_name(aside, _quarantine(receipt.resource))
 
 
 def removal_items(identity: Identity, removed: list[Any], seen_at: datetime) -> Iterator[Any]:
@@ -171,7 +146,3 @@ def key_types(table: str, identity: Identity) -> dict[str, TDataType]:
     }
     types = {name: columns.get(column, {}).get("data_type") for name, column in names.items()}
     return {name: data_type for name, data_type in types.items() if data_type}
-
-
-def _quarantine(table: str) -> str:
-    return f"quarantined_{table}"

@@ -1,0 +1,237 @@
+"""The lists of the configured API, in dlt's vocabulary, and the tables that they go to."""
+
+import logging
+from copy import deepcopy
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from dlt.sources.helpers.rest_client.utils import join_url
+from dlt.sources.rest_api.config_setup import build_resource_dependency_graph
+from dlt.sources.rest_api.typing import RESTAPIConfig
+from jsonpath_ng.exceptions import JSONPathError
+
+from events_assets import configuration
+from events_assets.authentication import Authentication
+from events_assets.errors import ConfigurationError
+from events_assets.http.rate_limit import RateLimit
+from events_assets.http.retry import hurried
+from events_assets.http.session import ApiSession
+from events_assets.json_path import value_at
+from events_assets.paging.base import Paging, Total
+from events_assets.paging.windows import Window
+from events_assets.rows.identity import Identity
+from events_assets.scan.changes import Changes, changes_of
+from events_assets.scan.data_selector import DataSelector
+from events_assets.scan.endpoint import Endpoint
+from events_assets.scan.list_request import ListRequests
+from events_assets.scan.paginators import paging_of
+from events_assets.scan.progress import BesideBar
+from events_assets.scan.table_pass import Table
+from events_assets.scan.tables import EVENT_COLUMNS
+from events_assets.settings import HttpSettings, ScanSettings
+
+SYNCED_STRATEGIES = (None, "delete-insert", "upsert")
+"""Ways to merge (dlt's) that leave one row for each key."""
+
+
+class Lists:
+    """The lists of an API, each asked on sessions of its own.
+
+    `names` are those of the resources to load, by the table that they go to; `resources` has what
+    is configured for each, with dlt's defaults.
+
+    Args:
+        config: the API in dlt's vocabulary, without its secrets.
+        authentication: fills them in.
+        log: told about progress, retries and repeated scans.
+
+    Raises:
+        ConfigurationError: `auth` needs a key and there is none, or it is too short to be masked,
+            or dlt refuses what a resource says.
+    """
+
+    def __init__(
+        self, config: RESTAPIConfig, authentication: Authentication, log: logging.Logger | None
+    ) -> None:
+        config = authentication.fill(deepcopy(config))
+        self._client: dict[str, Any] = dict(config["client"])
+        self._defaults: dict[str, Any] = dict(config.get("resource_defaults") or {})
+        self._entries = {e["name"]: e for e in configuration.entries(config["resources"])}
+        try:
+            _, resources, self._parameters = build_resource_dependency_graph(
+                cast(Any, self._defaults), cast(Any, [*self._entries.values()])
+            )
+        except (ValueError, JSONPathError) as error:
+            raise ConfigurationError(
+                f"wrong [[{configuration.SECTION}.resources]]: {error}"
+            ) from error
+        self.resources = cast(dict[str, dict[str, Any]], resources)
+        self._redaction = authentication.redaction
+        self.settings = configuration.scan_settings()
+        self._sessions = _Sessions(
+            self._client["base_url"],
+            configuration.http_settings(),
+            authentication,
+            BesideBar(log or logging.getLogger("events_assets")),
+            remember=self.settings.passes > 1,
+        )
+        self._identities: dict[tuple[str, bool], Identity] = {}
+        self.names: dict[str, list[str]] = {}
+        for name, entry in self._entries.items():
+            if entry.get("selected", True):
+                self.names.setdefault(configuration.table_of(entry), []).append(name)
+
+    def hurry(self) -> None:
+        """From here on they are asked for strictly one page after another, and in as much of a
+        hurry as someone who is waiting."""
+        self._sessions.http, self.settings.read_ahead = hurried(self._sessions.http), 0
+
+    def is_synced(self, table: str) -> bool:
+        """Whether rows of a table are compared with those that it holds."""
+        if table != "events" or table not in self.names:
+            return False
+        entry = self.resources[self.names[table][0]]
+        how = entry.get("write_disposition")
+        how = how if isinstance(how, dict) else {"disposition": how}
+        is_merged = how["disposition"] == "merge" and how.get("strategy") in SYNCED_STRATEGIES
+        return bool(entry.get("primary_key")) and is_merged
+
+    def origin(self, table: str) -> str:
+        """What the API is called; nothing secret, and no query, is in it."""
+        if configured := configuration.warehouse_settings().origin:
+            return configured
+        if configuration.is_sample():
+            return configuration.SAMPLE
+        lists = set()
+        for name in self.names[table]:
+            path = self.resources[name]["endpoint"]["path"]
+            is_url = path.startswith(("http://", "https://"))
+            url = urlsplit(path if is_url else join_url(self._client["base_url"], path))
+            place = url.netloc.rpartition("@")[2].lower()
+            lists.add(f"{url.scheme}://{place}{url.path}".rstrip("/"))
+        return self._redaction.text(", ".join(sorted(lists)))
+
+    def table(self, table: str) -> Table:
+        """A table with its lists, and those of parents; on new sessions each time."""
+        return self._table(table, self.names[table], is_parent=False)
+
+    def _table(self, table: str, names: list[str], is_parent: bool) -> Table:
+        entry = self.resources[names[0]]
+        key = entry.get("primary_key") or []
+        key = [key] if isinstance(key, str) else list(key)
+        identity = self._identities.setdefault((table, is_parent), Identity(key))
+        identity.widened.clear()
+        if table == "events":  # a canonical column keeps its type in a key, too
+            types = {name: EVENT_COLUMNS.get(name, {}).get("data_type") for name in key}
+            identity.types |= {name: kind for name, kind in types.items() if kind}
+        parents = {
+            name: self._table(parent, [parent], is_parent=True)
+            for name in names
+            if (parent := self._parent(name)) is not None
+        }
+        endpoints = [self._endpoint(table, name, identity) for name in names]
+        return Table(table, identity, endpoints, parents)
+
+    def _parent(self, name: str) -> str | None:
+        parameters = self._parameters[name]
+        return parameters[0].resolve_config["resource"] if parameters else None
+
+    def _endpoint(self, table: str, name: str, identity: Identity) -> Endpoint:
+        endpoint = dict(self.resources[name]["endpoint"])
+        # dlt takes the place of one object for a list of one where nothing is configured.
+        configured = configuration.endpoint_of(self._entries[name], self._defaults)
+        settings, changes = self.settings, changes_of(endpoint, name)
+        paginator = configured.get("paginator", self._client.get("paginator"))
+        paging, total = _paging(name, paginator, settings)
+        if changes and not self.is_synced(table):
+            raise ConfigurationError(
+                f"the resource '{name}' is incremental, which only events can be that are merged "
+                f"on a primary_key: remove incremental from its endpoint"
+            )
+        page_size = getattr(paging, "limit", None)
+        fields = configuration.fields()
+        return Endpoint(
+            name=name,
+            session=self._sessions.of(endpoint.get("auth", self._client.get("auth"))),
+            paging=paging,
+            request_for=self._requests(name, endpoint, changes),
+            rows_of=DataSelector(configured.get("data_selector"), settings.absent_when_empty),
+            total=total,
+            identify=identity,
+            map_rows=lambda rows: fields.map(rows, name) if table == "events" else rows,
+            window=_whole_window(name, page_size) if table == "events" else None,
+            page_size=page_size,
+            threads=settings.read_ahead,
+            order_of=value_at(settings.order) if settings.order and table == "events" else None,
+            max_pages_factor=settings.max_pages_factor,
+            changes=changes,
+        )
+
+    def _requests(
+        self, name: str, endpoint: dict[str, Any], changes: Changes | None
+    ) -> ListRequests:
+        inherited = self.resources[name].get("include_from_parent") or []
+        parameters = self._parameters[name] or []
+        return ListRequests(self._client, endpoint, parameters, inherited, changes)
+
+
+class _Sessions:
+    """Makes sessions, which share a rate limit. `http` says how they ask from then on."""
+
+    def __init__(
+        self,
+        base_url: str,
+        http: HttpSettings,
+        authentication: Authentication,
+        log: logging.LoggerAdapter[Any],
+        remember: bool,
+    ) -> None:
+        self._base_url, self.http, self._remember = base_url, http, remember
+        self._authentication, self._log = authentication, log
+        self._rate_limit = RateLimit(http.max_requests, http.period)
+
+    def of(self, auth: Any, base_url: str | None = None) -> ApiSession:
+        """A session with this authentication, of the API, or of where it gives access tokens."""
+        return ApiSession(
+            base_url or self._base_url,
+            self.http,
+            self._authentication.redaction,
+            self._log,
+            self._rate_limit,
+            self._authentication.of(auth, lambda url: self.of(None, url)),
+            remembers=self._remember and base_url is None,
+        )
+
+
+def _paging(resource: str, paginator: Any, settings: ScanSettings) -> tuple[Paging, Total]:
+    """How a list is paged, and where it counts its rows."""
+    try:
+        paging, total = paging_of(paginator, settings.overlap)
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(
+            f"wrong paginator of the resource '{resource}' in "
+            f"[[{configuration.SECTION}.resources]]: {error}"
+        ) from error
+    if total is None or settings.total_path or settings.total_header:
+        total = Total(settings.total_path, settings.total_header)
+    return paging, total
+
+
+def _whole_window(resource: str, page_size: int | None) -> Window | None:
+    """The window of all events, none where the API lets everything be paged through."""
+    settings = configuration.window_settings()
+    if not settings.max_rows:
+        return None
+    if page_size and page_size > settings.max_rows:
+        raise ConfigurationError(
+            f"the paginator of the resource '{resource}' asks for pages of {page_size} rows, but "
+            f"max_rows in [{configuration.SECTION}.windows] lets nobody see more than "
+            f"{settings.max_rows}: lower its limit"
+        )
+    try:
+        return Window.whole(settings)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"initial_value and end_value in [{configuration.SECTION}.windows] are to be ISO 8601 "
+            f"times, the first before the second: {error}"
+        ) from error

@@ -1,0 +1,92 @@
+"""Which versions of rows came in a scan, and what becomes of each in the warehouse."""
+
+from collections.abc import Hashable, Sequence
+
+from events_assets.rows.marks import fingerprint
+from events_assets.scan.receipt import Receipt
+from events_assets.scan.stored import Stored
+
+
+class Versions:
+    """The books of one scan, from which its receipt is counted: of several versions of a row the
+    last one counts.
+
+    `last` is the digest of the last version of each row that came, by its identity, and `stored`
+    what the warehouse holds already. `has_later`: a row is loaded in more than one version.
+    """
+
+    def __init__(self, receipt: Receipt) -> None:
+        self.stored = Stored()
+        self.last: dict[Hashable, int] = {}
+        self.has_later = False
+        self._receipt = receipt
+        self._refused: set[int] = set()
+        """Digests of rows that are not loaded: set aside, or excluded."""
+        self._loaded_before: set[Hashable] = set()
+        """Rows of which an earlier version is loaded though the last one is set aside, or is what
+        the warehouse held."""
+
+    def is_unchanged(self, identity: Hashable, version: int) -> bool:
+        """Whether a row need not be loaded, as the warehouse holds just this."""
+        stored = self.stored
+        return stored.has(identity, version) and identity not in stored.outdated
+
+    def again(self, identity: Hashable, version: int) -> tuple[bool, bool]:
+        """Counts a row that may have come before.
+
+        Returns whether it is to be loaded, and whether an earlier version is.
+        """
+        known = self.last.get(identity)
+        if known == version or version in self._refused:
+            self._receipt.repeats += 1
+            return False, False
+        is_given, is_counted = identity in self._loaded_before, False
+        if known is not None and (known not in self._refused or is_given):
+            is_counted = True
+            is_given = is_given or not self.is_unchanged(identity, known)
+            self.count_loaded([identity], -1)
+        self.last[identity] = version
+        self.has_later |= is_given
+        if is_given:
+            self.count_loaded([identity])
+            if self.is_unchanged(identity, version):
+                self._loaded_before.add(identity)
+        elif is_counted:
+            self._receipt.repeats += 1
+        return True, is_given
+
+    def refuse(self, identity: Hashable, *, is_later: bool = False) -> None:
+        """The last version of a row cannot be loaded; where it `is_later`, an earlier one is."""
+        self._refused.add(self.last[identity])
+        if is_later:
+            self._loaded_before.add(identity)
+
+    def count_loaded(self, rows: Sequence[Hashable], times: int = 1) -> None:
+        """Counts rows that are in the warehouse after the load, by what the load does to them."""
+        receipt, stored = self._receipt, self.stored
+        known = [one for one in rows if one in stored.digests] if stored.digests else []
+        unchanged = sum(stored.has(one, self.last[one]) for one in known)
+        receipt.rows_loaded += times * len(rows)
+        receipt.rows_inserted += times * (len(rows) - len(known))
+        receipt.rows_unchanged += times * unchanged
+        receipt.rows_updated += times * (len(known) - unchanged)
+
+    def is_loaded(self, identity: Hashable) -> bool:
+        """Whether the last version of a row came, and the warehouse will hold it."""
+        version = self.last.get(identity)
+        return version is not None and version not in self._refused
+
+    def vanished(self) -> list[Hashable]:
+        """The rows that the warehouse holds, and that did not come."""
+        return self.stored.vanished(self.last)
+
+    def fingerprint(self, removed: Sequence[Hashable]) -> str:
+        """Of all rows that the table holds after the load, each in its last version."""
+        stored = self.stored.digests
+        came = sum(
+            version - (stored.get(identity) or 0)
+            for identity, version in self.last.items()
+            if version not in self._refused
+        )
+        gone = sum(stored[identity] or 0 for identity in removed)
+        return fingerprint(self.stored.fingerprint + came - gone)
