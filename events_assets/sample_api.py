@@ -128,7 +128,7 @@ def serving(events: list[Event] | None = None, *, key: str | None = None) -> Ite
 def listening(handler: type["Handler"]) -> Iterator[tuple[ThreadingHTTPServer, str]]:
     """A server on a free port of 127.0.0.1, with its URL, until the context ends."""
     with _Server(("127.0.0.1", 0), handler) as server:
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         thread.start()
         try:
             yield server, f"http://127.0.0.1:{server.server_port}"

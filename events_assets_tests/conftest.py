@@ -2,7 +2,7 @@
 
 import gc
 import os
-import shutil
+import re
 import signal
 import subprocess
 import sys
@@ -15,18 +15,24 @@ import dagster as dg
 import duckdb
 import pytest
 from click.testing import CliRunner, Result
+from dlt.common.configuration.container import Container
+from dlt.common.configuration.specs import PluggableRunContext
 from dlt.destinations.job_client_impl import SqlJobClientBase
 from hypothesis import settings
 
 from events_assets import configuration, sql, warehouse
+from events_assets.api import configured_api
 from events_assets.commands.cli import main
 from events_assets.definitions import defs
+from events_assets.defs.failures import explained
 from events_assets.sample_api import SampleApi, serving
 from events_assets.source import events_source
 from events_assets_tests.shapes import KEY
 
 ROOT = Path(__file__).parent.parent
 CONFIG = Path(".dlt/config.toml")
+COMMITTED = re.sub(r"(?m)\s*#.*$", "", (ROOT / ".dlt" / "config.toml").read_text(encoding="utf-8"))
+"""The committed configuration without its comments, which dlt takes as long to read as the rest."""
 
 settings.register_profile("patient", deadline=None)  # a busy machine is no failure
 settings.load_profile("patient")
@@ -49,21 +55,28 @@ def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
             item.add_marker("slow")
 
 
+def forget_providers() -> None:
+    """Makes dlt read its configuration when it is needed, which most tests never do."""
+    if PluggableRunContext in Container():
+        del Container()[PluggableRunContext]
+
+
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty project with the committed configuration, as the working directory."""
     for name in list(os.environ):
         if name.startswith(("SOURCES__", "DESTINATION__", "API_KEY", "DAGSTER_HOME")):
             monkeypatch.delenv(name)
-    shutil.copytree(ROOT / ".dlt", tmp_path / ".dlt", ignore=shutil.ignore_patterns("secrets.toml"))
-    (tmp_path / "data").mkdir()
+    for folder in (".dlt", "data"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / ".dlt" / "config.toml").write_text(COMMITTED, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SOURCES__EVENTS__HTTP__BACKOFF_FACTOR", "0.01")
     monkeypatch.setenv("SOURCES__EVENTS__SCAN__READ_AHEAD", "0")  # requests in order
-    configuration.reload_providers()
+    forget_providers()
     yield tmp_path
     monkeypatch.undo()
-    configuration.reload_providers()
+    forget_providers()
 
 
 @pytest.fixture
@@ -87,7 +100,7 @@ def configure(project: Path) -> Callable[[str], None]:
     def configure(text: str) -> None:
         runtime = '[runtime]\ndlthub_telemetry = false\nlog_level = "CRITICAL"\n'
         (project / ".dlt" / "config.toml").write_text(f"{text}\n{runtime}", encoding="utf-8")
-        configuration.reload_providers()
+        forget_providers()
 
     return configure
 
@@ -244,6 +257,17 @@ def load(rows: list[Any]) -> tuple[int, ...]:
                 "SELECT rows_received, rows_loaded, repeats, rows_quarantined FROM {scan_receipts} "
                 "ORDER BY started_at DESC LIMIT 1",
             )[0]
+
+
+def refused() -> str:
+    """What a load of the configured API fails with before it hands on rows."""
+    with (
+        pytest.raises(dg.Failure) as raised,
+        explained(),
+        configured_api() as (config, authentication),
+    ):
+        list(events_source(config, authentication=authentication))
+    return raised.value.description or ""
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any
@@ -17,7 +18,7 @@ from events_assets.http.answer import Answer
 from events_assets.http.redaction import Redaction
 from events_assets.http.transport import Traffic
 from events_assets.json_path import value_at
-from events_assets.paging.base import Total
+from events_assets.paging.base import Paging, Total
 from events_assets.paging.windows import Window
 from events_assets.rows.identity import Identity
 from events_assets.scan.data_selector import DataSelector
@@ -126,7 +127,7 @@ class Simulation:
     identity: Identity = field(default_factory=lambda: Identity(["id"]))
 
     def endpoint(self, part: Mapping[str, str] = MappingProxyType({})) -> Endpoint:
-        paging, total = paging_of(self.paginator, self.overlap)
+        paging, total = _paging_of(self.paginator, self.overlap)
         return Endpoint(
             name="events",
             session=MemorySession(self.api),  # type: ignore[arg-type]
@@ -156,6 +157,20 @@ class Simulation:
         # Rows go nowhere: of several versions of a row the last one comes last.
         scan.intake = Intake(self.identity, scan.receipt, is_loaded=False)
         return {row["id"]: row for rows in scan.rows() for row in rows}, scan.receipt
+
+
+def _paging_of(paginator: Any, overlap: int) -> tuple[Paging, Total | None]:
+    """As `paging_of`, which spends milliseconds on the JSON paths of a table."""
+    if not isinstance(paginator, dict):
+        return paging_of(paginator, overlap)
+    return _paging_of_table(tuple(paginator.items()), overlap)
+
+
+@cache
+def _paging_of_table(
+    paginator: tuple[tuple[str, Any], ...], overlap: int
+) -> tuple[Paging, Total | None]:
+    return paging_of(dict(paginator), overlap)
 
 
 def ids(numbers: Any) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ import threading
 import tracemalloc
 import zlib
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 import requests
@@ -108,25 +109,26 @@ def test_a_body_without_end_ends_at_its_bound(speak):
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "gzip, gzip", "gzip, deflate"])
-@pytest.mark.parametrize("status", [b"200 OK", b"404 Not Found"])
-def test_a_bomb_is_not_unpacked(encoding, status):
+def test_a_bomb_is_not_unpacked(encoding):
     body = packed(encoding.split(", ")[-1], 100)
     if ", " in encoding:
-        inner = packed("gzip", 1000)
+        inner = packed("gzip", 400)
         body = gzip.compress(inner) if encoding == "gzip, gzip" else zlib.compress(inner)
-    head = b"HTTP/1.1 %b\r\nContent-Encoding: %b\r\n" % (status, encoding.encode())
-    head += b"Content-Length: %d\r\n\r\n" % len(body)
-    with (
-        session_with(lambda _: [head, body], max_body="3MB") as session,
-        pytest.raises(ApiError, match=r"404 Not Found|answers with a body of more than 3MB"),
-    ):
-        tracemalloc.start()
-        try:
-            get(session)
-        finally:
-            peak = tracemalloc.get_traced_memory()[1]
-            tracemalloc.stop()
-    assert peak < 12_000_000
+    for status in (b"200 OK", b"404 Not Found"):
+        head = b"HTTP/1.1 %b\r\nContent-Encoding: %b\r\n" % (status, encoding.encode())
+        head += b"Content-Length: %d\r\n\r\n" % len(body)
+        said = r"404 Not Found" if b"404" in status else r"answers with a body of more than 3MB"
+        with (
+            session_with(partial(lambda head, _: [head, body], head), max_body="3MB") as session,
+            pytest.raises(ApiError, match=said),
+        ):
+            tracemalloc.start()
+            try:
+                get(session)
+            finally:
+                peak = tracemalloc.get_traced_memory()[1]
+                tracemalloc.stop()
+        assert peak < 12_000_000
 
 
 @pytest.mark.parametrize(

@@ -11,35 +11,36 @@ from events_assets_tests.changing_api import BUSY, QUIET, WILD, ChangingApi
 SCANS = {QUIET: 500, BUSY: 1_000, WILD: 1_000}
 
 
-def scans(mood):
-    """Each API of a mood with the rows that were loaded and the receipt, but for those scans that
-    end with an error, which are counted."""
-    errors = 0
+def honest(mood):
+    """Each API of a mood with the rows that were loaded and the receipt, which claims no more than
+    is so; but for those scans that end with an error, which are counted."""
+    errors = torn_without_loss = 0
     for seed in range(SCANS[mood]):
         api = ChangingApi(seed, mood)
         try:
-            yield api, *api.simulation().scan()
+            rows, receipt = api.simulation().scan()
         except (ApiError, EndlessScanError):
             errors += 1
-    assert errors <= SCANS[mood] // 20
-
-
-@pytest.mark.parametrize("mood", SCANS)
-def test_no_scan_of_a_changing_api_is_falsely_called_complete(mood):
-    torn_without_loss = 0
-    for api, rows, receipt in scans(mood):
+            continue
         lost = api.always - rows.keys()
         assert not (lost and receipt.verdict == COMPLETE), (api, receipt)
         torn_without_loss += receipt.verdict == TORN and not lost
         assert {one: row["version"] for one, row in rows.items()} == api.given, (api, receipt)
         assert len(rows) == receipt.rows_loaded
         assert receipt.rows_received == receipt.rows_loaded + receipt.repeats
+        yield api, rows, receipt
+    assert errors <= SCANS[mood] // 20
     assert torn_without_loss <= SCANS[mood] // 66
+
+
+@pytest.mark.parametrize("mood", [BUSY, WILD])
+def test_no_scan_of_a_changing_api_is_falsely_called_complete(mood):
+    assert sum(1 for _ in honest(mood)) > 0.9 * SCANS[mood]
 
 
 def test_a_quiet_api_is_complete_where_a_proof_can_be_had():
     found = Counter[str]()
-    for api, rows, receipt in scans(QUIET):
+    for api, rows, receipt in honest(QUIET):
         assert rows.keys() == api.rows.keys()
         if receipt.verdict == COMPLETE:
             found[receipt.proof] += 1

@@ -5,14 +5,11 @@ import os
 import re
 import tomllib
 import traceback
-from contextlib import contextmanager
 from pathlib import Path
 
 import dlt
 import jsonschema
 import pytest
-from dlt.common.configuration.container import Container
-from dlt.common.configuration.specs import PluggableRunContext
 from dlt.sources.helpers.rest_client.auth import AuthConfigBase
 from dlt.sources.rest_api.config_setup import AUTH_MAP, PAGINATOR_MAP, register_auth
 
@@ -312,40 +309,27 @@ def test_a_file_that_is_no_toml_is_named_without_a_word_of_it(name, project):
     assert "sEcReT" not in "".join(traceback.format_exception(raised.value))
 
 
-@contextmanager
-def fresh_dlt():
-    """dlt as in a new process: it has not read its files."""
-    container = Container()
-    before = container[PluggableRunContext]
-    del container[PluggableRunContext]
-    try:
-        yield
-    finally:
-        container[PluggableRunContext] = before
-
-
 def test_definitions_can_be_made_while_a_file_is_no_toml_and_the_run_says_so(project):
     file = project / ".dlt" / "config.toml"
-    file.write_text("[sources.events\n")
-    with fresh_dlt():
-        assert configuration.table_names() == ["events"] and not configuration.is_sample()
-        with pytest.raises(ConfigurationError, match="line 1, column 16"):
-            configuration.schedule_settings()
-        configuration.load_providers()
-        assert configuration.table_names() == ["events"] and not configuration.is_sample()
-        assert configuration.schedule_settings().cron == "0 * * * *"
-        assert (
-            list(events_outline(configuration.table_names()).resources)
-            and dlt.config.get("destination_type") is None
-        )
-        with pytest.raises(ConfigurationError, match="line 1, column 16"):
-            configuration.reload_providers()
-        file.write_text(COMMITTED)
+    file.write_text("[sources.events\n")  # dlt has not read it
+    assert configuration.table_names() == ["events"] and not configuration.is_sample()
+    with pytest.raises(ConfigurationError, match="line 1, column 16"):
+        configuration.schedule_settings()
+    configuration.load_providers()
+    assert configuration.table_names() == ["events"] and not configuration.is_sample()
+    assert configuration.schedule_settings().cron == "0 * * * *"
+    assert (
+        list(events_outline(configuration.table_names()).resources)
+        and dlt.config.get("destination_type") is None
+    )
+    with pytest.raises(ConfigurationError, match="line 1, column 16"):
         configuration.reload_providers()
-        assert configuration.is_sample()
-        file.write_text(COMMITTED.replace('"sample"', '"https://example.com"'))
-        configuration.reload_providers()
-        assert not configuration.is_sample()
+    file.write_text(COMMITTED)
+    configuration.reload_providers()
+    assert configuration.is_sample()
+    file.write_text(COMMITTED.replace('"sample"', '"https://example.com"'))
+    configuration.reload_providers()
+    assert not configuration.is_sample()
 
 
 def test_types_that_were_registered_with_dlt_are_accepted_with_any_keys(monkeypatch):

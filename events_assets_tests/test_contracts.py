@@ -46,16 +46,15 @@ def columns(rows, table="events"):
 
 @pytest.mark.parametrize("line", CONTRACTS)
 def test_a_contract_lets_in_what_the_first_load_brings_and_all_that_is_like_it(
-    serve, run, rows, contract, line
+    serve, rows, contract, line
 ):
     contract(line)
-    api = serve([event(number, price=5, tags=["a"]) for number in range(5)])
-    assert run().success
+    serve()
+    first = [event(number, price=5, tags=["a"]) for number in range(5)]
+    load(first)
     assert columns(rows)[-4:] == MARKS and "price" in columns(rows)
-    assert run().success
-    api.events = [event(0, price=6, tags=["b"]), *api.events[1:4], event(9, price=7, tags=["c"])]
-    assert run().success
-    assert rows(COUNTS) == [(5, 0, 5, 0, 0), (5, 0, 0, 0, 5), (5, 0, 1, 1, 3)]
+    load([event(0, price=6, tags=["b"]), *first[1:4], event(9, price=7, tags=["c"])])
+    assert rows(COUNTS) == [(5, 0, 5, 0, 0), (5, 0, 1, 1, 3)]
     assert rows("SELECT count(*) FROM current_events") == [(5,)]
     assert rows("SELECT count(*) FROM events__tags") == [(6,)]
 
@@ -91,18 +90,13 @@ def test_a_frozen_table_does_not_change_and_the_run_says_what_would_have(
     [("columns", {"cost": 3}, 7), ("data_type", {"price": "free"}, None)],
 )
 def test_a_value_that_a_contract_discards_is_not_loaded_but_its_event_is(
-    serve, run, rows, contract, entity, change, kept
+    serve, rows, contract, entity, change, kept
 ):
     contract(f'schema_contract = {{ {entity} = "discard_value" }}')
-    api = serve([event(1, price=5), event(2, price=5)])
-    assert run().success
+    serve()
+    load([event(1, price=5), event(2, price=5)])
     before = columns(rows)
-    api.events = [
-        event(1, **{"price": 7} | change),
-        event(2, price=5),
-        event(3, price=5, cost=None),
-    ]
-    assert run().success
+    load([event(1, **{"price": 7} | change), event(2, price=5), event(3, price=5, cost=None)])
     assert columns(rows) == before
     assert rows("SELECT id, price FROM events ORDER BY id") == [(1, kept), (2, 5), (3, 5)]
     assert rows(COUNTS)[-1] == (3, 0, 1, 1, 1)
@@ -130,15 +124,14 @@ def test_an_event_that_a_contract_discards_is_set_aside_and_not_counted_as_loade
     assert rows(COUNTS)[-2:] == [(1, 2, 0, 1, 0), (1, 2, 0, 0, 1)]
 
 
-def test_a_contract_that_is_taken_out_holds_no_longer(serve, run, rows, contract):
+def test_a_contract_that_is_taken_out_holds_no_longer(serve, rows, contract):
     contract('schema_contract = "freeze"')
-    api = serve([event(1)])
-    assert run().success
-    api.events = [event(1, event_name="Renamed")]
-    assert run().success
+    serve()
+    load([event(1)])
+    load([event(1, event_name="Renamed")])
     contract()
-    api.events = [event(1, price=5, tags=["a"])]
-    assert run().success and rows("SELECT price FROM events") == [(5,)]
+    load([event(1, price=5, tags=["a"])])
+    assert rows("SELECT price FROM events") == [(5,)]
 
 
 def test_a_contract_of_the_resource_alone_holds(serve, run, contract):

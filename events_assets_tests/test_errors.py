@@ -3,13 +3,12 @@
 import shutil
 import socket
 
-import duckdb
 import pytest
 
 from events_assets import configuration
 from events_assets.errors import ConfigurationError
 from events_assets.sample_api import Answer
-from events_assets_tests.conftest import event, failure
+from events_assets_tests.conftest import event, failure, refused
 
 
 def test_a_missing_key_names_where_to_put_it(serve, run, monkeypatch):
@@ -45,22 +44,23 @@ def test_a_forbidden_resource_says_so(serve, run):
         "ask for less",
     ],
 )
-def test_what_the_api_says_of_a_refusal_is_told(serve, run, document):
-    serve([event(1)]).intercept = lambda number, path: Answer(400, document)
-    assert 'it says: "ask for less"' in failure(run())
+def test_what_the_api_says_of_a_refusal_is_told(serve, document):
+    serve().intercept = lambda number, path: Answer(400, document)
+    assert 'it says: "ask for less"' in refused()
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>no</html>", b"[[]]", b'{"detail": 7}', b"\xff"])
-def test_a_refusal_without_words_is_told_without_them(serve, run, body):
-    serve([event(1)]).intercept = lambda number, path: Answer(400, body)
-    told = failure(run())
+def test_a_refusal_without_words_is_told_without_them(serve, body):
+    serve().intercept = lambda number, path: Answer(400, body)
+    told = refused()
     assert "400 Bad Request" in told and "it says" not in told
 
 
 def test_a_wrong_path_names_the_setting(serve, run, monkeypatch):
     serve([event(1)])
     monkeypatch.setenv("SOURCES__EVENTS__RESOURCES__EVENTS__ENDPOINT__PATH", "/v2/events")
-    assert "404 Not Found" in failure(run()) and "endpoint.path" in failure(run())
+    told = failure(run())
+    assert "404 Not Found" in told and "endpoint.path" in told
 
 
 def test_an_unreachable_host_names_the_address(run, monkeypatch):
@@ -166,10 +166,10 @@ def test_a_file_that_is_no_toml_says_where(serve, run, project):
         ('{"type": "cursor", "cursor_param": "a", "cursor_body_path": "b"}', "both"),
     ],
 )
-def test_a_paginator_that_contradicts_itself_is_told(serve, run, monkeypatch, paginator, told):
-    api = serve([event(1)])
+def test_a_paginator_that_contradicts_itself_is_told(serve, monkeypatch, paginator, told):
+    api = serve()
     monkeypatch.setenv("SOURCES__EVENTS__RESOURCES__EVENTS__ENDPOINT__PAGINATOR", paginator)
-    said = failure(run())
+    said = refused()
     assert told in said and "paginator" in said and api.paths == []
 
 
@@ -217,13 +217,6 @@ def test_a_failing_load_leaves_the_tables_as_they_were(serve, run, rows):
     assert not run().success
     assert rows("SELECT * FROM events ORDER BY id") == before
     assert rows("SELECT count(*) FROM scan_receipts") == [(1,)]
-
-
-def test_duckdb_shell_can_read_what_was_loaded(serve, run, project):
-    serve([event(1)])
-    assert run().success
-    with duckdb.connect(str(project / "data" / "events.duckdb"), read_only=True) as connection:
-        assert connection.execute("SELECT id FROM events_data.events").fetchall() == [(1,)]
 
 
 def test_a_memory_limit_that_is_none_is_named(serve, run, monkeypatch):

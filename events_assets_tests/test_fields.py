@@ -79,9 +79,20 @@ def fields(project):
     return configure
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
-def test_every_form_of_time_lands_as_the_same_instant(serve, rows, fields, form):
+def test_every_form_of_time_is_mapped_to_the_same_instant(fields, form):
+    toml, times = FORMS[form]
+    fields(f"id = 'slug'\nevent_name = 'name'\n{toml}")
+    row = {"id": 7, "slug": "s", "name": {"en": "Fair"}, **times}
+    (mapped,) = configuration.fields().map([row])
+    found = [datetime.fromisoformat(mapped[name]) for name in ("start_time", "end_time")]
+    assert found == [START, END] and all(time.tzinfo for time in found)
+    assert (mapped["id"], mapped["event_name"], mapped["id_original"]) == ("s", "Fair", 7)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["zone in a field", "one of several numbers"])
+def test_mapped_times_land_as_instants_and_stay_as_they_are(serve, rows, fields, form):
     toml, times = FORMS[form]
     fields(f"id = 'slug'\nevent_name = 'name'\n{toml}")
     serve()
@@ -98,54 +109,52 @@ def test_every_form_of_time_lands_as_the_same_instant(serve, rows, fields, form)
 
 
 UNREADABLE = {
-    "a word": ("start_time = 'start_time'", {"start_time": "soon"}),
-    "a number without unit": ("start_time = 'start_time'", {"start_time": SECONDS}),
-    "digits without unit": ("start_time = 'start_time'", {"start_time": str(SECONDS)}),
-    "milliseconds without unit": ("start_time = 'start_time'", {"start_time": "1712011212345"}),
-    "an object": ("start_time = 'start_time'", {"start_time": {"at": "2026-05-01"}}),
-    "a list": ("start_time = 'start_time'", {"start_time": ["2026-05-01"]}),
-    "true": ("start_time = 'start_time'", {"start_time": True}),
-    "a date that is none": ("start_time = 'start_time'", {"start_time": "2026-02-30"}),
-    "year 10000": ("start_time = 'start_time'", {"start_time": "10000-01-01"}),
-    "before year 1": ("start_time = 'start_time'", {"start_time": "0001-01-01T00:00+14:00"}),
-    "a text where a number is told": (
-        "start_time = {path = 'start_time', unit = 'seconds'}",
-        {"start_time": "2026-05-01T10:00:00Z"},
-    ),
-    "seconds beyond year 9999": (
-        "start_time = {path = 'start_time', unit = 'seconds'}",
-        {"start_time": SECONDS * 1000},
-    ),
-    "ISO where another format is told": (
-        "start_time = {path = 'start_time', format = '%d.%m.%Y'}",
-        {"start_time": "2026-05-01"},
-    ),
-    "an unknown zone": (
-        "start_time = {path = 'start_time', timezone_path = 'tz'}",
-        {"start_time": "2026-05-01T10:00", "tz": "Mars/Phobos"},
-    ),
+    "start_time = 'start_time'\nend_time = {path = 'end_time', timezone_path = 'tz'}": {
+        "a word": {"start_time": "soon"},
+        "a number without unit": {"start_time": SECONDS},
+        "digits without unit": {"start_time": str(SECONDS)},
+        "milliseconds without unit": {"start_time": "1712011212345"},
+        "an object": {"start_time": {"at": "2026-05-01"}},
+        "a list": {"start_time": ["2026-05-01"]},
+        "true": {"start_time": True},
+        "a date that is none": {"start_time": "2026-02-30"},
+        "year 10000": {"start_time": "10000-01-01"},
+        "before year 1": {"start_time": "0001-01-01T00:00+14:00"},
+        "an unknown zone": {"end_time": "2026-05-01T10:00", "tz": "Mars/Phobos"},
+    },
+    "start_time = {path = 'start_time', unit = 'seconds'}\n"
+    "end_time = {path = 'end_time', format = '%d.%m.%Y'}": {
+        "a text where a number is told": {"start_time": "2026-05-01T10:00:00Z"},
+        "seconds beyond year 9999": {"start_time": SECONDS * 1000},
+        "ISO where another format is told": {"end_time": "2026-05-01"},
+    },
 }
 
 
-@pytest.mark.parametrize("name", UNREADABLE)
-def test_a_time_that_cannot_be_read_is_kept_whole_and_counted(serve, run, rows, fields, name):
-    toml, row = UNREADABLE[name]
+@pytest.mark.parametrize("toml", UNREADABLE, ids=["as they are", "as they are told"])
+def test_times_that_cannot_be_read_are_kept_whole_and_counted(serve, run, rows, fields, toml):
     fields(toml)
-    serve([{"id": 1, **row}, {"id": 2, "start_time": None}])
+    events = UNREADABLE[toml]
+    serve(
+        [{"id": name, **row} for name, row in events.items()] + [{"id": "none", "start_time": None}]
+    )
     result = run()
     assert result.success
-    ((start, kept),) = rows("SELECT start_time, start_time__v_text FROM events WHERE id = 1")
-    assert start is None
-    value = row["start_time"]
-    text = value if isinstance(value, str) else json.dumps(value)
-    assert kept == "unreadable: " + " ".join(filter(None, [text, row.get("tz")]))
+    found = rows("SELECT id, start_time, end_time FROM events")
+    assert sorted(found) == sorted((name, None, None) for name in (*events, "none"))
+    for name, row in events.items():
+        field, value = next(iter(row.items()))
+        text = value if isinstance(value, str) else json.dumps(value)
+        kept = "unreadable: " + " ".join(filter(None, [text, row.get("tz")]))
+        query = f"SELECT {field}__v_text FROM events WHERE id = '{name}'"
+        assert rows(query) == [(kept,)], name
     (check,) = (
         found
         for found in result.get_asset_check_evaluations()
         if found.check_name == "events_end_after_they_start"
     )
     assert not check.passed
-    assert check.metadata["unreadable_times"].value == 1
+    assert check.metadata["unreadable_times"].value == len(events)
 
 
 def test_a_duration_without_a_start_that_can_be_read_is_kept():
@@ -187,12 +196,10 @@ def test_whole_days_among_times_do_not_land_without_a_start(serve, run, rows, fi
     assert rows(unread) == [(5, "unreadable: some day")]
 
 
-def test_no_column_is_made_that_nobody_asked_for(serve, run, rows, fields):
+def test_no_column_is_made_that_nobody_asked_for(fields):
     fields(CALENDAR_FIELDS)
-    serve([row for row in CALENDAR if "allDay" not in row])
-    assert run().success
-    columns = rows("SELECT column_name FROM duckdb_columns() WHERE table_name = 'events'")
-    assert ("start_time",) in columns and ("all_day",) not in columns
+    mapped = configuration.fields().map([row for row in CALENDAR if "allDay" not in row])
+    assert all("start_time" in row and "all_day" not in row for row in mapped)
 
 
 def test_a_flag_of_the_api_keeps_its_column_where_none_is_asked_for():

@@ -133,7 +133,7 @@ def vanish(serve, run, remaining):
     return run()
 
 
-@pytest.mark.parametrize("remaining", [0, 1, 179])
+@pytest.mark.parametrize("remaining", [0, 179])
 def test_an_api_that_suddenly_answers_with_little_is_not_believed(
     serve, run, rows, instance, remaining
 ):

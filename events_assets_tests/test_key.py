@@ -5,6 +5,7 @@ from dlt.common.configuration.container import Container
 from dlt.common.configuration.providers import CustomLoaderDocProvider
 from dlt.common.configuration.specs import PluggableRunContext
 
+from events_assets import configuration
 from events_assets_tests.conftest import event, failure
 
 
@@ -20,19 +21,18 @@ def test_a_rotated_key_is_used_by_the_next_run(serve, run, project, monkeypatch)
     assert run().success
 
 
-def test_the_more_specific_key_wins(serve, run, project, monkeypatch):
-    serve([event(1)], key="the-specific-key")
+def test_the_more_specific_key_wins(project, monkeypatch):
     monkeypatch.setenv("API_KEY", "the-general-key")
+    assert configuration.api_key() == "the-general-key"
     secrets = project / ".dlt" / "secrets.toml"
     secrets.write_text('[sources.events]\napi_key = "the-specific-key"\n')
-    assert run().success
+    configuration.reload_providers()
+    assert configuration.api_key() == "the-specific-key"
 
 
-def test_the_key_may_come_from_the_environment_of_the_source(serve, run, monkeypatch):
-    serve([event(1)], key="the-specific-key")
-    monkeypatch.delenv("API_KEY")
+def test_the_key_may_come_from_the_environment_of_the_source(monkeypatch):
     monkeypatch.setenv("SOURCES__EVENTS__API_KEY", "the-specific-key")
-    assert run().success
+    assert configuration.api_key() == "the-specific-key"
 
 
 def test_a_bearer_token_is_sent_in_the_header_alone(serve, run, monkeypatch):

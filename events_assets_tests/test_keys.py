@@ -16,8 +16,10 @@ CHANGES = [
 ]
 
 
-@pytest.mark.parametrize(("before", "then", "ids"), CHANGES)
-@pytest.mark.parametrize("more", [{}, {"tags": ["a"]}])
+@pytest.mark.parametrize(
+    ("before", "then", "ids", "more"),
+    [*((*change, {"tags": ["a"]}) for change in CHANGES), (*CHANGES[0], {})],
+)
 def test_keys_of_another_type_are_loaded_and_rows_keep_theirs(rows, before, then, ids, more):
     load([event(0, id=number, **more) for number in before])
     for _ in range(2):

@@ -6,8 +6,8 @@ from events_assets_tests.conftest import event, failure
 
 def test_another_api_is_refused_before_the_first_request(serve, run, rows, monkeypatch):
     one = serve([event(1, event_name="A")])
-    assert run().success and run().success
-    (origin,) = {row for (row,) in rows("SELECT origin FROM scan_receipts")}
+    assert run().success
+    ((origin,),) = rows("SELECT origin FROM scan_receipts")
     assert origin == f"{one.base_url}/v1/events"
     other = serve([event(1, event_name="B")])
     other.intercept = lambda number, path: Answer(200, {"data": other.events, "total": 1})
@@ -26,17 +26,14 @@ def test_another_api_is_refused_before_the_first_request(serve, run, rows, monke
     assert rows("SELECT event_name FROM events") == [("B",)]
 
 
-def test_another_port_of_this_machine_is_told(serve, run, rows, capsys):
-    serve([event(1, event_name="A")])
+def test_another_port_of_this_machine_is_told_and_no_secret_and_no_query_is_in_an_origin(
+    serve, run, rows, monkeypatch, capsys
+):
+    path = "/v1/events?kind=key-of-the-tests"
+    monkeypatch.setenv("SOURCES__EVENTS__RESOURCES__EVENTS__ENDPOINT__PATH", path)
+    one = serve([event(1, event_name="A")])
     assert run().success
+    assert rows("SELECT origin FROM scan_receipts") == [(f"{one.base_url}/v1/events",)]
     serve([event(1, event_name="B")])
     assert run().success
     assert "if that is another API, set another dataset" in capsys.readouterr().err
-
-
-def test_no_secret_and_no_query_is_in_an_origin(serve, run, rows, monkeypatch):
-    api = serve([event(1)])
-    path = "/v1/events?kind=key-of-the-tests"
-    monkeypatch.setenv("SOURCES__EVENTS__RESOURCES__EVENTS__ENDPOINT__PATH", path)
-    assert run().success
-    assert rows("SELECT origin FROM scan_receipts") == [(f"{api.base_url}/v1/events",)]

@@ -8,9 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from events_assets import configuration, sql, warehouse
 from events_assets.sample_api import Answer
-from events_assets.source import events_source
 from events_assets_tests.conftest import RESOURCE, event, failure
 from events_assets_tests.simulation import Simulation, ids
 
@@ -56,14 +54,20 @@ def test_several_requests_are_under_way_and_no_more_than_allowed(serve, run, row
 
 
 @pytest.mark.parametrize("count", [0, 1, 99, 100, 101, 199, 200, 1200])
-def test_a_total_that_is_known_costs_no_further_request(serve, ahead, count):
-    asked = []
-    for read_ahead in (0, 4):
-        ahead(read_ahead)
-        api = serve([event(number) for number in range(count)])
-        scanned(api)
-        asked.append(sorted(api.paths))
-    assert asked[0] == asked[1]
+def test_a_total_that_is_known_costs_no_further_request(count):
+    def page(query):
+        asked.append((int(query["offset"]), int(query["limit"])))
+        rows = ids(range(count)[asked[-1][0] :][: asked[-1][1]])
+        return {"data": rows, "total": count}
+
+    requests = []
+    for threads in (0, 4):
+        asked = []
+        paginator = {"type": "offset", "limit": 100}
+        rows, _ = Simulation(page, paginator, total="total", threads=threads).scan()
+        assert [*rows] == [*range(count)]
+        requests.append(sorted(asked))
+    assert requests[0] == requests[1]
 
 
 def test_beyond_the_last_page_no_more_than_read_ahead_is_asked(serve, run, rows, ahead):
@@ -144,23 +148,6 @@ paginator = {{ type = "page_number", base_page = 1, total_path = "pages" }}
     assert run().success
     assert rows("SELECT count(*) FROM events") == [(95,)]
     assert len(api.paths) == 2 * 10
-
-
-def scanned(api):
-    """The ids and the receipt of one load."""
-    with warehouse.loading() as pipeline:
-        pipeline.drop()
-        config = configuration.rest_api_config()
-        config["client"]["base_url"] = api.base_url
-        pipeline.run(events_source(config, api.key), loader_file_format="parquet")
-        with warehouse.reading() as dataset:
-            return (
-                sql.select(dataset, "SELECT id FROM {events} ORDER BY id"),
-                sql.select(
-                    dataset,
-                    f"SELECT {RECEIPT} FROM {{scan_receipts}} ORDER BY started_at DESC LIMIT 1",
-                ),
-            )
 
 
 @settings(max_examples=100)

@@ -4,17 +4,12 @@ import dlt
 import pytest
 
 
-@pytest.fixture
-def events(run, project):
-    """The table of the sample events, as a process sees it that only knows the file."""
-    assert run().success
-    warehouse = dlt.destinations.duckdb(str(project / "data" / "events.duckdb"))
-    return dlt.dataset(warehouse, "events_sample").events
-
-
 # DuckDB announces what pyproject.toml keeps away; an announcement is an error in tests.
 @pytest.mark.filterwarnings(r"ignore:fetch_arrow_table\(\) is deprecated")
-def test_the_events_can_be_read_as_frames_and_as_rows(events):
+def test_the_events_can_be_filtered_and_read_as_frames_and_as_rows(run, project):
+    assert run().success  # of the sample API; from here on only the file is known
+    warehouse = dlt.destinations.duckdb(str(project / "data" / "events.duckdb"))
+    events = dlt.dataset(warehouse, "events_sample").events
     frame, table = events.df(), events.arrow()
     assert set(frame.columns[:4]) == {"id", "event_name", "start_time", "end_time"}
     assert table.num_rows == len(frame) == frame["id"].nunique() == 1200
@@ -24,8 +19,6 @@ def test_the_events_can_be_read_as_frames_and_as_rows(events):
     assert [len(rows) for rows in events.iter_fetch(500)] == [500, 500, 200]
     assert [len(part) for part in events.iter_arrow(2048)] == [1200]
 
-
-def test_the_events_can_be_filtered(events):
     cancelled = events.where("status", "eq", "cancelled").select("id", "status").df()
     assert 0 < len(cancelled) < 1200
     assert set(cancelled["status"]) == {"cancelled"}

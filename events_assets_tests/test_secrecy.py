@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from events_assets.http.log_masking import masked
 from events_assets.http.redaction import MASK, Redaction
 from events_assets.sample_api import Answer, serving
-from events_assets_tests.conftest import event, failure
+from events_assets_tests.conftest import event, failure, refused
 
 KEY = 'kéy/of+the&tests="1" %7'
 FORMS = {
@@ -128,7 +128,7 @@ def test_a_link_to_another_origin_never_takes_the_key_along(serve, run, monkeypa
 
 @pytest.mark.parametrize("by", ["link", "redirect"])
 @pytest.mark.parametrize("scheme", ["ftp", "file", "gopher"])
-def test_no_other_scheme_than_that_of_the_api_is_spoken(serve, run, monkeypatch, by, scheme):
+def test_no_other_scheme_than_that_of_the_api_is_spoken(serve, monkeypatch, by, scheme):
     api = serve([event(1)])
     monkeypatch.setenv(
         "SOURCES__EVENTS__RESOURCES__EVENTS__ENDPOINT__PAGINATOR",
@@ -139,16 +139,16 @@ def test_no_other_scheme_than_that_of_the_api_is_spoken(serve, run, monkeypatch,
     api.intercept = lambda number, path: (
         Answer(200, page) if by == "link" else Answer(307, {}, {"Location": link})
     )
-    told = failure(run())
+    told = refused()
     asked = link.removesuffix("/v1/events")
     assert f"the API at {api.base_url} leads to another origin, {asked} (by a redirect" in told
     assert len(api.paths) == 1
 
 
-def test_an_origin_without_a_port_is_named_without_one(serve, run):
+def test_an_origin_without_a_port_is_named_without_one(serve):
     api = serve([event(1)])
     api.intercept = lambda number, path: Answer(307, {}, {"Location": "ftp://files.example/a"})
-    assert "leads to another origin, ftp://files.example (by a redirect" in failure(run())
+    assert "leads to another origin, ftp://files.example (by a redirect" in refused()
 
 
 def test_a_redirect_within_the_origin_is_followed(serve, run, rows):

@@ -4,7 +4,7 @@ import pytest
 
 from events_assets import configuration
 from events_assets.errors import ConfigurationError
-from events_assets_tests.conftest import failure
+from events_assets_tests.conftest import refused
 
 CONFIG = """
 [sources.events.client]
@@ -41,17 +41,17 @@ endpoint = "v1/other"
     ],
 )
 def test_names_that_share_a_table_are_refused_before_the_first_request(
-    serve, run, configure, name, more, monkeypatch
+    serve, configure, name, more, monkeypatch
 ):
     api = serve()
     monkeypatch.delenv("SOURCES__EVENTS__CLIENT__BASE_URL")
     configure(CONFIG.format(url=api.base_url, name=name, more=more))
-    with pytest.raises(ConfigurationError) as refused:
+    with pytest.raises(ConfigurationError) as raised:
         configuration.rest_api_config()
     line = 10 if more else 8
-    assert f"the resource '{name}' in [[sources.events.resources]]" in str(refused.value)
-    assert f"config.toml, line {line})" in str(refused.value)
-    assert failure(run()) == str(refused.value)
+    assert f"the resource '{name}' in [[sources.events.resources]]" in str(raised.value)
+    assert f"config.toml, line {line})" in str(raised.value)
+    assert refused() == str(raised.value)
     assert not api.paths
     assert configuration.table_names() == ["events"]
 

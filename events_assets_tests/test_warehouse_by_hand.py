@@ -11,29 +11,28 @@ ROWS = [event(1, tags=[{"name": "a", "in": ["x"]}]), event(2, tags=[{"name": "b"
 TABLES = ("events", "events__tags", "events__tags__in", "scan_receipts", "quarantined_events")
 
 
-@pytest.mark.parametrize("table", TABLES)
-def test_a_dropped_table_is_made_again(rows, table):
+def test_a_dropped_table_is_made_again(rows):
     load(ROWS)
-    rows(f"DROP TABLE events_sample.{table}")
-    for _ in range(2):
+    for loads, table in enumerate((*TABLES, None), start=2):
+        if table:
+            rows(f"DROP TABLE events_sample.{table}")
         load(ROWS)
         counts = [rows(f"SELECT count(*) FROM events_sample.{one}")[0][0] for one in TABLES]
         assert counts[:3] == [2, 2, 1]  # no item of a list is left over from the dropped table
-        assert counts[4] == 1
-    assert rows("SELECT count(*) FROM events_sample.scan_receipts") == [
-        (2 if table == "scan_receipts" else 3,)
-    ]
+        since = TABLES.index("scan_receipts") + 1 if loads > 4 else 0
+        assert counts[3:] == [loads - since, 1]
 
 
-@pytest.mark.parametrize(
-    "column",
-    ["events.event_name", "events__tags.name", "scan_receipts.proof", "quarantined_events.run_id"],
-)
-def test_a_dropped_column_is_made_again(rows, column):
+def test_dropped_columns_are_made_again(rows):
     load(ROWS)
     before = rows("SELECT table_name, column_name FROM duckdb_columns() ORDER BY ALL")
-    table, name = column.split(".")
-    rows(f"ALTER TABLE events_sample.{table} DROP COLUMN {name}")
+    for table, name in {
+        "events": "event_name",
+        "events__tags": "name",
+        "scan_receipts": "proof",
+        "quarantined_events": "run_id",
+    }.items():
+        rows(f"ALTER TABLE events_sample.{table} DROP COLUMN {name}")
     load(ROWS)
     assert rows("SELECT table_name, column_name FROM duckdb_columns() ORDER BY ALL") == before
     assert rows("SELECT count(event_name) FROM events_sample.events") == [(2,)]
