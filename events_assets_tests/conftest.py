@@ -180,6 +180,7 @@ def spawn(project: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
             words,
             cwd=project,
             env={**os.environ, "PYTHONPATH": str(ROOT), **env},
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
