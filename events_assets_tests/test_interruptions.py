@@ -128,7 +128,7 @@ def test_a_row_set_aside_again_by_a_load_that_was_killed_then_stands_there_once(
 ):
     serve()
     with monkeypatch.context() as killed:  # before the last thing that a load does
-        killed.setattr(warehouse, "_forget_repeated", lambda *_: None)
+        killed.setattr(warehouse, "forget_superseded", lambda *_: None)
         for _ in range(2):
             conftest.load([event(1), {"event_name": "without id"}])
     conftest.load([event(1)])
