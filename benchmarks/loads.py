@@ -1,5 +1,6 @@
 """What is compared: commands that load events, each in a folder of its own."""
 
+import json
 import os
 import shutil
 import sys
@@ -26,6 +27,11 @@ CHECKS = [sys.executable, "-m", "benchmarks.checks"]
 
 BASE_URL = "SOURCES__EVENTS__CLIENT__BASE_URL"
 READ_AHEAD = "SOURCES__EVENTS__SCAN__READ_AHEAD"
+CHANGES_ONLY = {
+    "SOURCES__EVENTS__RESOURCES__EVENTS__ENDPOINT__INCREMENTAL": json.dumps(
+        {"cursor_path": "id", "start_param": "from_id"}
+    )
+}
 SET_ASIDE = ("SOURCES__", "DESTINATION__", "API_KEY", "DAGSTER_", "DLT_", "PYTHON")
 """Variables of the environment that would change what is measured."""
 
@@ -72,7 +78,16 @@ def every_load(sizes: Sizes) -> dict[str, Load]:
         "plain": Load("plain dlt as specified", PLAIN, events, plain_rounds),
         "parquet": Load("plain dlt with Parquet", PLAIN, events, plain_rounds, 0, parquet),
         "project": Load("this project", PROJECT, events, rounds),
-        "again": Load("the same once more", PROJECT, events, rounds, follows="project"),
+        "again": Load(
+            *("the same once more", PROJECT, events, rounds),
+            environment=CHANGES_ONLY,  # from the next load on
+            follows="project",
+        ),
+        "unchanged": Load(
+            *("asked for changes only, without any", PROJECT, events, rounds),
+            environment=CHANGES_ONLY,
+            follows="again",
+        ),
         "floor": Load("the floor", FLOOR, events, rounds),
         "empty": Load("an empty Dagster job", EMPTY, 0, rounds),
         "few": Load("this project", PROJECT, sizes.few, rounds),
@@ -116,10 +131,12 @@ def runner() -> Iterator[Callable[[str, Load], tuple[Usage, Path]]]:
         measured(EMPTY, fresh, _environment(fresh))
 
         def run(name: str, load: Load) -> tuple[Usage, Path]:
-            if load.follows is None:
+            if load.follows:
+                folders[name] = folders[load.follows]
+            else:
                 shutil.rmtree(top / name, ignore_errors=True)
                 folders[name] = shutil.copytree(fresh, top / name)
-            folder = folders[load.follows or name]
+            folder = folders[name]
             environment = {**_environment(folder), **load.environment}
             if load.events:
                 served = load.events, load.latency

@@ -63,6 +63,11 @@ def measures(
             lambda: loading("ahead") / max(latency_alone, loading("swift")),
             *(None, 1.3),
         ),
+        (
+            f"CPU time to see that {sizes.events:,} events are unchanged, to a load of {sizes.few}",
+            lambda: usage["unchanged"].cpu_seconds / usage["few"].cpu_seconds,
+            *(1.3, None),
+        ),
         ("time of a second identical load", lambda: seconds("again", "project"), 1.1, None),
         (f"time of {sizes.few} events to an empty job", lambda: seconds("few", "empty"), 2.0, 1.4),
         (

@@ -1,7 +1,8 @@
 """The API of the benchmark, in a process of its own: fast enough not to be what is measured.
 
 `GET /v1/events?api_key=&offset=&limit=` answers `{"data": [...], "total": N}`, at most 100 rows,
-and 401 without the key. It speaks as much HTTP as that takes.
+and 401 without the key; `from_id=` asks for those with this id or a later one. It speaks as much
+HTTP as that takes.
 """
 
 import re
@@ -23,6 +24,7 @@ PREPARED = 100_000
 
 KEY_GIVEN = re.compile(rb"[?&]api_key=" + KEY.encode() + rb"[& ]")
 OFFSET, LIMIT = re.compile(rb"[?&]offset=(\d+)"), re.compile(rb"[?&]limit=(\d+)")
+FROM_ID = re.compile(rb"[?&]from_id=(\d+)")
 
 ANSWER = b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
 
@@ -55,11 +57,13 @@ class Server(ThreadingTCPServer):
         """Status and body of an answer."""
         if not KEY_GIVEN.search(request_line):
             return b"401 Unauthorized", b'{"error": "api_key is missing or wrong"}'
+        first = _number(FROM_ID, request_line, 1) - 1
         start, limit = _number(OFFSET, request_line, 0), _number(LIMIT, request_line, MAX_LIMIT)
+        start += first
         end = min(start + min(limit, MAX_LIMIT), self.events)
         rows = self.prepared[start:end]
         rows += map(serialized, range(start + len(rows), end))
-        return b"200 OK", b'{"data":[%s],"total":%d}' % (b",".join(rows), self.events)
+        return b"200 OK", b'{"data":[%s],"total":%d}' % (b",".join(rows), self.events - first)
 
 
 class Connection(StreamRequestHandler):

@@ -20,8 +20,8 @@ NOTED = (*EVENT_COLUMNS, "status")
 """Columns whose changes are noted."""
 
 UNNOTED = """
-SELECT DISTINCT _dlt_load_id FROM {events}
-WHERE _digest IS NOT NULL AND _dlt_load_id NOT IN (SELECT _dlt_load_id FROM {event_versions})
+SELECT DISTINCT _dlt_load_id FROM {events} WHERE _digest IS NOT NULL
+EXCEPT SELECT DISTINCT _dlt_load_id FROM {event_versions}
 """
 
 NOTE = """

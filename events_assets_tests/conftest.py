@@ -15,6 +15,7 @@ import dagster as dg
 import dlt
 import duckdb
 import pytest
+from click.testing import CliRunner, Result
 from dlt.common.configuration.container import Container
 from dlt.common.configuration.specs import PluggableRunContext
 from dlt.destinations.job_client_impl import SqlJobClientBase
@@ -22,12 +23,15 @@ from hypothesis import settings
 
 from events_assets import configuration, sql, warehouse
 from events_assets.api import configured_api
+from events_assets.commands.cli import main
 from events_assets.definitions import defs
 from events_assets.defs.failures import explained
 from events_assets.sample_api import SampleApi, serving
 from events_assets.source import events_source
+from events_assets_tests.shapes import KEY
 
 ROOT = Path(__file__).parent.parent
+CONFIG = Path(".dlt/config.toml")
 COMMITTED = re.sub(r"(?m)\s*#.*$", "", (ROOT / ".dlt" / "config.toml").read_text(encoding="utf-8"))
 """The committed configuration without its comments, which dlt takes as long to read as the rest."""
 
@@ -103,6 +107,20 @@ def configure(project: Path) -> Callable[[str], None]:
 
 
 @pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Runs a command without a terminal, with the key in the environment; nobody sees the key."""
+    monkeypatch.setenv("API_KEY", KEY)
+
+    def command(*words: str, **settings: Any) -> Result:
+        result = CliRunner().invoke(main, words, **settings)
+        assert result.exception is None or isinstance(result.exception, SystemExit)
+        assert KEY not in result.output and KEY not in CONFIG.read_text()
+        return result
+
+    return command
+
+
+@pytest.fixture
 def instance() -> Iterator[dg.DagsterInstance]:
     with dg.DagsterInstance.ephemeral() as instance:
         yield instance
@@ -163,6 +181,7 @@ def spawn(project: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
             words,
             cwd=project,
             env={**os.environ, "PYTHONPATH": str(ROOT), **env},
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

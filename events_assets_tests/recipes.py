@@ -24,8 +24,10 @@ from events_assets_tests.shapes import (
     next_urls,
     offsets,
     pages,
+    put,
     rows,
     shallow,
+    since,
     whole,
 )
 
@@ -145,6 +147,17 @@ TIMES: dict[str, Callable[[str, str], Row]] = {
 }
 
 
+def changed_at(path: str) -> Callable[[Row], Row]:
+    """Adds the time of the last change: a day for each event."""
+
+    def write(row: Row) -> Row:
+        row = {**row}
+        put(row, path, f"2025-05-{row['id']:02}T12:00:00Z")
+        return row
+
+    return write
+
+
 def counting_pages(events: list[Any], query: dict[str, str], url: str) -> Any:
     page, _, _ = pages("p", base=0)(events, query, url)
     return page, {"pages": -(-len(events) // 10)}, {}
@@ -252,9 +265,21 @@ SERVERS: dict[str, Server] = {
     "Link in a header of its own": Server(next_urls("Next-Page"), {"total": ""}),
     "A single page": Server(whole),
     "Whatever dlt finds": Server(pages(links="json")),
-    "So many requests in a period": Server(offsets(most=2), {"quota": Quota(12, 1.0)}),
+    "So many requests in a period": Server(offsets(most=2), {"quota": Quota(12, 0.5)}),
     "Headers that tell how many requests are left": Server(shape={"quota": Quota(2, 0.2)}),
     "No pages beyond some depth": Server(shallow(500), events=1200),
+    "Since the last load": Server(since(offsets()), write=changed_at("updated_at")),
+    "Times of change in another form": Server(
+        since(
+            *(offsets(), "modified_after", "meta.modified", int),
+            lambda text: int(instant(text).timestamp()),
+        ),
+        write=changed_at("meta.modified"),
+    ),
+    "Changes by a filter": Server(
+        since(offsets(), "filter", read=lambda text: instant(text.removeprefix("updated_at ge "))),
+        write=changed_at("updated_at"),
+    ),
     "Nested": Server(shape={"list_at": "result.events"}),
     "Grouped": Server(whole, {"list_at": "days", "arrange": by_day}),
     "In envelopes": Server(

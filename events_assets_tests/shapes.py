@@ -5,12 +5,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from http.cookies import SimpleCookie
 from threading import Lock
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from events_assets.json_path import value_at
 from events_assets.sample_api import Answer, Handler, listening
 
 KEY = "key-of-the-tests"
@@ -127,6 +128,35 @@ def shallow(deepest: int) -> Paging:
         if int(query["offset"]) + int(query["limit"]) > deepest:
             raise ValueError("too deep")
         return offsets(most=100)(within, query, url)[0], {"total": len(within)}, {}
+
+    return page
+
+
+def moment(text: str) -> datetime:
+    """A time, in UTC where it does not say."""
+    time = datetime.fromisoformat(text)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def since(
+    paging: Paging,
+    param: str = "updated_since",
+    at: str = "updated_at",
+    read: Callable[[str], Any] = moment,
+    of_row: Callable[[str], Any] | None = None,
+    is_inclusive: bool = True,
+) -> Paging:
+    """The rows whose value `at` a path, as `of_row` reads it, is not before what `read` makes of a
+    parameter; or is after it, where that is not inclusive."""
+
+    def page(events: list[Any], query: Query, url: str) -> Page:
+        if param in query:
+            asked = read(query[param])
+            times = [(of_row or read)(str(value_at(at)(row))) for row in events]
+            both = zip(times, events, strict=True)
+            events = [row for time, row in both if time > asked or (is_inclusive and time == asked)]
+        rows, document, headers = paging(events, query, url)
+        return rows, {"total": len(events), **document}, headers
 
     return page
 

@@ -11,8 +11,10 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 
 from events_assets import configuration, warehouse
 from events_assets.definitions import defs
+from events_assets.errors import ConfigurationError
 from events_assets.sample_api import Answer
 from events_assets.scan import table_scan
+from events_assets.scan.changes import Changes
 from events_assets.source import events_source
 from events_assets_tests.conftest import RESOURCE, event, failure, unplugged
 
@@ -284,6 +286,30 @@ def test_the_parameter_is_written_as_the_api_wants_it(api, run, configure, conve
     assert run().success
     asked.clear()
     assert run().success and set(asked) == {sent}
+
+
+@pytest.mark.parametrize(
+    ("last", "how", "asked"),
+    [
+        ("2026-05-01T12:00:00Z", {"lag": 1}, "2026-05-01T11:59:59Z"),
+        ("2026-05-01 12:00:00", {"lag": 1}, "2026-05-01 11:59:59"),
+        ("20260501", {"lag": 1}, "20260430"),
+        (1777586400, {"lag": 1}, 1777586399),
+        ("1777586400", {"lag": 1}, 1777586399),
+        (1777586400, {"convert": "%Y-%m-%d"}, "2026-04-30"),
+        (7, {"convert": "%Y-%m-%d"}, 7),
+    ],
+)
+def test_what_is_asked_for_is_written_like_the_last_time_or_as_configured(last, how, asked):
+    changes = Changes("updated_at", start_param="since", **how)
+    changes.begin(last)
+    assert changes.parameters() == {"since": asked}
+
+
+def test_a_lag_that_can_be_taken_off_nothing_is_told():
+    changes = Changes("updated_at", lag=1)
+    with pytest.raises(ConfigurationError, match="not off 'Fri, 01 May 2026 12:00:00 GMT'"):
+        changes.begin("Fri, 01 May 2026 12:00:00 GMT")
 
 
 @pytest.mark.parametrize("place", ["path", "json"])

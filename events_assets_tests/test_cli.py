@@ -15,7 +15,6 @@ from base64 import b64encode
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
-from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
@@ -28,7 +27,7 @@ from events_assets.commands.report import OK, Report, Step, shown
 from events_assets.errors import ConfigurationError, RowError, WarehouseError
 from events_assets.http.redaction import Redaction
 from events_assets.sample_api import Answer
-from events_assets_tests.conftest import ROOT
+from events_assets_tests.conftest import CONFIG, ROOT
 from events_assets_tests.shapes import (
     KEY,
     Shape,
@@ -42,22 +41,6 @@ from events_assets_tests.shapes import (
     serving_shape,
     whole,
 )
-
-CONFIG = Path(".dlt/config.toml")
-
-
-@pytest.fixture
-def command(monkeypatch):
-    """Runs a command without a terminal, with the key in the environment; nobody sees the key."""
-    monkeypatch.setenv("API_KEY", KEY)
-
-    def command(*words: str, **settings):
-        result = CliRunner().invoke(main, words, **settings)
-        assert result.exception is None or isinstance(result.exception, SystemExit)
-        assert KEY not in result.output and KEY not in CONFIG.read_text()
-        return result
-
-    return command
 
 
 @pytest.fixture

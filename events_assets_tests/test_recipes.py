@@ -48,6 +48,10 @@ def test_a_recipe_loads_every_event(title, project, rows, monkeypatch, caplog):
         monkeypatch.setenv("SOURCES__EVENTS__CLIENT__BASE_URL", api.base_url)
         write_settings(project, recipe.settings, api.base_url)
         load()
+        if recipe.section == "Changes only":
+            before = len(api.paths)
+            load()
+            assert before > 2 >= len(api.paths) - before
     loaded = rows("SELECT id, event_name, start_time, end_time FROM events")
     assert sorted(loaded) == sorted(map(server.canonical, canonical_rows(server.events)))
     if recipe.section == "Status":
@@ -55,7 +59,7 @@ def test_a_recipe_loads_every_event(title, project, rows, monkeypatch, caplog):
             (row["id"], status(row)) for row in canonical_rows()
         ]
     verdict = "unproven" if "`unproven`" in recipe.prose else "complete"
-    assert rows("SELECT verdict, rows_quarantined FROM scan_receipts") == [(verdict, 0)]
+    assert {*rows("SELECT verdict, rows_quarantined FROM scan_receipts")} == {(verdict, 0)}
     if title == "So many requests in a period":
         assert rows("SELECT retries FROM scan_receipts") == [(0,)]
     shown = set(re.findall(r'"(\w+)":', recipe.prose))

@@ -5,9 +5,10 @@ The pages are those that a load would get: the same endpoints, sessions and ways
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,13 +18,14 @@ from dlt.sources.rest_api.typing import RESTAPIConfig
 from events_assets import configuration
 from events_assets.api import configured_api
 from events_assets.authentication import Authentication
-from events_assets.commands import detect, findings, pages
+from events_assets.commands import changes, detect, findings, pages
 from events_assets.commands.location import Dialogue
 from events_assets.commands.report import FAILED, NOTE, OK, Report, StopError, counted
 from events_assets.errors import ApiError, EndlessScanError, EventsError, UnaddressableError
 from events_assets.lists import Lists
 from events_assets.paging.base import BY_CHANCE, Page
 from events_assets.paging.page_numbers import PageNumbers
+from events_assets.scan.changes import Changes
 from events_assets.scan.endpoint import Endpoint
 from events_assets.scan.list_pass import ListPass
 from events_assets.scan.list_request import ListRequest
@@ -74,7 +76,8 @@ class _Trial:
             self.documents.append(document)
             return rows_of(document)
 
-        self.endpoint = replace(self.endpoint, rows_of=remembering)
+        self.changes = self.endpoint.changes
+        self.endpoint = replace(self.endpoint, rows_of=remembering, changes=None)
         self.client: Any = self.config["client"]
         entries = {e["name"]: e for e in configuration.entries(self.config["resources"])}
         defaults: Any = self.config.get("resource_defaults") or {}
@@ -90,7 +93,8 @@ class _Trial:
         self.report.add(OK, "configuration", f"{name}{url}, {key}")
         with self.endpoint as endpoint:
             try:
-                self.request = _request(self.scan, endpoint, self.report)
+                self.request_for = _request(self.scan, endpoint, self.report)
+                self.request = self.request_for()
                 self._try(ListPass(self.endpoint, self.request, self.endpoint.window))
             finally:
                 self.report.requests += endpoint.session.traffic.requests
@@ -120,6 +124,8 @@ class _Trial:
         add(*findings.page_size(first, more, self.endpoint.page_size, params))
         if len(first.rows) > 1:
             self._try_order(one, first, raw)
+        if self.changes and raw:
+            self._try_changes(self.changes, first, raw)
         is_only = len(self.scan.endpoints) == 1 and not self.scan.parents and not one.window
         add(*findings.proof(one, is_only))
         limits = [f"{name}: {v}" for name, v in first.headers.items() if RATE_LIMITS.match(name)]
@@ -151,6 +157,18 @@ class _Trial:
                 found = pages.find_order(by_id, key.strip("'"))
         sent = self.settings.get("params") or {}
         self.report.add(*findings.order(one, raw, is_repeated, found, sent))
+
+    def _try_changes(self, asking: Changes, first: Page, raw: list[Any]) -> None:
+        """Asks for what changed, as a load does: by the time of a row that came."""
+
+        def ask() -> changes.Rows:
+            page = next(ListPass(self.endpoint, self.request_for()).pages(), None)
+            rows = self.endpoint.rows_of(page.document) if page and page.rows else []
+            return page.identities if page else (), rows
+
+        bound = f"{findings.ENDPOINT}.params.{asking.start_param}"
+        where = f"{findings.ENDPOINT}.incremental" if "incremental" in self.settings else bound
+        self.report.add(*changes.obedience(asking, (first.identities, raw), ask, where))
 
     def _refused(self, error: Exception) -> StopError:
         """There is no first page: says at which step that shows."""
@@ -216,13 +234,14 @@ def _first_page(endpoint: Endpoint, request: ListRequest, params: dict[str, Any]
     return next(ListPass(endpoint, request, endpoint.window).pages(), None)
 
 
-def _request(scan: Table, endpoint: Endpoint, report: Report) -> ListRequest:
-    """The request for a list; if it depends on parents, for the first that can be asked for."""
+def _request(scan: Table, endpoint: Endpoint, report: Report) -> Callable[[], ListRequest]:
+    """Gives the request for a list; if it depends on parents, for the first that can be asked
+    for."""
     parents = scan.parents.get(endpoint.name)
     if parents is None:
-        return endpoint.request_for(None)
+        return partial(endpoint.request_for, None)
     with parents.endpoints[0] as outer:
-        request = _request(parents, outer, report)
+        request = _request(parents, outer, report)()
         try:
             page = next(ListPass(outer, request, outer.window).pages(), None)
         except FAULTS as error:
@@ -232,7 +251,8 @@ def _request(scan: Table, endpoint: Endpoint, report: Report) -> ListRequest:
     rows, usable, unusable = page.rows if page else [], [], []
     for number, row in enumerate(rows, start=1):
         try:
-            usable.append(endpoint.request_for(row))
+            endpoint.request_for(row)
+            usable.append(partial(endpoint.request_for, row))
         except UnaddressableError as error:
             unusable.append(f"{parents.name_of(row, number)}: {error}")
     finding = f"{counted(len(rows), 'row')} of {outer.name}"

@@ -26,6 +26,7 @@ from events_assets.http.retry import hurried
 KEPT = (
     *(configuration.http_settings, configuration.scan_settings, configuration.window_settings),
     *(configuration.schedule_settings, configuration.warehouse_settings),
+    configuration.sync_settings,
 )
 """The sections of config.toml that `init` leaves as they are."""
 

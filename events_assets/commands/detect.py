@@ -7,7 +7,7 @@ them, `$` for the document itself.
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC
+from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from itertools import chain, groupby
 from typing import Any
@@ -19,6 +19,7 @@ from events_assets.commands.formats import formats_of
 from events_assets.errors import UnreadableTimeError
 from events_assets.paging.base import BY_CHANCE, Order
 from events_assets.rows.times import from_text, unix_unit
+from events_assets.scan.changes import instant
 
 DEPTH = 4
 """Levels of a document that are looked at."""
@@ -288,6 +289,27 @@ def _languages(value: Any) -> list[str]:
     code = re.compile(r"[a-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
     texts = all(code.fullmatch(str(k)) and isinstance(v, str | None) for k, v in value.items())
     return sorted(value, key=lambda key: (not key.startswith("en"), key)) if texts else []
+
+
+def changed_at(rows: Sequence[Any]) -> list[str]:
+    """Where rows may tell when they were changed last, the likeliest path first: in all of them,
+    as a text or a Unix time, and not in the future."""
+    values: dict[Keys, list[Any]] = {}
+    objects = [row for row in rows if isinstance(row, dict)][:ROWS]
+    for path, value in chain.from_iterable(map(walk, objects)):
+        values.setdefault(path, []).append(value)
+    found = []
+    for path, held in values.items():
+        words = [word for word in FIELDS["changed"] if word in _words(path)]
+        if words and len(held) == len(objects) and all(map(_is_past, held)):
+            found.append((len(path), FIELDS["changed"].index(words[0]), len(_words(path)), path))
+    return [join(path) for *_, path in sorted(found)]
+
+
+def _is_past(value: Any) -> bool:
+    """Whether a value is a time that is over, in whichever zone it was."""
+    time = instant(value)
+    return time is not None and time < datetime.now(UTC) + timedelta(days=1)
 
 
 def order_of(rows: Sequence[Any]) -> tuple[str, bool]:

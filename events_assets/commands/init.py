@@ -3,7 +3,7 @@
 from typing import Any
 from urllib.parse import parse_qsl, unquote_plus
 
-from events_assets.commands import detect, findings, pages
+from events_assets.commands import detect, findings, pages, since
 from events_assets.commands.location import PLACES, Dialogue, KeyPlace, challenge, key_place
 from events_assets.commands.report import NOTE, OK, Report, StopError
 from events_assets.commands.toml_file import Description, inline
@@ -26,6 +26,7 @@ def discover(api: Dialogue) -> Description:
         pages.find_way(events, found, api.report)
         pages.ask_for_order(events, found, api.report)
         pages.find_total(events, found, api.report)
+        since.ask_for_changes(events, found, api.report)
     except ApiError as error:
         raise StopError("reachable", str(error)) from None
     if events.first_rows:

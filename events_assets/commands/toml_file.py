@@ -17,10 +17,11 @@ REMARKS = {
     "total_path": "where the API counts all rows",
     "total_header": "the header in which the API counts all rows",
     "params": "goes into the query of each request",
+    "incremental": "where rows tell when they were changed, and what asks for later ones",
     "fields": "where the canonical columns are in a row of the API, as JSON paths",
 }
 
-ENDPOINT = ("path", "data_selector", "headers", "params", "paginator")
+ENDPOINT = ("path", "data_selector", "headers", "params", "paginator", "incremental")
 """The keys of the endpoint, in this order."""
 
 

@@ -47,13 +47,27 @@ class Changes:
 
     def __post_init__(self) -> None:
         self._find = value_at(self.path)
+        self._reached: Any = None
+        """What the newest cursor, or before the first one the initial one, is compared by."""
 
     def begin(self, last: Cursor | None) -> None:
-        """A scan begins: of what changed since the last value that is known, None for all."""
+        """A scan begins: of what changed since the last value that is known, None for all.
+
+        Raises:
+            ConfigurationError: there is a lag, and the value is none of which it can be taken off.
+        """
         self.since, self.newest, self.ignored, self.begun = last, last, {}, datetime.now(UTC)
+        self._reached = place(self.initial_value if last is None else last)
         if last is not None and self.lag:
             order: Callable[..., Any] = min if self.is_falling else max
-            self.since = apply_lag(self.lag, self.initial_value, last, order)
+            number = int(last) if isinstance(last, str) and unix_unit(last) else last
+            try:
+                lagged = apply_lag(self.lag, self.initial_value, number, order)
+            except ValueError as error:
+                told = f"lag can be taken off numbers and ISO 8601 times only, not off {last!r}"
+                raise ConfigurationError(f"{told} at {self.path}: remove it") from error
+            # dlt makes a time of a text in a form that it has no name for.
+            self.since = str(lagged) if isinstance(lagged, datetime) else lagged
 
     def placeholders(self) -> dict[str, Any]:
         """The values of `{incremental.start_value}` and the like, None for what there is not."""
@@ -92,28 +106,27 @@ class Changes:
         return is_missing and self.on_missing == "exclude"
 
     def _move(self, value: Any, latest: datetime) -> None:
-        place, newest = _place(value), self.newest
-        known = self.initial_value if newest is None else newest
-        if (instant := _instant(value)) and instant > latest:
-            self.ignored["is in the future"] = str(value)
-        elif place is None or (known is not None and type(_place(known)) is not type(place)):
+        now, known = place(value), self._reached
+        if now is None or (known is not None and type(known) is not type(now)):
             self.ignored["is of another type than before"] = str(value)
-        elif instant and instant > self.begun:
-            return
-        elif newest is None or self._is_beyond(place, _place(newest)):
-            self.newest = value
+        elif self.newest is None or self._is_beyond(now, known):
+            time = now if isinstance(now, datetime) else instant(value)
+            if time and time > latest:
+                self.ignored["is in the future"] = str(value)
+            elif not time or time <= self.begun:
+                self.newest, self._reached = value, now
 
-    def _is_beyond(self, place: Any, other: Any) -> bool:
-        return bool(place < other if self.is_falling else place > other)
+    def _is_beyond(self, one: Any, other: Any) -> bool:
+        return bool(one < other if self.is_falling else one > other)
 
     def _sent(self, value: Cursor | None) -> Any:
-        if value is None or self.convert is None:
+        if self.convert is None:
             return value
-        place = _place(value)
-        return to_text(place, self.convert) if isinstance(place, datetime) else value
+        time = instant(value)
+        return value if time is None else to_text(time, self.convert)
 
 
-def _instant(value: Any) -> datetime | None:
+def instant(value: Any) -> datetime | None:
     """The time that a cursor most likely stands for, if any."""
     with suppress(UnreadableTimeError, OverflowError):
         unit = unix_unit(value)
@@ -121,7 +134,7 @@ def _instant(value: Any) -> datetime | None:
     return None
 
 
-def _place(value: Any) -> Any:
+def place(value: Any) -> Any:
     """What cursors are compared by: instants, numbers, else texts; None for what is no cursor."""
     if isinstance(value, str):
         with suppress(UnreadableTimeError, OverflowError):
