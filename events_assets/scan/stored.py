@@ -2,14 +2,12 @@
 
 import json
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from hashlib import blake2b
 from typing import Any
 
 import dlt
-from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
 
 from events_assets import __version__
 from events_assets.rows.identity import Identity, in_utc
@@ -139,12 +137,8 @@ def _read_so_since() -> str:
     digest = blake2b(json.dumps(ways, default=str, sort_keys=True).encode()).hexdigest()[:32]
     state = dlt.current.resource_state()
     if state.get("read as") != digest:
-        state["read as"], state["read so since"] = digest, _load_id()
+        state["read as"], state["read so since"] = (
+            digest,
+            dlt.current.load_package_state()["load_id"],
+        )
     return str(state.get("read so since", ""))
-
-
-def _load_id() -> str:
-    """That of the load, empty where items are read without a pipeline."""
-    with suppress(CurrentLoadPackageStateNotAvailable):
-        return str(dlt.current.load_package_state()["load_id"])
-    return ""
