@@ -1,7 +1,7 @@
 """What the warehouse holds of a table already, with which a scan compares what comes."""
 
 import json
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from hashlib import blake2b
@@ -44,8 +44,11 @@ class Stored:
         schema = dlt.current.source_schema()
         name = schema.naming.normalize_table_identifier(table)
         columns = schema.tables[name]["columns"] if name in schema.data_table_names() else {}
-        keys = [schema.naming.normalize_identifier(distinct(key)) for key in identity.primary_key]
-        if {*keys} <= columns.keys():
+        keys = {
+            schema.naming.normalize_identifier(distinct(key)): identity.types.get(key)
+            for key in identity.primary_key
+        }
+        if keys.keys() <= columns.keys():
             marks = [one if one in columns else "NULL" for one in (DIGEST, REMOVED)]
             fetch = partial(_fetched, name, columns=keys, marks=marks)
         return cls(fetch, is_current)
@@ -56,7 +59,7 @@ class Stored:
             return False
         counts = ["count(*)", f"count({DIGEST})"]
         total = f"sum(CASE WHEN {REMOVED} IS NULL THEN {DIGEST} END)"
-        ((rows, known, found),) = self._fetch(columns=[], marks=[*counts, total])
+        ((rows, known, found),) = self._fetch(columns={}, marks=[*counts, total])
         self.fingerprint = int(found or 0)
         return bool(0 < rows == known)
 
@@ -92,12 +95,16 @@ class Stored:
 
 
 def _fetched(
-    table: str, columns: list[str], marks: list[str], keys: Sequence[Any] = ()
+    table: str, columns: Mapping[str, str | None], marks: list[str], keys: Sequence[Any] = ()
 ) -> Iterator[Sequence[Any]]:
     """Key columns, digest and time of removal of rows: those with one of the keys in the first
-    column, or all."""
+    column, or all. Integers are given as such, too, if a load was killed that made them texts."""
     with dlt.current.pipeline().sql_client(dlt.current.source_schema().name) as client:
-        names = [*map(client.escape_column_name, columns)]
+        quoted = client.escape_column_name
+        names = [
+            f"CAST({quoted(name)} AS BIGINT)" if kind == "bigint" else quoted(name)
+            for name, kind in columns.items()
+        ]
         sql = f"SELECT {', '.join([*names, *marks])} FROM {client.make_qualified_table_name(table)}"  # noqa: S608
         if keys:
             sql += f" WHERE {names[0]} IN ({', '.join(['%s'] * len(keys))})"
