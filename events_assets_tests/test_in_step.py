@@ -3,6 +3,7 @@
 import random
 import re
 
+import dlt
 import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
 
@@ -208,6 +209,17 @@ def test_keys_that_become_texts_stay_the_same_events(serve, run, rows):
         ("x", "arrived"),
     ]
     assert rows("SELECT count(*) FROM current_events") == [(3,)]
+
+
+def test_keys_that_a_killed_load_was_making_texts_are_known_again(serve, rows, monkeypatch):
+    serve()
+    load([event(1), event(2)])
+    with monkeypatch.context() as killed, pytest.raises(AttributeError):
+        killed.delattr(dlt.Pipeline, "sync_schema")  # dlt still takes them for integers
+        load([event(1), event("x")])
+    load([event(1)])
+    assert rows(f"SELECT {COUNTS} FROM scan_receipts ORDER BY started_at")[-1] == (0, 0, 1, 1)
+    assert rows("SELECT id FROM current_events") == [("1",)]
 
 
 def test_a_setting_that_reads_rows_otherwise_loads_all_of_them_anew(serve, run, rows, monkeypatch):

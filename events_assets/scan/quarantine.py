@@ -144,7 +144,7 @@ def _entries(table: str) -> Iterator[Entry]:
     table = schema.naming.normalize_table_identifier(table)
     if table not in schema.data_table_names(seen_data_only=True):
         return
-    names = [name for name in schema.tables[table]["columns"] if name in USED]
+    names = dict.fromkeys(name for name in schema.tables[table]["columns"] if name in USED)
     for values in fetched(table, names, where="document IS NOT NULL"):
         noted = defaultdict[str, Any](lambda: None, zip(names, values, strict=True))
         document = noted["document"]

@@ -1,7 +1,7 @@
 """What the warehouse holds of a table already, with which a scan compares what comes."""
 
 import json
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from hashlib import blake2b
@@ -48,10 +48,13 @@ class Stored:
         schema, since = dlt.current.source_schema(), _read_so_since()
         name = schema.naming.normalize_table_identifier(table)
         columns = schema.tables[name]["columns"] if name in schema.data_table_names() else {}
-        keys = [schema.naming.normalize_identifier(distinct(key)) for key in identity.primary_key]
+        keys = {
+            schema.naming.normalize_identifier(distinct(key)): identity.types.get(key)
+            for key in identity.primary_key
+        }
         marks = [one if one in columns else "NULL" for one in (DIGEST, REMOVED)]
         is_outdated = f"_dlt_load_id < '{since}'"
-        if not {*keys} <= columns.keys():
+        if not keys.keys() <= columns.keys():
             return cls()
         fetch = partial(fetched, name, columns=keys, marks=[*marks, is_outdated])
         return cls(fetch, is_outdated)
@@ -64,7 +67,7 @@ class Stored:
         is_known = f"{DIGEST} IS NOT NULL AND ({REMOVED} IS NOT NULL OR NOT {self._is_outdated})"
         known = f"count(CASE WHEN {is_known} THEN 1 END)"
         total = f"sum(CASE WHEN {REMOVED} IS NULL THEN {DIGEST} END)"
-        ((rows, known_rows, found),) = self._fetch(columns=[], marks=["count(*)", known, total])
+        ((rows, known_rows, found),) = self._fetch(columns={}, marks=["count(*)", known, total])
         self.fingerprint = int(found or 0)
         return bool(0 < rows == known_rows)
 
@@ -107,15 +110,23 @@ class Stored:
 
 def fetched(
     table: str,
-    columns: Sequence[str],
+    columns: Mapping[str, str | None],
     marks: Sequence[str] = (),
     where: str = "1 = 1",
     keys: Sequence[Any] = (),
 ) -> Iterator[Sequence[Any]]:
     """Rows of a table of the warehouse: those with one of the keys in the first column, or all;
-    while dlt extracts. `marks` are further columns, as SQL."""
+    while dlt extracts. `marks` are further columns, as SQL.
+
+    Columns known to be of integers are given as such, too, if a load was killed that made them
+    texts.
+    """
     with dlt.current.pipeline().sql_client(dlt.current.source_schema().name) as client:
-        names = [*map(client.escape_column_name, columns)]
+        quoted = client.escape_column_name
+        names = [
+            f"CAST({quoted(name)} AS BIGINT)" if kind == "bigint" else quoted(name)
+            for name, kind in columns.items()
+        ]
         if keys:
             where = f"{names[0]} IN ({', '.join(['%s'] * len(keys))})"
         name = client.make_qualified_table_name(table)
