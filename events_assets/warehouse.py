@@ -7,6 +7,7 @@ to its last statement, so that no other process can come in between, and waits f
 import gc
 import logging
 import re
+import shutil
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -81,8 +82,8 @@ def loading(log: logging.Logger = logger) -> Iterator[dlt.Pipeline]:
     destination = _destination(memory_limit=configuration.warehouse_settings().memory_limit)
     with (
         _alone(log),
-        tempfile.TemporaryDirectory(prefix="events_assets_") as folder,
         _opened(destination, log) as dataset,
+        _working_folder(dataset) as folder,
         fitting(),
         _collecting_seldom(),
     ):
@@ -203,6 +204,21 @@ def reading(log: logging.Logger = logger) -> Iterator[dlt.Dataset]:
     """
     with _opened(_destination(), log) as dataset:
         yield dataset
+
+
+@contextmanager
+def _working_folder(dataset: dlt.Dataset) -> Iterator[str]:
+    """An empty folder for a while: beside a DuckDB file, where what a killed load left is found."""
+    if destination_name() != "duckdb":
+        with tempfile.TemporaryDirectory(prefix="events_assets_") as folder:
+            yield folder
+        return
+    folder = f"{cast(Any, dataset.sql_client).credentials.database}.dlt"
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

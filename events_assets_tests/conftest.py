@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import dlt
 import duckdb
 import pytest
 from click.testing import CliRunner, Result
@@ -180,6 +181,7 @@ def spawn(project: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
             words,
             cwd=project,
             env={**os.environ, "PYTHONPATH": str(ROOT), **env},
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -260,13 +262,14 @@ def load(rows: list[Any]) -> tuple[int, ...]:
 
 
 def refused() -> str:
-    """What a load of the configured API fails with before it hands on rows."""
+    """What a load of the configured API fails with while it reads, found without a warehouse."""
     with (
         pytest.raises(dg.Failure) as raised,
         explained(),
         configured_api() as (config, authentication),
     ):
-        list(events_source(config, authentication=authentication))
+        source = events_source(config, authentication=authentication)
+        dlt.pipeline(pipelines_dir="pipelines", destination="duckdb").extract(source)
     return raised.value.description or ""
 
 

@@ -10,53 +10,12 @@ from events_assets import warehouse
 from events_assets.definitions import defs
 from events_assets.sample_api import Answer
 from events_assets_tests.conftest import event, load, unplugged
+from events_assets_tests.model import COUNTS, Model
 from events_assets_tests.test_checks import answer_of, evaluations
 
 pytestmark = pytest.mark.slow  # each loads several times
 
-NOTED = ("event_name", "start_time", "end_time", "status")
 LOADS = "SELECT _dlt_load_id, started_at FROM scan_receipts ORDER BY started_at"
-COUNTS = "rows_inserted, rows_updated, rows_unchanged, rows_removed"
-
-
-class Model:
-    """What the tables are to hold after loads of rows."""
-
-    def __init__(self):
-        self.rows, self.first, self.changed, self.removed, self.log = {}, {}, {}, {}, []
-
-    def load(self, rows, at):
-        """Takes a complete answer at a time; the counts of its receipt."""
-        came = {row["id"]: row for row in rows}
-        inserted, updated, unchanged = 0, 0, 0
-        for key, row in came.items():
-            before = self.rows.get(key)
-            if before is None:
-                inserted += 1
-                self.first[key] = self.changed[key] = at
-                self.log.append((key, "arrived", None, None, None, at))
-            elif before == row and key not in self.removed:
-                unchanged += 1
-            else:
-                updated += 1
-                if self.removed.pop(key, None):
-                    self.log.append((key, "returned", None, None, None, at))
-                if before != row:
-                    self.changed[key] = at
-                for name in NOTED:
-                    if before.get(name) != row.get(name):
-                        noted = (before.get(name), row.get(name))
-                        self.log.append((key, "changed", name, *map(in_utc, noted), at))
-            self.rows[key] = row
-        gone = self.rows.keys() - came.keys() - self.removed.keys()
-        for key in gone:
-            self.removed[key] = at
-            self.log.append((key, "removed", None, None, None, at))
-        return inserted, updated, unchanged, len(gone)
-
-
-def in_utc(value):
-    return value.replace("+00:00", "Z") if value and value.endswith("+00:00") else value
 
 
 def changed_rows(chance, rows, number):
@@ -92,19 +51,7 @@ def test_marks_and_notes_are_those_of_a_model(serve, rows, monkeypatch, seed):
         assert rows(f"SELECT {COUNTS} FROM scan_receipts ORDER BY started_at")[-1] == counts
     with warehouse.loading():
         pass  # what is not noted yet is noted before anything else happens
-    assert rows("SELECT id, _first_seen_at, _changed_at, _removed_at FROM events ORDER BY id") == [
-        (key, model.first[key], model.changed[key], model.removed.get(key))
-        for key in sorted(model.rows)
-    ]
-    found = rows("SELECT id, event_name, status, price FROM events ORDER BY id")
-    wanted = [model.rows[key] for key in sorted(model.rows)]
-    assert found == [(row["id"], row["event_name"], row["status"], row["price"]) for row in wanted]
-    tags = "SELECT e.id, t.value FROM events e JOIN events__tags t ON t._dlt_parent_id = e._dlt_id"
-    assert sorted(rows(tags)) == [(row["id"], tag) for row in wanted for tag in row["tags"]]
-    noted = rows("SELECT id, change, field, old_value, new_value, seen_at FROM event_changes")
-    assert sorted(noted, key=str) == sorted(model.log, key=str)
-    current = [key for key in sorted(model.rows) if key not in model.removed]
-    assert rows("SELECT id FROM current_events ORDER BY id") == [(key,) for key in current]
+    model.is_held(rows)
     assert killed
 
 

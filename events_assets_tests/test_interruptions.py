@@ -5,13 +5,21 @@ import random
 import signal
 import subprocess
 import sys
-import time
+from collections import Counter
+from datetime import UTC, datetime
+from itertools import count
 from threading import Event
 
 import duckdb
 import pytest
 
+from events_assets import warehouse
+from events_assets_tests import conftest
 from events_assets_tests.conftest import ROOT, event
+from events_assets_tests.forks import Forks
+from events_assets_tests.model import COUNTS, Model, by_id
+from events_assets_tests.test_changes_only import BY_PARAM, CLIENT, ChangingEvents
+from events_assets_tests.test_in_step import changed_rows
 
 LOAD = """
 import logging, sys
@@ -31,44 +39,100 @@ def load(spawn):
     return lambda: spawn(sys.executable, "-c", LOAD)
 
 
-def test_a_load_killed_at_any_moment_leaves_all_or_nothing(serve, load, rows):
-    dice = random.Random(4)
-    asked = Event()
+FINISHED = f"""
+SELECT started_at, scan_kind = 'full' AND verdict = 'complete', {COUNTS}
+FROM scan_receipts JOIN _dlt_loads ON load_id = _dlt_load_id ORDER BY load_id
+"""
+UNFINISHED = """
+SELECT DISTINCT _changed_at FROM events WHERE _dlt_load_id NOT IN
+(SELECT load_id FROM _dlt_loads UNION ALL SELECT _dlt_load_id FROM event_versions)
+"""
 
-    def events(generation):
-        name = f"generation {generation}"
-        return [event(n, event_name=name, tags=[name, name]) for n in range(400)]
 
-    def begun(generation):
-        api.events[:] = events(generation)
-        asked.clear()
-        process = load()
-        assert asked.wait(30)
-        return process
+class RestlessEvents(ChangingEvents):
+    """Events that change between loads, and while they are read unless they are `still`; `came` are
+    the rows that a load was given."""
 
-    api = serve([])
-    api.intercept = lambda number, path: asked.set() if "offset=396" in path else None
-    seconds = []
-    for _ in range(2):  # how long a load goes on after its last page
-        process, started = begun(0), time.monotonic()
-        assert process.wait() == 0
-        seconds.append(time.monotonic() - started)
-    for generation in range(1, 9):
-        process = begun(generation)
-        with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(dice.uniform(0, 0.8 * min(seconds)))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        ((name, count),) = rows("SELECT event_name, count(*) FROM events GROUP BY 1")
-        assert count == 400
-        assert rows("SELECT value, count(*) FROM events__tags GROUP BY 1") == [(name, 800)]
-    api.intercept = lambda number, path: None
-    assert load().wait() == 0
-    assert rows("SELECT event_name, count(*) FROM events GROUP BY 1") == [("generation 8", 400)]
-    assert rows(
-        "SELECT count(*) FROM scan_receipts WHERE _dlt_load_id NOT IN "
-        "(SELECT load_id FROM _dlt_loads WHERE status = 0)"
-    ) == [(0,)]
+    def __init__(self, api):
+        super().__init__(api)
+        self.chance, self.came, self.number, self.still = random.Random(4), [], 0, False
+
+    def edit(self):
+        """Some rows change, go, come and return; one that cannot be loaded comes and goes."""
+        before, self.number, self.came = {**self.rows}, self.number + 1, []
+        events = [row for row in before.values() if "id" in row]
+        after = {row["id"]: row for row in changed_rows(self.chance, events, self.number)}
+        if self.number % 4 < 2:
+            after[99] = {"event_name": f"without id {self.number // 4}"}
+        self.rows = {}
+        for key, row in after.items():
+            stays = before.get(key, {}) | {"updated_at": 0} == row | {"updated_at": 0}
+            self.rows[key] = before[key] if stays else row | {"updated_at": now()}
+
+    def answer(self, number, path):
+        if self.rows and not self.still and self.chance.random() < 0.2:
+            key = self.chance.choice([*self.rows])
+            self.rows[key] = self.rows[key] | {
+                "event_name": f"renamed {number}",
+                "updated_at": now(),
+            }
+        answer = super().answer(number, path)
+        answer.document["data"] = answer.document["data"][:5]
+        self.came += answer.document["data"]
+        return answer
+
+
+def now():
+    return datetime.now(UTC).isoformat()
+
+
+def test_a_load_killed_at_any_moment_is_gone_on_with(serve, configure, spawn, rows, project):
+    configure(CLIENT + BY_PARAM)
+    api, model, ends = RestlessEvents(serve()), Model(), Counter()
+    forks, finished, merged = Forks(spawn), 0, []
+
+    def load(dies_at=0):
+        nonlocal finished, merged
+        api.edit()
+        every = api.chance.choice(["0", "24"])
+        code = forks.load(dies_at, SOURCES__EVENTS__SYNC__FULL_SCAN_EVERY=every)
+        assert code == 0 or (dies_at and code == -signal.SIGKILL)
+        receipts, unfinished = rows(FINISHED), rows(UNFINISHED)
+        if len(receipts) > finished:
+            at, is_full, *counts = receipts[-1]
+            assert model.load(api.came, at, is_full) == tuple(counts)
+            ends["finished"] += code != 0
+        elif unfinished and unfinished != merged:
+            model.merge(by_id(api.came), *unfinished[0])
+            ends["merged"] += 1
+        finished, merged = len(receipts), unfinished
+        return code
+
+    load()
+    for moment in count(1):
+        if load(dies_at=moment) == 0:
+            break
+        if moment % 2:
+            load()
+            model.is_held(rows)
+    api.still = True
+    load()
+    model.is_held(rows)
+    assert all(model.rows[key] == row for key, row in api.rows.items() if key != 99)
+    assert [path.name for path in (project / "data").iterdir()] == ["events.duckdb"]
+    assert moment > 9 and ends["merged"] and ends["finished"]
+
+
+def test_a_row_set_aside_again_by_a_load_that_was_killed_then_stands_there_once(
+    serve, rows, monkeypatch
+):
+    serve()
+    with monkeypatch.context() as killed:  # before the last thing that a load does
+        killed.setattr(warehouse, "forget_superseded", lambda *_: None)
+        for _ in range(2):
+            conftest.load([event(1), {"event_name": "without id"}])
+    conftest.load([event(1)])
+    assert rows("SELECT count(*) FROM quarantined_events") == [(1,)]
 
 
 def test_a_receipt_without_its_load_is_forgotten(serve, run, rows, project):

@@ -1,11 +1,13 @@
 """Old runs leave the Dagster instance, and nothing that is still needed."""
 
 import dagster as dg
+import pytest
 
 from events_assets.definitions import defs
 from events_assets_tests.conftest import event
 
 
+@pytest.mark.slow  # five jobs
 def test_the_history_of_dagster_does_not_grow_for_ever(serve, project, monkeypatch):
     serve([event(1)])
     (project / "dagster").mkdir()

@@ -50,14 +50,3 @@ def test_where_nothing_was_dropped_nothing_is_made(caplog, rows):
         load(ROWS)
     assert "made again" not in caplog.text
     assert rows("SELECT count(*) FROM events_sample._dlt_version") == [(1,)]
-
-
-def test_a_bad_row_that_comes_each_hour_is_set_aside_once(rows):
-    bad = [{"id": None, "n": n} for n in range(3)]
-    load([event(1), *bad])
-    load([event(1), *bad[:2]])
-    load([event(1), bad[0], bad[0]])
-    sql = "SELECT document, _dlt_load_id FROM events_sample.quarantined_events ORDER BY 1"
-    documents, loads = zip(*rows(sql), strict=True)
-    assert documents == tuple(f'{{"id": null, "n": {n}}}' for n in range(3))
-    assert loads[0] > loads[1] > loads[2]

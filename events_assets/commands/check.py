@@ -104,7 +104,7 @@ class _Trial:
         try:
             first = next(coming, None)
         except FAULTS as error:
-            raise self._refused(error) from None
+            raise _refused(self, error) from None
         if first is None:
             raise StopError("answer", "the API has no first page; check the path")
         add(OK, "reachable", f"answered in {first.answer.seconds:.1f} s")
@@ -170,38 +170,6 @@ class _Trial:
         where = f"{findings.ENDPOINT}.incremental" if "incremental" in self.settings else bound
         self.report.add(*changes.obedience(asking, (first.identities, raw), ask, where))
 
-    def _refused(self, error: Exception) -> StopError:
-        """There is no first page: says at which step that shows."""
-        finding, status = str(error), error.status if isinstance(error, ApiError) else None
-        if status in (401, 403):
-            return self._refused_key(finding)
-        if not self.documents:
-            return StopError("reachable" if status is None else "answer", finding)
-        if not isinstance(error, ApiError):
-            return StopError("paging", f"the paginator does not fit the answer: {finding}"[:300])
-        selector = self.settings.get("data_selector")
-        lists = detect.lists_of_rows(self.documents[-1])
-        lists.pop(str(selector), None)
-        if not selector or not lists:
-            return StopError("rows", finding)
-        found = ", ".join(f"{counted(len(rows), 'row')} at {at}" for at, rows in lists.items())
-        finding = f'there is no list of rows at "{selector}", but {found}'
-        settings = {f"{findings.ENDPOINT}.data_selector": next(iter(lists))}
-        return StopError("rows", finding, settings)
-
-    def _refused_key(self, finding: str) -> StopError:
-        """The API refuses the key: says which of the common places for it the API accepts."""
-        session, authentication = self.endpoint.session, self.authentication
-        if authentication.has_key and session.traffic.requests == 1:
-            with suppress(ApiError):
-                url = self.client["base_url"], str(self.settings["path"])
-                found = Dialogue(*url, session.settings, authentication, self.report)
-                if place := found.accepted_place():
-                    settings = {f"client.{name}": value for name, value in place.client.items()}
-                    finding += f". The API accepts {place.description}"
-                    return StopError("key", finding, settings)
-        return StopError("key", finding)
-
     def _try_second_page(self, one: ListPass, first: Page, coming: Iterator[Page]) -> bool:
         """Whether it brings further rows."""
         paging = self.endpoint.paging
@@ -226,6 +194,40 @@ class _Trial:
                     before = self.endpoint.page(request, paging.ask(paging.first - 1), (), set())
             self.report.add(*findings.numbering(paging, before, first))
         return second is not None and not {*second.identities} <= {*first.identities}
+
+
+def _refused(trial: _Trial, error: Exception) -> StopError:
+    """There is no first page: says at which step that shows."""
+    finding, status = str(error), error.status if isinstance(error, ApiError) else None
+    if status in (401, 403):
+        return _refused_key(trial, finding)
+    if not trial.documents:
+        return StopError("reachable" if status is None else "answer", finding)
+    if not isinstance(error, ApiError):
+        return StopError("paging", f"the paginator does not fit the answer: {finding}"[:300])
+    selector = trial.settings.get("data_selector")
+    lists = detect.lists_of_rows(trial.documents[-1])
+    lists.pop(str(selector), None)
+    if not selector or not lists:
+        return StopError("rows", finding)
+    found = ", ".join(f"{counted(len(rows), 'row')} at {at}" for at, rows in lists.items())
+    finding = f'there is no list of rows at "{selector}", but {found}'
+    settings = {f"{findings.ENDPOINT}.data_selector": next(iter(lists))}
+    return StopError("rows", finding, settings)
+
+
+def _refused_key(trial: _Trial, finding: str) -> StopError:
+    """The API refuses the key: says which of the common places for it the API accepts."""
+    session, authentication = trial.endpoint.session, trial.authentication
+    if authentication.has_key and session.traffic.requests == 1:
+        with suppress(ApiError):
+            url = trial.client["base_url"], str(trial.settings["path"])
+            found = Dialogue(*url, session.settings, authentication, trial.report)
+            if place := found.accepted_place():
+                settings = {f"client.{name}": value for name, value in place.client.items()}
+                finding += f". The API accepts {place.description}"
+                return StopError("key", finding, settings)
+    return StopError("key", finding)
 
 
 def _first_page(endpoint: Endpoint, request: ListRequest, params: dict[str, Any]) -> Page | None:
