@@ -126,6 +126,17 @@ def test_what_a_killed_load_changed_is_a_change_of_the_next_one(api, run, rows):
     assert len({*others}) == 1 and first not in others
 
 
+def test_where_all_rows_were_changed_at_once_all_are_asked_for_and_none_is_missed(api, run, rows):
+    for number in range(250):
+        api.change(number, 0)
+    assert run().success
+    api.change(7, 0, event_name="Renamed")
+    assert run().success
+    counts = "scan_kind, verdict, rows_updated, rows_unchanged"
+    assert receipts(rows, counts)[-1] == ("changes", "complete", 1, 249)
+    assert rows("SELECT id FROM current_events WHERE event_name = 'Renamed'") == [(7,)]
+
+
 def test_an_empty_answer_is_no_surprise(api, run, rows):
     api.is_inclusive = False
     assert run().success
