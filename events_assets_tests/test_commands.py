@@ -62,18 +62,6 @@ def test_a_failing_job_exits_with_an_error_that_leads_with_a_sentence(serve, com
     assert said < trace
 
 
-def test_two_jobs_started_at_once_both_load(serve, command, project):
-    # Dagster's own tables must be there: two processes that create them at once fail.
-    assert command("dagster", "run", "list").wait() == 0
-    serve([event(number) for number in range(300)])
-    words = ["dagster", "job", "execute", "-m", "events_assets.definitions", "-j", "events_job"]
-    both = [command(*words), command(*words)]
-    for process in both:
-        _, told = process.communicate()
-        assert process.returncode == 0, told
-    assert table(project) == [(number,) for number in range(300)]
-
-
 def test_the_demo_shows_what_the_readme_shows(command):
     process = command("python", "-m", "events_assets.demo")
     out, err = process.communicate()
