@@ -5,7 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import dagster as dg
 import duckdb
 import pytest
 
@@ -61,19 +60,6 @@ def test_a_failing_job_exits_with_an_error_that_leads_with_a_sentence(serve, com
     assert process.returncode != 0 and "wrong-key" not in told
     said, trace = told.index("the API does not accept the key"), told.index("Stack Trace")
     assert said < trace
-
-
-def test_two_jobs_started_at_once_both_load(serve, command, project):
-    # Dagster's own tables must be there: two processes that create them at once fail.
-    with dg.DagsterInstance.from_config(str(project / "home")) as instance:
-        assert not instance.get_runs()
-    serve([event(number) for number in range(300)])
-    words = ["dagster", "job", "execute", "-m", "events_assets.definitions", "-j", "events_job"]
-    both = [command(*words), command(*words)]
-    for process in both:
-        _, told = process.communicate()
-        assert process.returncode == 0, told
-    assert table(project) == [(number,) for number in range(300)]
 
 
 def test_the_demo_shows_what_the_readme_shows(command):
