@@ -261,6 +261,12 @@ def load(rows: list[Any]) -> tuple[int, ...]:
             )[0]
 
 
+def load_configured() -> None:
+    """Loads from the configured API as the asset does, but without Dagster."""
+    with configured_api() as (config, authentication), warehouse.loading() as pipeline:
+        warehouse.load(pipeline, events_source(config, authentication=authentication))
+
+
 def refused() -> str:
     """What a load of the configured API fails with while it reads, found without a warehouse."""
     with (

@@ -16,7 +16,7 @@ from events_assets.sample_api import Answer
 from events_assets.scan import table_scan
 from events_assets.scan.changes import Changes
 from events_assets.source import events_source
-from events_assets_tests.conftest import RESOURCE, event, failure, unplugged
+from events_assets_tests.conftest import RESOURCE, event, failure, load_configured, unplugged
 
 pytestmark = pytest.mark.slow  # each loads several times
 
@@ -75,12 +75,12 @@ def api(serve, configure):
 
 
 @pytest.fixture
-def asked_by_next_load(api, run):
+def asked_by_next_load(api):
     """From when on the next load, which succeeds, asks for changes."""
 
     def asked():
         api.asked.clear()
-        assert run().success
+        load_configured()
         (since,) = set(api.asked)
         return since
 
@@ -101,10 +101,10 @@ def test_an_unchanged_api_is_asked_twice_at_most(api, rows, asked_by_next_load):
 
 
 def test_what_changed_and_came_is_loaded_and_the_rest_stays(api, run, rows):
-    assert run().success
+    load_configured()
     api.change(3, 30, event_name="Renamed")
     api.change(50, 31)
-    assert run().success
+    load_configured()
     assert rows("SELECT count(*) FROM current_events") == [(21,)]
     assert rows("SELECT event_name FROM events WHERE id = 3") == [("Renamed",)]
     assert receipts(rows, "rows_inserted, rows_updated, rows_removed")[-1] == (1, 1, 0)
@@ -116,7 +116,7 @@ def test_what_changed_and_came_is_loaded_and_the_rest_stays(api, run, rows):
 
 
 def test_what_a_killed_load_changed_is_a_change_of_the_next_one(api, run, rows):
-    assert run().success
+    load_configured()
     api.change(3, 30, event_name="Renamed")
     with unplugged():
         assert not run().success
@@ -129,7 +129,7 @@ def test_what_a_killed_load_changed_is_a_change_of_the_next_one(api, run, rows):
 def test_where_all_rows_were_changed_at_once_all_are_asked_for_and_none_is_missed(api, run, rows):
     for number in range(250):
         api.change(number, 0)
-    assert run().success
+    load_configured()
     api.change(7, 0, event_name="Renamed")
     assert run().success
     counts = "scan_kind, verdict, rows_updated, rows_unchanged"
@@ -139,7 +139,7 @@ def test_where_all_rows_were_changed_at_once_all_are_asked_for_and_none_is_misse
 
 def test_an_empty_answer_is_no_surprise(api, run, rows):
     api.is_inclusive = False
-    assert run().success
+    load_configured()
     api.asked.clear()
     assert run().success
     assert len(api.asked) <= 2 and rows("SELECT count(*) FROM current_events") == [(20,)]
@@ -147,7 +147,7 @@ def test_an_empty_answer_is_no_surprise(api, run, rows):
 
 
 def test_a_row_written_late_with_the_time_of_the_last_one_is_not_missed(api, run, rows):
-    assert run().success
+    load_configured()
     api.change(50, 19)
     assert run().success
     assert rows("SELECT count(*) FROM current_events") == [(21,)]
@@ -158,9 +158,9 @@ def test_rows_written_later_still_are_found_by_a_lag_or_by_a_full_scan(
     api, run, rows, configure, monkeypatch, lag, found
 ):
     configure(CLIENT + BY_PARAM.replace(" }", f", lag = {lag} }}"))
-    assert run().success
+    load_configured()
     api.change(50, 12)
-    assert run().success
+    load_configured()
     assert rows("SELECT count(*) FROM current_events") == [(found,)]
     monkeypatch.setenv("SOURCES__EVENTS__SYNC__FULL_SCAN_EVERY", "0")
     assert run().success
@@ -170,7 +170,7 @@ def test_rows_written_later_still_are_found_by_a_lag_or_by_a_full_scan(
 def test_what_is_gone_is_found_by_a_full_scan_which_the_launchpad_can_ask_for(
     api, run, rows, instance
 ):
-    assert run().success
+    load_configured()
     del api.rows[5]
     assert run().success
     assert rows("SELECT count(*) FROM current_events") == [(20,)]
@@ -200,7 +200,7 @@ def test_a_load_that_fails_moves_no_cursor(api, run, rows, monkeypatch, asked_by
 
 @pytest.mark.parametrize("value", ["2999-01-01T00:00:00Z", 5, "soon", True])
 def test_a_cursor_that_would_lead_astray_is_not_followed(api, run, rows, asked_by_next_load, value):
-    assert run().success
+    load_configured()
     api.change(50, 40)
     answer = api.answer
 
@@ -218,7 +218,7 @@ def test_a_cursor_that_would_lead_astray_is_not_followed(api, run, rows, asked_b
 
 
 def test_a_scan_that_is_not_complete_moves_no_cursor(api, run, asked_by_next_load):
-    assert run().success
+    load_configured()
     api.change(50, 40)
     answer = api.answer
 
@@ -294,7 +294,7 @@ def test_the_parameter_is_written_as_the_api_wants_it(api, run, configure, conve
         return answer(number, re.sub("updated_since=[^&]*", "", path))
 
     api.api.intercept = everything
-    assert run().success
+    load_configured()
     asked.clear()
     assert run().success and set(asked) == {sent}
 
@@ -347,14 +347,14 @@ def test_a_clock_that_was_set_back_hides_nothing_that_is_gone(api, run, rows, mo
 
     with monkeypatch.context() as ahead:
         ahead.setattr(table_scan, "datetime", Fast)
-        assert run().success
+        load_configured()
     del api.rows[5]
     assert run().success
     assert rows("SELECT count(*) FROM current_events") == [(19,)]
 
 
 def test_a_table_that_was_dropped_is_read_whole(run, rows, project, api):
-    assert run().success
+    load_configured()
     with duckdb.connect(str(project / "data" / "events.duckdb")) as connection:
         connection.execute("DROP VIEW events_data.current_events")
         connection.execute("DROP TABLE events_data.events")
@@ -364,7 +364,7 @@ def test_a_table_that_was_dropped_is_read_whole(run, rows, project, api):
 
 
 def test_a_guard_that_stopped_a_full_scan_is_not_forgotten_by_the_next_load(api, run, monkeypatch):
-    assert run().success
+    load_configured()
     for number in range(15):
         del api.rows[number]
     with monkeypatch.context() as often:
@@ -393,7 +393,7 @@ def test_a_wrong_incremental_is_told_before_the_first_request(api, run, configur
 def test_a_change_behind_the_back_of_a_scan_is_asked_for_by_the_next_one(api, run, rows, kind):
     answer = api.answer
     if kind == "changes":
-        assert run().success
+        load_configured()
         for number in range(20):
             api.change(number, 60, event_name="Changed")
     asked = len(api.api.paths)
@@ -408,7 +408,7 @@ def test_a_change_behind_the_back_of_a_scan_is_asked_for_by_the_next_one(api, ru
         return found
 
     api.api.intercept = in_fives
-    assert run().success
+    load_configured()
     renamed = "SELECT id FROM events WHERE event_name = 'Renamed' ORDER BY id"
     assert rows(renamed) == [(19,)] and receipts(rows, "scan_kind")[-1] == (kind,)
     api.api.intercept = answer

@@ -8,7 +8,7 @@ import pytest
 
 from events_assets import configuration
 from events_assets.errors import ContractError
-from events_assets_tests.conftest import event, failure, load
+from events_assets_tests.conftest import event, failure, load, load_configured
 from events_assets_tests.test_checks import evaluations
 from events_assets_tests.test_older_warehouse import WRITTEN
 
@@ -72,7 +72,7 @@ def test_a_frozen_table_does_not_change_and_the_run_says_what_would_have(
 ):
     contract(f'schema_contract = {{ {entity} = "freeze" }}')
     api = serve([event(1, price=5), event(2, price=5)])
-    assert run().success
+    load_configured()
     before = rows("SELECT * FROM events ORDER BY id")
     api.events = [event(1, price=6), event(2, **{"price": 5} | change)]
     for _ in range(2):
@@ -111,7 +111,7 @@ def test_an_event_that_a_contract_discards_is_set_aside_and_not_counted_as_loade
 ):
     contract(f'schema_contract = {{ {entity} = "discard_row" }}')
     api = serve([event(1, price=5), event(2, price=5)])
-    assert run().success
+    load_configured()
     before = columns(rows)
     api.events = [event(1, **{"price": 7} | change), event(2, price=6), event(3, **change)]
     for _ in range(2):
@@ -137,7 +137,7 @@ def test_a_contract_that_is_taken_out_holds_no_longer(serve, rows, contract):
 def test_a_contract_of_the_resource_alone_holds(serve, run, contract):
     contract('schema_contract = "freeze"', "[[sources.events.resources]]")
     api = serve([event(1)])
-    assert run().success
+    load_configured()
     api.events = [event(1, price=5)]
     assert "the column price of events is new" in failure(run())
 
@@ -158,7 +158,7 @@ def test_an_older_warehouse_that_is_frozen_gets_our_own_columns(
 def test_keys_of_another_type_do_not_change_a_frozen_column(serve, run, rows, contract, mode):
     contract(f'schema_contract = {{ data_type = "{mode}" }}')
     api = serve([event(1)])
-    assert run().success
+    load_configured()
     api.events.append(event("x"))
     assert "the column id of events is of another type, which schema_contract" in failure(run())
     assert rows("SELECT id FROM events") == [(1,)]

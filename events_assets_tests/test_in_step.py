@@ -10,7 +10,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from events_assets import warehouse
 from events_assets.definitions import defs
 from events_assets.sample_api import Answer
-from events_assets_tests.conftest import event, load, unplugged
+from events_assets_tests.conftest import event, load, load_configured, unplugged
 from events_assets_tests.model import COUNTS, Model
 from events_assets_tests.test_checks import answer_of, evaluations
 
@@ -76,7 +76,7 @@ def test_unchanged_rows_are_not_written_again(serve, rows):
 def vanish(serve, run, remaining):
     """The results of a load of 200 events, and of one of fewer."""
     api = serve([event(number) for number in range(200)])
-    assert run().success
+    load_configured()
     api.events[:] = [event(number) for number in range(remaining)]
     return run()
 
@@ -116,7 +116,7 @@ def test_a_tenth_may_go_unasked(serve, run, rows):
 @pytest.mark.parametrize(("passes", "total"), [("1", None), ("3", 30)])
 def test_a_scan_that_is_not_complete_removes_nothing(serve, run, rows, monkeypatch, passes, total):
     api = serve([event(number) for number in range(20)])
-    assert run().success
+    load_configured()
     del api.events[5]
     monkeypatch.setenv("SOURCES__EVENTS__SCAN__PASSES", passes)
     api.intercept = lambda number, path: answer_of(api, path, total=total)
@@ -136,7 +136,7 @@ def test_removed_events_are_counted_nowhere(serve, run, rows):
 
 def test_a_status_that_the_api_tells_stays_what_it_is(serve, run, rows):
     api = serve([event(1, status="deleted"), event(2)])
-    assert run().success
+    load_configured()
     del api.events[1]
     assert run().success
     assert rows("SELECT id, status, _removed_at IS NULL FROM events ORDER BY id") == [
@@ -147,7 +147,7 @@ def test_a_status_that_the_api_tells_stays_what_it_is(serve, run, rows):
 
 def test_a_row_that_changes_between_two_passes_is_loaded_in_its_last_version(serve, run, rows):
     api = serve([event(number) for number in range(3)])
-    assert run().success
+    load_configured()
     asked = len(api.paths)
 
     def answer(number, path):  # without a total; from the second request on, one is renamed
@@ -192,7 +192,7 @@ def test_tables_that_are_not_merged_are_left_alone(serve, run, rows, monkeypatch
 
 def test_the_view_has_the_columns_that_come_later(serve, run, rows):
     api = serve([event(1)])
-    assert run().success
+    load_configured()
     api.events[0]["price"] = 5
     assert run().success
     assert rows("SELECT price FROM current_events") == [(5,)]
@@ -200,7 +200,7 @@ def test_the_view_has_the_columns_that_come_later(serve, run, rows):
 
 def test_keys_that_become_texts_stay_the_same_events(serve, run, rows):
     api = serve([event(1), event(2)])
-    assert run().success
+    load_configured()
     api.events.append(event("x"))
     assert run().success
     assert rows("SELECT id, change FROM event_changes ORDER BY id, seen_at") == [
@@ -224,7 +224,7 @@ def test_keys_that_a_killed_load_was_making_texts_are_known_again(serve, rows, m
 
 def test_a_setting_that_reads_rows_otherwise_loads_all_of_them_anew(serve, run, rows, monkeypatch):
     serve([event(1, venue={"city": "Graz"})])
-    assert run().success
+    load_configured()
     before = rows("SELECT _changed_at FROM events")
     monkeypatch.setenv("SOURCES__EVENTS__RESOURCE_DEFAULTS__MAX_TABLE_NESTING", "0")
     assert run().success

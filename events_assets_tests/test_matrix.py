@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from events_assets_tests.conftest import load_configured
 from events_assets_tests.recipes import SERVERS, recipes
 from events_assets_tests.shapes import rows as canonical_rows
 from events_assets_tests.shapes import serving_routes
-from events_assets_tests.test_recipes import load, write_settings
+from events_assets_tests.test_recipes import write_settings
 
 pytestmark = pytest.mark.slow
 
@@ -53,7 +54,7 @@ def test_every_way_to_authenticate_and_page_gives_the_same_rows(time, project, r
         fields = recipes()[time].settings["fields"]
         settings = {"resources": resources, "fields": fields, "scan": scan}
         write_settings(project, settings, api.base_url)
-        load()
+        load_configured()
     assert sorted(rows("SELECT id, event_name, start_time, end_time FROM events")) == expected
     verdict, walks = rows("SELECT verdict, walks FROM scan_receipts")[0]
     assert verdict != "torn" and walks == len(PAGES)

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 import tomlkit
 
-from events_assets import warehouse
-from events_assets.defs.resources import EventsApi
+from events_assets_tests.conftest import load_configured
 from events_assets_tests.recipes import SECRETS, SERVERS, put_into, recipes, status
 from events_assets_tests.shapes import rows as canonical_rows
 from events_assets_tests.shapes import serving_routes
@@ -31,15 +30,6 @@ def write_settings(project: Path, settings: dict[str, Any], base_url: str) -> No
     (project / ".dlt" / "secrets.toml").write_text(tomlkit.dumps(SECRETS))
 
 
-def load() -> None:
-    """Loads what is configured as the asset does, but without Dagster."""
-    with (
-        EventsApi().source("run-of-the-tests", logging.getLogger()) as source,
-        warehouse.loading() as pipeline,
-    ):
-        pipeline.run(source, loader_file_format="parquet").raise_on_failed_jobs()
-
-
 @pytest.mark.parametrize("title", recipes())
 def test_a_recipe_loads_every_event(title, project, rows, monkeypatch, caplog):
     recipe, server = recipes()[title], SERVERS[title]
@@ -47,10 +37,10 @@ def test_a_recipe_loads_every_event(title, project, rows, monkeypatch, caplog):
     with serving_routes(server.routes()) as api, caplog.at_level(logging.DEBUG):
         monkeypatch.setenv("SOURCES__EVENTS__CLIENT__BASE_URL", api.base_url)
         write_settings(project, recipe.settings, api.base_url)
-        load()
+        load_configured()
         if recipe.section == "Changes only":
             before = len(api.paths)
-            load()
+            load_configured()
             assert before > 2 >= len(api.paths) - before
     loaded = rows("SELECT id, event_name, start_time, end_time FROM events")
     assert sorted(loaded) == sorted(map(server.canonical, canonical_rows(server.events)))
