@@ -18,7 +18,7 @@ from events_assets.errors import ConfigurationError
 from events_assets.json_path import finder
 from events_assets.source import events_outline
 from events_assets_tests.config_schema import schema
-from events_assets_tests.conftest import ROOT, event, failure
+from events_assets_tests.conftest import ROOT, event, failure, load_configured
 from events_assets_tests.recipes import put_into, recipes
 
 SCHEMA = json.loads((ROOT / "docs" / "config.schema.json").read_text())
@@ -350,15 +350,15 @@ def test_types_that_were_registered_with_dlt_are_accepted_with_any_keys(monkeypa
     assert "did you mean 'signed'?" in mistake()
 
 
-def test_a_start_time_in_the_key_stays_a_time_and_keeps_instances_apart(serve, run, rows, change):
+def test_a_start_time_in_the_key_stays_a_time_and_keeps_instances_apart(serve, rows, change):
     change('primary_key = "id"', 'primary_key = ["id", "start_time"]')
     times = [f"2026-05-0{day}T10:00:00+02:00" for day in (1, 2, 3)]
     api = serve([event("a", start_time=time, end_time=None) for time in [*times, "", "soon"]])
-    assert run().success
+    load_configured()
     assert rows("SELECT count(*) FROM quarantined_events") == [(2,)]
     times = [f"2026-05-0{day}T08:00:00Z" for day in (1, 2, 3, 4)]
     api.events[:] = [event("a", start_time=time, end_time=None) for time in times]
-    assert run().success
+    load_configured()
     assert rows("SELECT id, start_time::VARCHAR FROM events ORDER BY ALL") == [
         ("a", f"2026-05-0{day} 08:00:00+00") for day in (1, 2, 3, 4)
     ]

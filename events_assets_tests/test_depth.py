@@ -8,7 +8,7 @@ import pytest
 from events_assets.http.redaction import Redaction
 from events_assets.rows.rules import TooDeep, shallow
 from events_assets.sample_api import Answer
-from events_assets_tests.conftest import event, failure
+from events_assets_tests.conftest import event, failure, load_configured
 
 pytestmark = pytest.mark.slow  # each loads several times
 
@@ -21,7 +21,7 @@ def deep(kind: str, levels: int) -> str:
 DEEP = [("list", 970), ("object", 990), ("object", 1015), ("both", 505)]
 
 
-def test_rows_of_a_thousand_levels_are_set_aside_whole_and_the_rest_loads(serve, run, rows):
+def test_rows_of_a_thousand_levels_are_set_aside_whole_and_the_rest_loads(serve, rows):
     bad = [
         json.dumps({**event(number), key: "HERE"}).replace('"HERE"', deep(kind, levels))
         for number, ((kind, levels), key) in enumerate(
@@ -31,7 +31,7 @@ def test_rows_of_a_thousand_levels_are_set_aside_whole_and_the_rest_loads(serve,
     listed = ", ".join([json.dumps(event(1)), *bad, json.dumps(event(3))])
     body = f'{{"data": [{listed}], "total": {len(bad) + 2}}}'
     serve().intercept = lambda number, path: Answer(200, body.encode())
-    assert run().success
+    load_configured()
     assert rows("SELECT id FROM events ORDER BY id") == [(1,), (3,)]
     found = rows("SELECT document, reason FROM quarantined_events ORDER BY position")
     assert found == [(row, "nested deeper than 250 levels") for row in bad]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from events_assets import configuration
 from events_assets.errors import ConfigurationError
 from events_assets.rows.canonical import Fields, legible
-from events_assets_tests.conftest import event, failure, load
+from events_assets_tests.conftest import event, failure, load, load_configured
 
 START = datetime(2026, 5, 1, 8, 0, tzinfo=UTC)
 END = datetime(2026, 5, 1, 9, 30, tzinfo=UTC)
@@ -177,10 +177,10 @@ end_time = ['end.dateTime', 'end.date']
 """
 
 
-def test_whole_days_among_times_do_not_land_without_a_start(serve, run, rows, fields):
+def test_whole_days_among_times_do_not_land_without_a_start(serve, rows, fields):
     fields(CALENDAR_FIELDS + "all_day = true")
     serve(CALENDAR)
-    assert run().success
+    load_configured()
     vienna, tokyo = datetime(2026, 4, 30, 22, tzinfo=UTC), datetime(2026, 4, 30, 15, tzinfo=UTC)
     assert rows("SELECT id, start_time, end_time, all_day FROM events ORDER BY id") == [
         (1, START, None, False),
@@ -246,7 +246,7 @@ def test_any_of_several_flags_tells_a_status():
     assert [row["status"] for row in fields.map(rows)] == ["deleted", "deleted", None]
 
 
-def test_originals_stay_beside_the_canonical_fields(serve, run, rows, fields):
+def test_originals_stay_beside_the_canonical_fields(serve, rows, fields):
     fields(
         "id = 'slug'\nevent_name = 'title.text'\n"
         "start_time = {path = 'startTime', unit = 'seconds'}\n"
@@ -255,7 +255,7 @@ def test_originals_stay_beside_the_canonical_fields(serve, run, rows, fields):
     row = {"id": 7, "slug": "fair", "event_name": "FAIR-7", "title": {"text": "Fair"}}
     times = {"startTime": SECONDS, "end_time": "2026-05-01T09:30:00Z"}
     serve([row | times | {"status": "CANCELED", "gone": 1}])
-    assert run().success
+    load_configured()
     assert rows("SELECT id, event_name, start_time, end_time, status FROM events") == [
         ("fair", "Fair", START, END, "cancelled")
     ]
@@ -309,11 +309,11 @@ def test_a_name_in_several_languages_is_one_text(language, names, name):
     assert ("event_name_original" in row) == (isinstance(names, dict) or language is not None)
 
 
-def test_rows_with_parts_of_an_id_missing_are_quarantined(serve, run, rows, fields):
+def test_rows_with_parts_of_an_id_missing_are_quarantined(serve, rows, fields):
     fields("id = ['organizer.slug', 'slug']")
     whole = [{"organizer": {"slug": "a/b"}, "slug": "c"}, {"organizer": {"slug": "a"}, "slug": 5}]
     serve([*whole, {"organizer": {"slug": "a"}}, {"organizer": "a", "slug": "d"}, 7, None])
-    assert run().success
+    load_configured()
     assert rows("SELECT id FROM events ORDER BY id") == [("a%2Fb/c",), ("a/5",)]
     assert rows("SELECT reason FROM quarantined_events ORDER BY reason") == [
         ("no id",), ("no id",), ("not an object",), ("not an object",),

@@ -15,7 +15,7 @@ import pytest
 
 from events_assets import warehouse
 from events_assets_tests import conftest
-from events_assets_tests.conftest import ROOT, event
+from events_assets_tests.conftest import ROOT, event, load_configured
 from events_assets_tests.forks import Forks
 from events_assets_tests.model import COUNTS, Model, by_id
 from events_assets_tests.test_changes_only import BY_PARAM, CLIENT, ChangingEvents
@@ -137,7 +137,7 @@ def test_a_row_set_aside_again_by_a_load_that_was_killed_then_stands_there_once(
 
 def test_a_receipt_without_its_load_is_forgotten(serve, run, rows, project):
     serve([event(1)])
-    assert run().success
+    load_configured()
     with duckdb.connect(str(project / "data" / "events.duckdb")) as connection:
         connection.execute(
             "INSERT INTO events_data.scan_receipts "
@@ -151,7 +151,7 @@ def test_a_receipt_without_its_load_is_forgotten(serve, run, rows, project):
 
 def test_a_clock_that_was_set_back_does_not_hide_the_last_scan(serve, run, rows, project):
     api = serve([event(1)])
-    assert run().success
+    load_configured()
     with duckdb.connect(str(project / "data" / "events.duckdb")) as connection:
         connection.execute("UPDATE events_data.scan_receipts SET started_at = '2999-01-01'")
     api.events.append(event(1))

@@ -10,7 +10,7 @@ import pytest
 from events_assets import warehouse
 from events_assets.sample_api import Answer
 from events_assets.source import events_source
-from events_assets_tests.conftest import event, load, refused
+from events_assets_tests.conftest import event, load, load_configured, refused
 from events_assets_tests.shapes import Shape, offsets, serving_routes
 
 
@@ -36,18 +36,18 @@ def test_no_event_is_lost_or_doubled_at_the_edges_of_pages(rows, monkeypatch):
     ]
 
 
-def test_a_second_load_changes_and_adds_without_repeats(serve, run, rows):
+def test_a_second_load_changes_and_adds_without_repeats(serve, rows):
     api = serve([event(number, tags=["a", "b"]) for number in range(150)])
     counts = "SELECT count(*), count(DISTINCT id) FROM events"
-    assert run().success
+    load_configured()
     found = rows("SELECT * FROM events ORDER BY id")
-    assert run().success
+    load_configured()
     assert rows("SELECT * FROM events ORDER BY id") == found
     assert rows(counts) == [(150, 150)]
     assert rows("SELECT count(*) FROM events__tags") == [(300,)]
     api.events[3]["event_name"] = "Renamed"
     api.events.append(event(150))
-    assert run().success
+    load_configured()
     assert rows(counts) == [(151, 151)]
     assert rows("SELECT event_name FROM events WHERE id = 3") == [("Renamed",)]
     assert rows("SELECT count(*) FROM scan_receipts") == [(3,)]
@@ -116,12 +116,12 @@ def test_canonical_columns_come_first_where_the_key_is_another_one(serve, rows, 
     assert rows("SELECT venue, id FROM events ORDER BY 1") == [("x", 1), ("y", 1)]
 
 
-def test_sample_events_stay_apart_from_real_ones(serve, run, rows, monkeypatch):
+def test_sample_events_stay_apart_from_real_ones(serve, rows, monkeypatch):
     serve([event(1)])
-    assert run().success
+    load_configured()
     monkeypatch.setenv("SOURCES__EVENTS__CLIENT__BASE_URL", "sample")
     monkeypatch.delenv("API_KEY")
-    assert run().success
+    load_configured()
     assert rows("SELECT count(*) FROM events_data.events") == [(1,)]
     assert rows("SELECT count(*) FROM events_sample.events") == [(1200,)]
 
@@ -197,7 +197,7 @@ def test_a_repeated_link_or_cursor_ends_the_run(serve, monkeypatch, paginator, p
     assert len(api.paths) < 10
 
 
-def test_pages_along_a_cursor_are_proven_by_its_end(serve, run, rows, monkeypatch):
+def test_pages_along_a_cursor_are_proven_by_its_end(serve, rows, monkeypatch):
     api = serve([])
     paginator = '{"type": "cursor", "cursor_path": "next", "cursor_param": "after"}'
     monkeypatch.setenv("SOURCES__EVENTS__RESOURCES__EVENTS__ENDPOINT__PAGINATOR", paginator)
@@ -205,7 +205,7 @@ def test_pages_along_a_cursor_are_proven_by_its_end(serve, run, rows, monkeypatc
     api.intercept = lambda number, path: Answer(
         200, {"data": [event(90 + number)], "next": 90 + number if number < 8 else None}
     )
-    assert run().success
+    load_configured()
     assert rows("SELECT count(*) FROM events") == [(8,)]
     assert rows("SELECT verdict, proof, scans FROM scan_receipts") == [
         ("complete", "named pages", 1)
@@ -224,13 +224,13 @@ def test_a_load_that_needs_more_memory_than_usual_gets_it(serve, run, rows, monk
     assert "DuckDB cannot load this in 8MB" in capsys.readouterr().err
 
 
-def test_events_with_another_key_need_no_id(serve, run, rows, monkeypatch):
+def test_events_with_another_key_need_no_id(serve, rows, monkeypatch):
     monkeypatch.setenv("SOURCES__EVENTS__RESOURCE_DEFAULTS__PRIMARY_KEY", "slug")
     api = serve([{"slug": f"event-{number}"} for number in range(3)])
-    assert run().success
+    load_configured()
     assert rows("SELECT id, count(*) FROM events GROUP BY id") == [(None, 3)]
     api.events[0] |= {"id": 7}
-    assert run().success
+    load_configured()
     assert rows("SELECT slug FROM events WHERE id = '7'") == [("event-0",)]
 
 
@@ -261,7 +261,7 @@ def test_a_database_file_is_configured_as_dlt_documents_it(serve, project, monke
 PAGE_NUMBERS = '{"type": "page_number", "base_page": 0, "total_path": "pages"}'
 
 
-def test_of_several_versions_of_a_row_the_last_one_is_loaded(serve, run, rows, monkeypatch):
+def test_of_several_versions_of_a_row_the_last_one_is_loaded(serve, rows, monkeypatch):
     monkeypatch.setenv("SOURCES__EVENTS__RESOURCES__EVENTS__ENDPOINT__PAGINATOR", PAGE_NUMBERS)
     api = serve([])
 
@@ -275,7 +275,7 @@ def test_of_several_versions_of_a_row_the_last_one_is_loaded(serve, run, rows, m
 
     api.intercept = answer
     for last in (6, 12):
-        assert run().success
+        load_configured()
         for first, number in ((0, last - 1), (100, last)):
             of_page = f"WHERE id - {first} BETWEEN 0 AND 99"
             assert rows(f"SELECT DISTINCT name, new FROM events {of_page}") == [(f"v{number}", 1)]

@@ -1,12 +1,12 @@
 """One dataset holds the events of one API."""
 
 from events_assets.sample_api import Answer
-from events_assets_tests.conftest import event, failure
+from events_assets_tests.conftest import event, failure, load_configured
 
 
 def test_another_api_is_refused_before_the_first_request(serve, run, rows, monkeypatch):
     one = serve([event(1, event_name="A")])
-    assert run().success
+    load_configured()
     ((origin,),) = rows("SELECT origin FROM scan_receipts")
     assert origin == f"{one.base_url}/v1/events"
     other = serve([event(1, event_name="B")])
@@ -18,11 +18,11 @@ def test_another_api_is_refused_before_the_first_request(serve, run, rows, monke
     assert rows("SELECT event_name FROM events") == [("A",)]
 
     monkeypatch.setenv("SOURCES__EVENTS__WAREHOUSE__DATASET", "others")
-    assert run().success
+    load_configured()
     assert rows("SELECT event_name FROM others.events") == [("B",)]
     monkeypatch.delenv("SOURCES__EVENTS__WAREHOUSE__DATASET")
     monkeypatch.setenv("SOURCES__EVENTS__WAREHOUSE__ORIGIN", origin)
-    assert run().success
+    load_configured()
     assert rows("SELECT event_name FROM events") == [("B",)]
 
 

@@ -15,7 +15,7 @@ from events_assets.http.redaction import Redaction
 from events_assets.http.session import ApiSession
 from events_assets.sample_api import Answer, serving
 from events_assets.settings import HttpSettings
-from events_assets_tests.conftest import event
+from events_assets_tests.conftest import event, load_configured
 
 NOW = 1_800_000_000.0
 
@@ -148,7 +148,7 @@ def test_a_limit_that_is_reset_tomorrow_ends_the_run_at_once(arrivals):
         arrivals(1, lambda number: Answer(429, {}, {"X-RateLimit-Reset": "86400"}))
 
 
-def test_the_rate_limit_of_the_settings_keeps_the_api_from_refusing(serve, run, rows, monkeypatch):
+def test_the_rate_limit_of_the_settings_keeps_the_api_from_refusing(serve, rows, monkeypatch):
     monkeypatch.setenv("SOURCES__EVENTS__HTTP__MAX_REQUESTS", "3")
     monkeypatch.setenv("SOURCES__EVENTS__HTTP__PERIOD", "0.5")
     api = serve([event(number) for number in range(600)])
@@ -159,5 +159,5 @@ def test_the_rate_limit_of_the_settings_keeps_the_api_from_refusing(serve, run, 
         return Answer(429, {}) if number > 3 and arrived[-1] - arrived[-4] < 0.25 else None
 
     api.intercept = limited
-    assert run().success
+    load_configured()
     assert rows("SELECT retries, seconds_waited > 0 FROM scan_receipts") == [(0, True)]

@@ -3,11 +3,13 @@
 import dlt
 import pytest
 
+from events_assets_tests.conftest import load_configured
+
 
 # DuckDB announces what pyproject.toml keeps away; an announcement is an error in tests.
 @pytest.mark.filterwarnings(r"ignore:fetch_arrow_table\(\) is deprecated")
-def test_the_events_can_be_filtered_and_read_as_frames_and_as_rows(run, project):
-    assert run().success  # of the sample API; from here on only the file is known
+def test_the_events_can_be_filtered_and_read_as_frames_and_as_rows(project):
+    load_configured()  # of the sample API; from here on only the file is known
     warehouse = dlt.destinations.duckdb(str(project / "data" / "events.duckdb"))
     events = dlt.dataset(warehouse, "events_sample").events
     frame, table = events.df(), events.arrow()

@@ -18,7 +18,7 @@ from events_assets.http.retry import hurried, retrying
 from events_assets.http.session import ApiSession
 from events_assets.sample_api import Answer, serving
 from events_assets.settings import HttpSettings
-from events_assets_tests.conftest import event
+from events_assets_tests.conftest import event, load_configured
 
 PAGE = {"data": [], "total": 0}
 TRANSIENT = [429, 500, 502, 503, 504]
@@ -214,10 +214,10 @@ def test_closing_ends_a_pause_at_once(api):
     assert said.get(timeout=20) == "the scan has ended" and len(api.paths) == 1
 
 
-def test_retries_lose_no_event_and_are_counted_in_the_receipt(serve, run, rows, monkeypatch):
+def test_retries_lose_no_event_and_are_counted_in_the_receipt(serve, rows, monkeypatch):
     monkeypatch.setenv("RUNTIME__REQUEST_MAX_ATTEMPTS", "1")  # dlt's own, which changes nothing
     api = serve([event(1)])
     api.intercept = failing(3, Answer(503, {"error": "later"}))
-    assert run().success
+    load_configured()
     assert rows("SELECT count(*) FROM events") == [(1,)]
     assert rows("SELECT retries FROM scan_receipts") == [(3,)]

@@ -10,7 +10,7 @@ import pytest
 
 from events_assets.rows.marks import MARKS
 from events_assets.sample_api import Answer
-from events_assets_tests.conftest import event, load
+from events_assets_tests.conftest import event, load, load_configured
 from events_assets_tests.tables import Tables, for_duckdb
 
 
@@ -213,7 +213,7 @@ def test_a_row_set_aside_twice_stands_for_no_other(serve, rows, row, verdict, pl
     assert rows("SELECT count(DISTINCT document) FROM quarantined_events") == [(1,)]
 
 
-def test_a_row_that_can_be_loaded_by_the_second_scan_is(serve, run, rows):
+def test_a_row_that_can_be_loaded_by_the_second_scan_is(serve, rows):
     api = serve([event(n) for n in range(250)])
     ugly, starts = event(50, price=2**70), []
 
@@ -226,7 +226,7 @@ def test_a_row_that_can_be_loaded_by_the_second_scan_is(serve, run, rows):
         return Answer(200, {"data": found[offset:][: 40 if first else 100], "total": 251})
 
     api.intercept = answer
-    run()
+    load_configured()
     assert len(starts) == 3
     assert rows("SELECT count(*) FROM events WHERE id = 50") == [(1,)]
     assert rows("SELECT rows_quarantined, rows_loaded FROM scan_receipts") == [(1, 250)]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from events_assets.http.log_masking import masked
 from events_assets.http.redaction import MASK, Redaction
 from events_assets.sample_api import Answer, serving
-from events_assets_tests.conftest import event, failure, refused
+from events_assets_tests.conftest import event, failure, load_configured, refused
 
 KEY = 'kéy/of+the&tests="1" %7'
 FORMS = {
@@ -100,13 +100,13 @@ def test_no_fault_writes_the_key_anywhere(python, project):
         assert not [path for path, content in written.items() if form.encode() in content]
 
 
-def test_rows_that_echo_the_key_are_loaded_masked(serve, run, rows):
+def test_rows_that_echo_the_key_are_loaded_masked(serve, rows):
     api = serve([], key="key-of-the-tests")
     link = "https://api.example.com/v1/events/1?api_key=key-of-the-tests&x=1"
     api.intercept = lambda number, path: Answer(
         200, {"data": [event(1, link=link), {"self": link}], "total": 2}
     )
-    assert run().success
+    load_configured()
     masked = link.replace("key-of-the-tests", MASK)
     assert rows("SELECT link FROM events") == [(masked,)]
     assert rows("SELECT document FROM quarantined_events") == [(json.dumps({"self": masked}),)]
@@ -151,12 +151,12 @@ def test_an_origin_without_a_port_is_named_without_one(serve):
     assert "leads to another origin, ftp://files.example (by a redirect" in refused()
 
 
-def test_a_redirect_within_the_origin_is_followed(serve, run, rows):
+def test_a_redirect_within_the_origin_is_followed(serve, rows):
     api = serve([event(1)])
     api.intercept = lambda number, path: (
         Answer(307, {}, {"Location": path + "&again=1"}) if "again" not in path else None
     )
-    assert run().success
+    load_configured()
     assert rows("SELECT id FROM events") == [(1,)]
 
 
@@ -289,10 +289,10 @@ def test_the_record_factories_of_others_go_on_beneath_and_above(logged):
         logging.setLogRecordFactory(plain)
 
 
-def test_a_short_key_that_is_not_used_masks_no_data(serve, run, rows, monkeypatch):
+def test_a_short_key_that_is_not_used_masks_no_data(serve, rows, monkeypatch):
     api = serve([])
     monkeypatch.setenv("API_KEY", "E")
     monkeypatch.setenv("SOURCES__EVENTS__CLIENT__AUTH", '{"type": "bearer", "token": "a-token"}')
     api.intercept = lambda number, path: Answer(200, {"data": [event(1)], "total": 1})
-    assert run().success
+    load_configured()
     assert rows("SELECT event_name FROM events") == [("Event 1",)]

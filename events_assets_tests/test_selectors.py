@@ -8,7 +8,7 @@ from events_assets.errors import NotAPageError
 from events_assets.paging.base import Total
 from events_assets.sample_api import Answer
 from events_assets.scan.data_selector import DataSelector
-from events_assets_tests.conftest import event
+from events_assets_tests.conftest import event, load_configured
 
 A, B = {"id": 1}, {"id": 2}
 
@@ -99,7 +99,7 @@ endpoint = {endpoint}
 """
 
 
-def test_bare_lists_with_the_total_in_a_header_are_complete(serve, run, rows, configure):
+def test_bare_lists_with_the_total_in_a_header_are_complete(serve, rows, configure):
     paginator = '{ type = "offset", limit = 10, offset_param = "_start", limit_param = "_limit" }'
     configure(
         CONFIG.format(
@@ -114,12 +114,12 @@ def test_bare_lists_with_the_total_in_a_header_are_complete(serve, run, rows, co
         return Answer(200, events[start : start + 10], {"X-Total-Count": "25"})
 
     serve().intercept = page
-    assert run().success
+    load_configured()
     assert rows("SELECT count(*) FROM events") == [(25,)]
     assert rows("SELECT verdict, total_last FROM scan_receipts") == [("complete", 25)]
 
 
-def test_envelopes_are_opened_and_what_is_none_is_set_aside(serve, run, rows, configure):
+def test_envelopes_are_opened_and_what_is_none_is_set_aside(serve, rows, configure):
     configure(
         CONFIG.format(
             endpoint='{ path = "/v1/events", data_selector = "entries[*].event", '
@@ -129,13 +129,13 @@ def test_envelopes_are_opened_and_what_is_none_is_set_aside(serve, run, rows, co
     )
     entries = [{"event": event(1)}, {"event": event(2)}, {"advertisement": 7}]
     serve().intercept = lambda number, path: Answer(200, {"entries": entries, "count": 3})
-    assert run().success
+    load_configured()
     assert rows("SELECT id FROM events ORDER BY id") == [(1,), (2,)]
     assert rows("SELECT document FROM quarantined_events") == [('[{"advertisement": 7}]',)]
     assert rows("SELECT verdict FROM scan_receipts") == [("complete",)]
 
 
-def test_offsets_in_the_body_of_a_post_are_walked(serve, run, rows, configure):
+def test_offsets_in_the_body_of_a_post_are_walked(serve, rows, configure):
     events = [event(number) for number in range(25)]
     paginator = (
         '{ type = "offset", limit = 10, offset_body_path = "page.from", '
@@ -155,7 +155,7 @@ def test_offsets_in_the_body_of_a_post_are_walked(serve, run, rows, configure):
         return Answer(200, {"data": events[start : start + 10], "total": 25})
 
     api.intercept = page
-    assert run().success
+    load_configured()
     assert rows("SELECT count(*) FROM events") == [(25,)]
     assert json.loads(api.bodies[0]) == {"query": "all", "page": {"from": 0, "size": 10}}
     assert rows("SELECT verdict, paging FROM scan_receipts") == [("complete", "touching")]
