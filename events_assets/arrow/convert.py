@@ -279,8 +279,10 @@ class Columnar(ByRow):
 def _take_shape(resource: DltResource) -> None:
     """Lets the first load of a table decide on its columns and those of the tables below it: a
     contract says how far they may change from then on."""
-    freely: Any = {**contract_of(resource), "tables": "evolve", "columns": "evolve"}
-    resource.apply_hints(schema_contract=freely)
+    contract = contract_of(resource)
+    freely: Any = {**contract, "tables": "evolve", "columns": "evolve"}
+    if freely != contract:  # dlt checks a table of modes with each item, and keeps that in memory
+        resource.apply_hints(schema_contract=freely)
 
 
 def contract_of(resource: DltResource) -> TSchemaContractDict:
