@@ -2,9 +2,8 @@
 table, which scans the lists that go to it."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
-from itertools import chain, count
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -163,9 +162,12 @@ class _ScanBuilder:
             hints[hint] = distinct(keys) if isinstance(keys, str) else [*map(distinct, keys)]
         if isinstance(hints.get("columns"), dict):
             hints["columns"] = {distinct(key): hint for key, hint in hints["columns"].items()}
-        # Keys of another type than before make dlt read all anew.
-        scans = chain([scan], (self.scan(table, names) for _ in count()))
-        resource: DltResource = dlt.resource(lambda: next(scans).items(), name=table, **hints)()
+        waiting = [scan]  # and held no longer: the load that follows needs the memory
+
+        def items() -> Iterator[Any]:  # once more where keys of another type than before came
+            return (waiting.pop() if waiting else self.scan(table, names)).items()
+
+        resource: DltResource = dlt.resource(items, name=table, **hints)()
         for step in steps:
             for kind, change in step.items():
                 add = {"filter": "add_filter", "map": "add_map", "yield_map": "add_yield_map"}[kind]
