@@ -21,6 +21,8 @@ class Usage:
     cpu_seconds: float
     peak_bytes: int
     """Resident memory of the process and its children at the moment when it was largest."""
+    database_bytes: int = 0
+    """Size of the database afterwards."""
 
 
 def median(usages: Sequence[Usage]) -> Usage:
@@ -29,6 +31,7 @@ def median(usages: Sequence[Usage]) -> Usage:
         statistics.median(usage.seconds for usage in usages),
         statistics.median(usage.cpu_seconds for usage in usages),
         int(statistics.median(usage.peak_bytes for usage in usages)),
+        int(statistics.median(usage.database_bytes for usage in usages)),
     )
 
 

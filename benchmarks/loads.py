@@ -6,13 +6,13 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.children import Usage, measured
 from benchmarks.server import KEY, ROOT, serving
-from benchmarks.verification import verify
+from benchmarks.verification import DATABASE, verify
 
 BENCHMARKS = Path(__file__).parent
 JOB = [str(Path(sys.executable).parent / "dagster"), "job", "execute"]
@@ -147,6 +147,7 @@ def runner() -> Iterator[Callable[[str, Load], tuple[Usage, Path]]]:
             usage = measured(load.command, folder, environment)
             if load.events:
                 verify(folder, load.events)
+                usage = replace(usage, database_bytes=(folder / DATABASE).stat().st_size)
             return usage, folder
 
         yield run

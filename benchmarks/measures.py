@@ -69,6 +69,16 @@ def measures(
             *(1.3, None),
         ),
         ("time of a second identical load", lambda: seconds("again", "project"), 1.1, None),
+        (
+            "CPU time of a second identical load",
+            lambda: usage["again"].cpu_seconds / usage["project"].cpu_seconds,
+            *(1.0, None),
+        ),
+        (
+            "size of the database after a second identical load",
+            lambda: usage["again"].database_bytes / usage["project"].database_bytes,
+            *(1.1, None),
+        ),
         (f"time of {sizes.few} events to an empty job", lambda: seconds("few", "empty"), 2.0, 1.4),
         (
             f"time of {sizes.many:,} events to {sizes.events:,}",

@@ -2,8 +2,7 @@
 table, which scans the lists that go to it."""
 
 import logging
-from collections.abc import Callable, Iterable
-from itertools import chain, count
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import dlt
@@ -91,14 +90,19 @@ def _resource(lists: Lists, table: str, scan: Callable[[str], TableScan]) -> Dlt
     first = scan(table)
     entry = dict(lists.resources[lists.names[table][0]])
     steps = entry.pop("processing_steps", None) or []
-    # Keys of another type than before make dlt read all anew.
-    scans = chain([first], (scan(table) for _ in count()))
+    waiting = [first]  # and held no longer: the load that follows needs the memory
+    identity = first.table.identity
+    del first
+
+    def items() -> Iterator[Any]:  # once more where keys of another type than before came
+        return (waiting.pop() if waiting else scan(table)).items()
+
     hints = _hints(table, entry)
-    resource: DltResource = dlt.resource(lambda: next(scans).items(), name=table, **hints)()
+    resource: DltResource = dlt.resource(items, name=table, **hints)()
     for step in steps:
         for kind, change in step.items():
             getattr(resource, STEPS[kind])(_of_rows(change))
-    return declare(resource, first.table.identity, lists.is_synced(table))
+    return declare(resource, identity, lists.is_synced(table))
 
 
 def _hints(table: str, entry: dict[str, Any]) -> dict[str, Any]:
