@@ -45,9 +45,8 @@ OLD = "DELETE FROM {table} WHERE {time} < %s"
 def forget_doubles(dataset: dlt.Dataset) -> None:
     """Removes rows that DuckDB appended twice: dlt may not have heard that a job was done already
     when another one ran out of memory, and does it again, with the same row ids."""
-    for table in (RECEIPTS, CHANGES, *_quarantines(dataset)):
-        if table in dataset.tables:
-            select(dataset, DOUBLES, table=_qualified(dataset, table))
+    for table in _appended(dataset):
+        select(dataset, DOUBLES, table=_qualified(dataset, table))
 
 
 def forget_unfinished(dataset: dlt.Dataset) -> None:
@@ -55,10 +54,9 @@ def forget_unfinished(dataset: dlt.Dataset) -> None:
 
     dlt merges `events` in one transaction, but appends to the tables beside it in others.
     """
-    for table in (RECEIPTS, CHANGES, *_quarantines(dataset)):
-        if table in dataset.tables:
-            by_dlt = "change = 'removed'" if table == CHANGES else "1 = 1"
-            select(dataset, UNFINISHED, table=_qualified(dataset, table), by_dlt=by_dlt)
+    for table in _appended(dataset):
+        by_dlt = "change = 'removed'" if table == CHANGES else "1 = 1"
+        select(dataset, UNFINISHED, table=_qualified(dataset, table), by_dlt=by_dlt)
 
 
 def forget_superseded(dataset: dlt.Dataset) -> None:
@@ -70,10 +68,10 @@ def forget_superseded(dataset: dlt.Dataset) -> None:
 
 def quarantined(dataset: dlt.Dataset, table: str) -> int:
     """The number of rows of a table that are set aside."""
-    if quarantine_of(table) not in dataset.tables:
+    name = quarantine_of(table)
+    if name not in dataset.tables:
         return 0
-    quarantine = _qualified(dataset, quarantine_of(table))
-    ((count,),) = select(dataset, "SELECT count(*) FROM {table}", table=quarantine)
+    ((count,),) = select(dataset, f"SELECT count(*) FROM {{{name}}}")  # noqa: S608
     return int(count)
 
 
@@ -81,11 +79,18 @@ def forget_old(dataset: dlt.Dataset, settings: RetentionSettings) -> None:
     """Removes what is older than it is to be kept; the last receipt of each table stays."""
     if settings.receipts and RECEIPTS in dataset.tables:
         select(dataset, OLD_RECEIPTS, _before(settings.receipts))
-    old = [(CHANGES, "seen_at", settings.changes)]
-    old += [(table, "last_seen_at", settings.quarantine) for table in _quarantines(dataset)]
+    old = [(table, "last_seen_at", settings.quarantine) for table in _quarantines(dataset)]
+    if CHANGES in dataset.tables:
+        old.append((CHANGES, "seen_at", settings.changes))
     for table, time, days in old:
-        if days and table in dataset.tables and time in dataset.schema.get_table_columns(table):
+        if days and time in dataset.schema.get_table_columns(table):  # an older version had none
             select(dataset, OLD, _before(days), table=_qualified(dataset, table), time=time)
+
+
+def _appended(dataset: dlt.Dataset) -> list[str]:
+    """The tables that rows are appended to."""
+    beside = [table for table in (RECEIPTS, CHANGES) if table in dataset.tables]
+    return [*beside, *_quarantines(dataset)]
 
 
 def _quarantines(dataset: dlt.Dataset) -> Iterator[str]:

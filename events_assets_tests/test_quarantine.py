@@ -157,3 +157,13 @@ def test_old_receipts_changes_and_rows_set_aside_are_forgotten(serve, rows, monk
     load([event(1, status="2")])
     assert rows(changed) == [] and rows("SELECT count(*) FROM quarantined_events") == [(0,)]
     assert rows("SELECT count(*) FROM current_events") == [(1,)]
+
+
+def test_of_several_versions_that_were_set_aside_the_last_one_is_replayed(serve, rows, monkeypatch):
+    serve()
+    for version in ("first", "second", "third", "first"):
+        load([event(0, uid=0), *(without_id(n, event_name=version) for n in range(1, 4))])
+    assert rows("SELECT count(*) FROM quarantined_events") == [(9,)]  # nothing tells them apart
+    monkeypatch.setenv(f"{MAPPED}ID", "uid")
+    assert "9 of 9 rows loaded" in replay()
+    assert rows("SELECT DISTINCT event_name FROM events WHERE id > 0") == [("first",)]

@@ -16,7 +16,7 @@ from events_assets.commands import toml_file
 from events_assets.commands.check import try_api
 from events_assets.commands.init import discover
 from events_assets.commands.location import Dialogue, KeyPlace, key_place
-from events_assets.commands.replay import replay as load_rows_set_aside
+from events_assets.commands.replay import replay_quarantine
 from events_assets.commands.report import FAILED, Report, Step, StopError, terminal_columns
 from events_assets.errors import EventsError
 from events_assets.http.log_masking import masked
@@ -26,6 +26,7 @@ from events_assets.http.retry import hurried
 KEPT = (
     *(configuration.http_settings, configuration.scan_settings, configuration.window_settings),
     *(configuration.schedule_settings, configuration.warehouse_settings),
+    *(configuration.sync_settings, configuration.retention_settings, configuration.check_settings),
     configuration.sync_settings,
 )
 """The sections of config.toml that `init` leaves as they are."""
@@ -79,8 +80,7 @@ def replay() -> None:
 
     Asks the API for nothing. To be used after .dlt/config.toml was mended.
     """
-    report = Report(_print_step)
-    load_rows_set_aside(report)
+    replay_quarantine(Report(_print_step))
 
 
 @main.command()

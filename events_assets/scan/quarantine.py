@@ -10,7 +10,8 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 import dlt
 
@@ -56,8 +57,7 @@ class Aside(dict[str, Any]):
     """A row for another table than that of its resource."""
 
 
-@dataclass(frozen=True)
-class Original:
+class Original(NamedTuple):
     """A row as the API gave it, and where that was."""
 
     row: Any
@@ -65,8 +65,7 @@ class Original:
     position: int
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """A row of the quarantine."""
 
     row_key: str
@@ -79,8 +78,9 @@ class Entry:
 class Quarantine:
     """The rows of a table that were set aside, before a scan and in it.
 
-    `known` are those from before, by their identities as they are configured now. A scan that asks
-    the API sees rows; where `is_replay`, they are only looked at once more.
+    `known` are those from before, by their identities as they are configured now, in the order in
+    which they were seen last. A scan that asks the API sees rows; where `is_replay`, they are only
+    looked at once more.
     """
 
     receipt: Receipt
@@ -99,22 +99,22 @@ class Quarantine:
         identity = identity.copy()  # the types of keys are for rows that are loaded to decide
         usual = next(iter(maps.values()))
         known = defaultdict[Hashable, list[Entry]](list)
-        for entry in _entries(quarantine_of(self.receipt.resource)):
+        found = _entries(quarantine_of(self.receipt.resource))
+        for entry in sorted(found, key=attrgetter("last_seen_at")):
             rows = maps.get(entry.original.endpoint, usual)([entry.original.row])
             known[identity(rows)[0]].append(entry)
         self.known = known
 
     def item(self, identity: Hashable, original: Original, reason: str) -> Any:
         """A row for the quarantine."""
-        now = datetime.now(UTC)
+        row, now = original.row, datetime.now(UTC)
         entries = self.known.get(identity, ())
-        content = original.row
         key = identity.hex() if isinstance(identity, bytes) else json.dumps(identity)
         self.refused[identity] = key
         self.receipt.rows_quarantined += 1
         return self._item(
             row_key=key,
-            document=str(content) if isinstance(content, TooDeep) else json.dumps(content),
+            document=str(row) if isinstance(row, TooDeep) else json.dumps(row),
             reason=reason,
             endpoint=original.endpoint,
             position=original.position,

@@ -148,8 +148,6 @@ def _read_so_since() -> str:
     digest = blake2b(json.dumps(ways, default=str, sort_keys=True).encode()).hexdigest()[:32]
     state = dlt.current.resource_state()
     if state.get("read as") != digest:
-        state["read as"], state["read so since"] = (
-            digest,
-            dlt.current.load_package_state()["load_id"],
-        )
+        since = dlt.current.load_package_state()["load_id"]
+        state["read as"], state["read so since"] = digest, since
     return str(state.get("read so since", ""))
