@@ -53,13 +53,15 @@ def test_a_time_with_offset_is_the_same_instant_in_every_form(instant, zone, for
 
 
 @given(INSTANTS, ZONES, ZONES)
+@example(datetime(1999, 10, 31, tzinfo=UTC), ZoneInfo("Europe/Lisbon"), ZoneInfo("UTC"))
 def test_a_time_of_mail_and_http_is_the_same_instant(instant, zone, other):
-    time = instant.replace(microsecond=0).astimezone(zone)
+    second = instant.replace(microsecond=0)  # Python never calls the hour that comes twice equal
+    time = second.astimezone(zone)
     if not minutes(time):
-        time = time.astimezone(UTC)
-    assert times.from_text(format_datetime(time), other) == time
-    http = format_datetime(time.astimezone(UTC), usegmt=True)
-    assert times.from_text(http, other) == time
+        time = second
+    assert times.from_text(format_datetime(time), other) == second
+    http = format_datetime(second, usegmt=True)
+    assert times.from_text(http, other) == second
 
 
 @given(INSTANTS, ZONES)
