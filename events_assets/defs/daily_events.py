@@ -17,7 +17,7 @@ from events_assets.defs.resources import POOL
 from events_assets.errors import WarehouseError
 
 DAILY_EVENTS = """
-SELECT CAST(start_time AS DATE) AS day, {status} AS status, count(*) AS events
+SELECT CAST(start_time AT TIME ZONE 'UTC' AS DATE) AS day, {status} AS status, count(*) AS events
 FROM {events} WHERE {current}
 GROUP BY 1, 2
 ORDER BY 1, 2
