@@ -17,6 +17,7 @@ EventsError
     └── UnaddressableError    the list that depends on it cannot be asked for
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 
@@ -102,3 +103,10 @@ class UnreadableTimeError(RowError, ValueError):
 
 class UnaddressableError(RowError):
     pass
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, and those behind it, down to the innermost one."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
