@@ -10,6 +10,7 @@ EventsError
 │   └── EmptyPageError        a page without rows where the API counts more of them
 ├── WarehouseError            the warehouse cannot be used
 ├── ContractError             rows would change a table in a way that its schema_contract forbids
+├── StopError                 a step of a command failed after which the others cannot be tried
 ├── KeyTypeError              a key column of integers is too narrow for the keys that come
 └── RowError                  one row; the others go on
     ├── UnloadableError       it cannot be loaded as an event
@@ -87,6 +88,10 @@ class KeyTypeError(EventsError):
             f"{', '.join(sorted(columns))} a column of texts, as events_assets.warehouse.load does,"
             f" and load again"
         )
+
+
+class StopError(EventsError):
+    """Its arguments are the name of the step, what was found and, if any, settings to make."""
 
 
 class RowError(EventsError):

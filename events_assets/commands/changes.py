@@ -12,8 +12,7 @@ from datetime import UTC
 from typing import Any
 
 from events_assets.commands import detect
-from events_assets.commands.findings import Finding
-from events_assets.commands.report import FAILED, NOTE, OK, counted
+from events_assets.commands.report import FAILED, NOTE, OK, Step, counted
 from events_assets.errors import EventsError, UnreadableTimeError
 from events_assets.json_path import value_at
 from events_assets.paging.base import BY_CHANCE, Order
@@ -108,7 +107,7 @@ def ahead(value: Cursor) -> Cursor:
     return number + AHEAD * 31_557_600 * (1000 if unit == "milliseconds" else 1)
 
 
-def obedience(changes: Changes, rows: Rows, ask: Callable[[], Rows], where: str) -> Finding:
+def obedience(changes: Changes, rows: Rows, ask: Callable[[], Rows], where: str) -> Step:
     """How the API obeys what is configured.
 
     Args:
@@ -136,25 +135,25 @@ def obedience(changes: Changes, rows: Rows, ask: Callable[[], Rows], where: str)
     except REFUSALS as error:
         if is_between:
             settings = {f"{where}.convert": form for form in _accepted(changes, sample, ask)}
-            return FAILED, name, f"the API refuses {asked}: {error}", settings
+            return Step(FAILED, name, f"the API refuses {asked}: {error}", settings)
         finding = f"{path} is too much alike in all rows to show whether the API obeys"
-        return NOTE, name, finding, {}
+        return Step(NOTE, name, finding)
     if fault == OLDER:
         finding, remedy = f"the API ignores {asked}", "all rows"
         if is_between and _is_less_ahead(changes, sample, came, ask):
             finding = f"asked by {asked}, the API gives rows that were changed before"
             remedy = "more than it has to"
-        return NOTE, name, f"{finding}: each load reads {remedy}; is it the right parameter?", {}
+        return Step(NOTE, name, f"{finding}: each load reads {remedy}; is it the right parameter?")
     if fault == LOST:
         finding = f"asked by {asked}, the API leaves out rows that were changed later"
-        return FAILED, name, f"{finding}: is {path} what it compares?", {}
+        return Step(FAILED, name, f"{finding}: is {path} what it compares?")
     if fault == EDGE and is_exact:
         finding = f"asked by {asked}, the API leaves out what was changed at just that time"
-        return NOTE, name, finding, {f"{where}.lag": 1}
-    return OK, name, f"asked by {asked}, the API gives no row that was changed before", {}
+        return Step(NOTE, name, finding, {f"{where}.lag": 1})
+    return Step(OK, name, f"asked by {asked}, the API gives no row that was changed before")
 
 
-def _unfit(changes: Changes, rows: Sequence[Any], where: str) -> Finding | None:
+def _unfit(changes: Changes, rows: Sequence[Any], where: str) -> Step | None:
     """Why no time of change can be followed, if it is so."""
     name, path, find = "changes", changes.path, value_at(changes.path)
     values = [find(row) for row in rows if isinstance(row, dict)]
@@ -163,17 +162,17 @@ def _unfit(changes: Changes, rows: Sequence[Any], where: str) -> Finding | None:
         finding = f"{lacking} of {counted(len(values), 'row')} have nothing at {path} (cursor_path)"
         if lacking == len(values):
             found = {f"{where}.cursor_path": one for one in detect.changed_at(rows)[:1]}
-            return FAILED if ends else NOTE, name, finding, found
+            return Step(FAILED if ends else NOTE, name, finding, found)
         if ends:
             found = {f"{where}.on_cursor_value_missing": "include"}
-            return FAILED, name, f"{finding}, which ends a load", found
+            return Step(FAILED, name, f"{finding}, which ends a load", found)
     changes.begin(None)
     changes.see([*rows])
     if changes.newest is None:
         why, value = next(iter(changes.ignored.items()))
-        return NOTE, name, f"each load reads all rows, as {path} {why}: {value}", {}
+        return Step(NOTE, name, f"each load reads all rows, as {path} {why}: {value}")
     if changes.is_falling:
-        return OK, name, f"not tried, as {path} falls with each change", {}
+        return Step(OK, name, f"not tried, as {path} falls with each change")
     return None
 
 

@@ -17,8 +17,8 @@ from events_assets.commands.check import try_api
 from events_assets.commands.init import discover
 from events_assets.commands.location import Dialogue, KeyPlace, key_place
 from events_assets.commands.replay import replay_quarantine
-from events_assets.commands.report import FAILED, Report, Step, StopError, terminal_columns
-from events_assets.errors import EventsError
+from events_assets.commands.report import FAILED, Report, Step, terminal_columns
+from events_assets.errors import EventsError, StopError
 from events_assets.http.log_masking import masked
 from events_assets.http.redaction import MIN_SECRET_LENGTH
 from events_assets.http.retry import hurried
@@ -156,7 +156,7 @@ def _found_out(
             api = Dialogue(base_url, path, settings, authentication, report, place)
             return report, discover(api)
         except StopError as stop:
-            report.add(FAILED, *stop.args)
+            report.add(Step(FAILED, *stop.args))
             raise click.ClickException(f"{file} is left as it was") from None
 
 

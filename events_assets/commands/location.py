@@ -10,13 +10,13 @@ from urllib.parse import urlsplit
 
 import click
 import requests
-from dlt.sources.helpers.rest_client.utils import join_url
 from requests.structures import CaseInsensitiveDict
 
 from events_assets.authentication import Authentication
 from events_assets.commands.report import Report
 from events_assets.http.answer import Answer
 from events_assets.http.session import ApiSession
+from events_assets.scan.list_request import url_of
 from events_assets.settings import HttpSettings
 
 SECRET = "{secrets.api_key}"  # noqa: S105, stands for the key
@@ -125,9 +125,7 @@ class Dialogue:
         Raises:
             ApiError: there is none, or it leads to another origin.
         """
-        is_url = self.path.startswith(("http://", "https://"))
-        url = self.path if is_url else join_url(self.base_url, self.path)
-        sent = {**self.headers, **headers}
+        url, sent = url_of(self.base_url, self.path), {**self.headers, **headers}
         request = requests.Request("GET", url, params=dict(params), headers=sent)
         traffic = self.session.traffic
         before = traffic.requests

@@ -22,7 +22,7 @@ from events_assets.commands.changes import (
     asked_since,
 )
 from events_assets.commands.pages import NAMES, PAGE, EventList, Params
-from events_assets.commands.report import NOTE, OK, Report
+from events_assets.commands.report import NOTE, OK, Report, Step
 from events_assets.commands.toml_file import Description
 from events_assets.errors import ApiError, ConfigurationError
 from events_assets.scan.changes import Changes
@@ -122,7 +122,7 @@ def ask_for_changes(events: EventList, api: Description, report: Report) -> None
         page = events.rows(events.get(params)) or page
     paths = detect.changed_at(page)[:FIELDS]
     if not paths:
-        return report.add(OK, name, "no field tells when a row was changed last")
+        return report.add(Step(OK, name, "no field tells when a row was changed last"))
     ways: dict[tuple[str, str], _Way] = {}
     for path, form in [*((path, None) for path in paths), *((paths[0], form) for form in FORMS)]:
         way = _Way(events, params, paginator.values(), page, path, form)
@@ -130,16 +130,16 @@ def ask_for_changes(events: EventList, api: Description, report: Report) -> None
             ways.setdefault((path, str(asked_since(way.changes))), way)
     if not ways:
         finding = f"{paths[0]} is the same in all rows; run init once more when it is not"
-        return report.add(NOTE, name, finding)
+        return report.add(Step(NOTE, name, finding))
     for way, param in islice(_understood([*ways.values()]), FIELDS):
         if found := way.proven(param):
             api.endpoint["incremental"] = found
             hours = configuration.sync_settings().full_scan_every
             finding = f"each load asks by {param} for what changed since the last one, which "
             finding += f"{way.changes.path} tells; all rows are read every {hours:g} hours"
-            return report.add(OK, name, finding)
+            return report.add(Step(OK, name, finding))
     finding = f"no common parameter asks for what changed, which {paths[0]} tells"
-    return report.add(NOTE, name, f"{finding}: each load reads all rows")
+    return report.add(Step(NOTE, name, f"{finding}: each load reads all rows"))
 
 
 def _understood(ways: Sequence[_Way]) -> Iterator[tuple[_Way, str]]:
