@@ -113,6 +113,15 @@ def test_dlt_still_ends_the_load_where_a_value_fits_no_column():
             normalizer.decide("events", {"id": 1, "new": 1, "a": True})
 
 
+def test_dlt_still_knows_what_a_contract_lets_no_row_bring():
+    with for_duckdb():
+        schema = declared()
+        schema.tables["events"]["schema_contract"] = {"columns": "discard_row"}
+        normalizer = Normalizer(schema, "load")
+        normalizer.decide("events", {"id": 1, "new": 1})
+    assert normalizer.discarding("events") == ["new"]
+
+
 def test_dlt_still_gives_the_hints_of_a_resource_to_a_table_below_it():
     resource = dlt.resource([], name="events", primary_key="id", write_disposition="merge")
     below = "events__tags"

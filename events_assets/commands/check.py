@@ -226,8 +226,9 @@ def _refused_key(trial: _Trial, finding: str) -> StopError:
     if authentication.has_key and session.traffic.requests == 1:
         with suppress(ApiError):
             url = trial.client["base_url"], str(trial.settings["path"])
-            found = Dialogue(*url, session.settings, authentication, trial.report)
-            if place := found.accepted_place():
+            with Dialogue(*url, session.settings, authentication, trial.report) as found:
+                place = found.accepted_place()
+            if place:
                 settings = {f"client.{name}": value for name, value in place.client.items()}
                 finding += f". The API accepts {place.description}"
                 return StopError("key", finding, settings)

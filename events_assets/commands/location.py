@@ -4,8 +4,9 @@ how an API is asked with the key in such a place."""
 import logging
 import re
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import click
@@ -86,6 +87,7 @@ def likeliest(refused: Mapping[str, str]) -> list[KeyPlace]:
 @dataclass
 class Dialogue:
     """Asks an API for a list, with the key in the place that it accepts; `report` counts requests.
+    A context that closes its session.
 
     `place` is where the key goes; None: the common places are tried.
     """
@@ -100,6 +102,13 @@ class Dialogue:
     def __post_init__(self) -> None:
         # A server error may be what the API thinks of a parameter; only these pass by waiting.
         self.settings = self.settings.model_copy(update={"retry_statuses": [429, 503]})
+        self._opened = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.close()
 
     def accepted_place(self) -> KeyPlace | None:
         """The first place of the key that is accepted, None if none is. `first` is the answer then.
@@ -146,7 +155,8 @@ class Dialogue:
         client: Any = self.authentication.fill(config)["client"]
         self.headers = client.get("headers", {})
         auth = self.authentication.of(client.get("auth"), new_session)
-        self.session = new_session(self.base_url, auth)
+        self._opened.close()
+        self.session = self._opened.enter_context(new_session(self.base_url, auth))
 
 
 def _path_after(redirect: str, base_url: str, path: str) -> str:
