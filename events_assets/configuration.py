@@ -63,7 +63,7 @@ SHORT = {"auth": "type", "paginator": "type"} | dict.fromkeys(
 )
 """What a text, or a list, in place of a table stands for."""
 
-S = TypeVar("S", bound=settings.Table)
+S = TypeVar("S", bound=settings.TomlTable)
 
 
 class _EnvironmentOnly(RunContext):

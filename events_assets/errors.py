@@ -51,11 +51,12 @@ class NotAPageError(EventsError):
 
 
 class EmptyPageError(NotAPageError):
-    """`answer` is that page, which counts where it is all that the API gives in the end."""
+    """`found` is what was read from it, which counts where it is all that the API gives in the
+    end."""
 
-    def __init__(self, message: str, answer: Any) -> None:
+    def __init__(self, message: str, found: Any) -> None:
         super().__init__(message)
-        self.answer = answer
+        self.found = found
 
 
 class WarehouseError(EventsError):

@@ -95,7 +95,7 @@ class _Trial:
         url = "the built-in sample API" if configuration.is_sample() else url
         name = f"{self.endpoint.name} at " if len(self.table.endpoints) > 1 else ""
         headers = {**self.client.get("headers", {}), **self.settings.get("headers", {})}
-        key = findings.key_place(headers, auth)
+        key = findings.where_key_goes(headers, auth)
         self.report.add(Step(OK, "configuration", f"{name}{url}, {key}"))
         with self.endpoint as endpoint:
             try:
@@ -166,7 +166,7 @@ class _Trial:
     def _try_changes(self, asking: Changes, first: Page, raw: Sequence[Any]) -> None:
         """Asks for what changed, as a load does: by the time of a row that came."""
 
-        def ask() -> changes.Rows:
+        def ask() -> changes.Identified:
             page = next(ListPass(self.endpoint, self.request_for()).pages(), None)
             return (page.identities, page.originals) if page else ((), ())
 

@@ -30,7 +30,8 @@ ROWS = 1000
 DAY = len("2026-05-01")
 """Characters by which times are compared."""
 
-CANONICAL = ("id", "event_name", "start_time", "end_time")
+ALWAYS_THERE = ("id", "event_name", "start_time", "end_time")
+"""Columns that the events have, whatever the API gives."""
 
 NAMES = tomllib.loads(files(__package__).joinpath("names.toml").read_text(encoding="utf-8"))
 """What APIs commonly call things."""
@@ -80,7 +81,7 @@ def lists_of_rows(document: Any, kind: type = dict) -> dict[str, list[Any]]:
         if isinstance(value, list) and all(isinstance(row, kind) for row in value)
     }
     order = {
-        path: (len({*CANONICAL} & {*proposals(rows)}) if rows else -1, len(rows))
+        path: (len({*ALWAYS_THERE} & {*proposals(rows)}) if rows else -1, len(rows))
         for path, rows in found.items()
     }
     return {path: found[path] for path in sorted(found, key=order.__getitem__, reverse=True)}
@@ -167,7 +168,7 @@ def proposals(rows: Sequence[Any]) -> dict[str, list[Any]]:
     """The same, with two settings for a time of which day and month cannot be told apart."""
     objects = [row for row in rows if isinstance(row, dict)][:ROWS]
     values = _by_path(objects)
-    places = {name: _places(name, values, len(objects)) for name in (*CANONICAL, "status")}
+    places = {name: _places(name, values, len(objects)) for name in (*ALWAYS_THERE, "status")}
     forms: dict[str, list[dict[str, str]]] = {
         name: _forms(_merged(values, paths)) if name in TIMES else [{}]
         for name, paths in places.items()

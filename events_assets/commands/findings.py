@@ -35,10 +35,10 @@ ENDPOINT = "resources.endpoint"
 COLUMNS_SHOWN = 8
 """Of an example event."""
 
-Settings = Mapping[str, Any]
+Values = Mapping[str, Any]
 
 
-def key_place(headers: Settings, auth: Any) -> str:
+def where_key_goes(headers: Values, auth: Any) -> str:
     """Where the key goes, in words."""
     if not auth:
         named = [name for name in headers if "auth" in name.lower() or "key" in name.lower()]
@@ -74,7 +74,7 @@ def fields(page: Page, raw: Sequence[Any]) -> Step:
         raise StopError("fields", "the rows are no objects; check data_selector")
     configured = configuration.field_settings()
     has_status = configured.status and configured.status.path
-    names = [*detect.CANONICAL, "status"] if has_status else detect.CANONICAL
+    names = [*detect.ALWAYS_THERE, "status"] if has_status else detect.ALWAYS_THERE
     values = {name: [row[name] for row in found if row.get(name) not in ABSENT] for name in names}
     missing = [name for name in names if not values[name]]
     proposed = detect.proposals(raw)
@@ -120,7 +120,7 @@ def _told_missing(values: Mapping[str, Sequence[Any]], count: int) -> list[str]:
     ]
 
 
-def _set_anew(values: Settings, unread: Sequence[str], raw: Sequence[Any]) -> dict[str, Any]:
+def _set_anew(values: Values, unread: Sequence[str], raw: Sequence[Any]) -> dict[str, Any]:
     """The proposed settings of fields that are missing, of times that are written otherwise, and
     of fields that more rows would have by them."""
     proposed = detect.field_settings(raw)
@@ -165,7 +165,7 @@ def example(row: Mapping[str, Any]) -> dict[str, Any]:
     """An event as its columns will hold it: the canonical fields, and a few others."""
     plain = [n for n, v in row.items() if v is not None and not isinstance(v, list | dict)]
     plain.sort(key=lambda name: name not in ("status", "all_day"))
-    names = [*dict.fromkeys([*detect.CANONICAL, *plain])][:COLUMNS_SHOWN]
+    names = [*dict.fromkeys([*detect.ALWAYS_THERE, *plain])][:COLUMNS_SHOWN]
     times = {n: time.isoformat(sep=" ") for n in detect.TIMES if (time := _time(row.get(n)))}
     return {name: row.get(name) for name in names} | times
 
@@ -186,7 +186,7 @@ def total(page: Page, one: ListPass) -> Step:
     return Step(OK, "total", "the API counts its rows nowhere")
 
 
-def only_page(page: Page, one: ListPass, way: Settings) -> Step:
+def only_page(page: Page, one: ListPass, way: Values) -> Step:
     """That there is no second page, if that can be. `way` is what the answer suggests."""
     came, name = len(page.rows), "second page"
     counts = detect.totals(page.document, page.headers, came)
@@ -200,9 +200,7 @@ def only_page(page: Page, one: ListPass, way: Settings) -> Step:
     return Step(OK, name, f"{_kind(one)}: all rows are on one page")
 
 
-def second_page(
-    first: Page, second: Page | None, again: bool, one: ListPass, way: Settings
-) -> Step:
+def second_page(first: Page, second: Page | None, again: bool, one: ListPass, way: Values) -> Step:
     """How the second page goes on from the first; where that came `again`, `second` is the third
     one. `way` is what the answer suggests."""
     kind, name, paging = _kind(one), "second page", one.endpoint.paging
@@ -244,7 +242,7 @@ def strictly(page: Page | None, count: int) -> bool | None:
 
 
 def order(
-    one: ListPass, raw: Sequence[Any], is_repeated: bool, found: Settings | None, sent: Settings
+    one: ListPass, raw: Sequence[Any], is_repeated: bool, found: Values | None, sent: Values
 ) -> Step:
     """In which order rows come, as seen on the pages so far, or in the `raw` rows of the first.
 
@@ -295,7 +293,7 @@ def proof(one: ListPass, is_only: bool) -> Step:
     return Step(OK, "proof", finding)
 
 
-def page_size(page: Page, more: bool, limit: int | None, params: Settings) -> Step:
+def page_size(page: Page, more: bool, limit: int | None, params: Values) -> Step:
     """How many rows came of those asked for, and whether `more` came with a further page."""
     asked = [
         (f"params.{n}", int(v)) for n, v in params.items() if n in SIZES and str(v).isdecimal()
@@ -312,7 +310,7 @@ def page_size(page: Page, more: bool, limit: int | None, params: Settings) -> St
     return Step(OK, name, f"none is asked for; {counted(came, 'row')} came")
 
 
-def other_way(page: Page, configured: Any) -> Settings:
+def other_way(page: Page, configured: Any) -> Values:
     """The paginator that the answer itself suggests, other than the configured one, as settings."""
     paginator, _ = detect.link_to_next(page.document, page.headers)
     for path in [*detect.cursors(page.document)][:1]:

@@ -114,11 +114,11 @@ def _fields(rows: list[dict[str, Any]], report: Report) -> dict[str, Any]:
     """Settings of the canonical fields that have other names, or are written otherwise."""
     proposed, found = detect.proposals(rows), detect.field_settings(rows)
     there = {*proposed, *(name for row in rows for name in row)}
-    known = [name for name in (*detect.CANONICAL, "status") if name in there]
+    known = [name for name in (*detect.ALWAYS_THERE, "status") if name in there]
     elsewhere = [name for name in known if found.get(name, name) != name]
     settings = detect.only(found, elsewhere)
     places = ", ".join(f"{n} ← {inline(settings[n])}" if n in elsewhere else n for n in known)
-    missing = ", ".join(name for name in detect.CANONICAL if name not in known)
+    missing = ", ".join(name for name in detect.ALWAYS_THERE if name not in known)
     unclear = findings.unclear_times(proposed)
     finding = f"{places or 'none'}; not found: {missing}" if missing else places
     report.add(Step(NOTE if missing or unclear else OK, "fields", "; ".join([finding, *unclear])))

