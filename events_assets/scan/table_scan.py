@@ -170,6 +170,7 @@ class TableScan:
         for traffic in self.table.traffic():
             self.receipt.add_cost(traffic)
         self.receipt.scans = len(readings)
+        self.intake.versions.count()
         if is_partial:
             since = ", ".join(str(changes.since) for changes in self._changes.values())
             verdict = replace(verdict, reason=f"of what changed since {since}: {verdict.reason}")
