@@ -116,6 +116,7 @@ def section(model: type[S]) -> S:
 http_settings = partial(section, settings.HttpSettings)
 scan_settings = partial(section, settings.ScanSettings)
 window_settings = partial(section, settings.WindowSettings)
+backfill_settings = partial(section, settings.BackfillSettings)
 schedule_settings = partial(section, settings.ScheduleSettings)
 check_settings = partial(section, settings.ChecksSettings)
 sync_settings = partial(section, settings.SyncSettings)

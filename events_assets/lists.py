@@ -1,7 +1,9 @@
 """The lists of the configured API, in dlt's vocabulary, and the tables that they go to."""
 
 import logging
+from collections.abc import Callable, Sequence
 from copy import deepcopy
+from functools import partial
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -13,6 +15,12 @@ from events_assets import configuration
 from events_assets.authentication import Authentication
 from events_assets.errors import ConfigurationError
 from events_assets.http.rate_limit import RateLimit
+from events_assets.http.recording import (
+    PlayingSession,
+    Recorder,
+    Recordings,
+    RecordingSession,
+)
 from events_assets.http.retry import hurried
 from events_assets.http.session import ApiSession
 from events_assets.json_path import value_at
@@ -75,6 +83,8 @@ class Lists:
             remember=self.settings.passes > 1,
         )
         self._identities: dict[tuple[str, bool], Identity] = {}
+        self._windows: Sequence[Window] | None = None
+        self._is_counted = True
         self.names: dict[str, list[str]] = {}
         for name, entry in self._entries.items():
             if entry.get("selected", True):
@@ -84,6 +94,25 @@ class Lists:
         """From here on they are asked for strictly one page after another, and in as much of a
         hurry as someone who is waiting."""
         self._sessions.http, self.settings.read_ahead = hurried(self._sessions.http), 0
+
+    def record(
+        self, recorder: Recorder, windows: Sequence[Window] | None, is_counted: bool, workers: int
+    ) -> None:
+        """From here on answers are kept, those for some windows of the events, or for how many
+        there are; so many do so at once."""
+        self._windows, self._is_counted = windows, is_counted
+        self._sessions.make = partial(RecordingSession, recorder=recorder)
+        self._sessions.share(workers)
+
+    def play(self, recordings: Recordings, windows: Sequence[Window] | None) -> None:
+        """From here on answers are those that were kept, for these windows of the events."""
+        self._windows, self.settings.read_ahead = windows, 0
+        self._sessions.make = partial(PlayingSession, recordings=recordings)
+
+    def _windows_of(self, resource: str, page_size: int | None) -> Sequence[Window] | None:
+        """The windows in which events are read; None: as a whole."""
+        whole = _whole_window(resource, page_size)
+        return self._windows if self._windows is not None or whole is None else [whole]
 
     def is_synced(self, table: str) -> bool:
         """Whether rows of a table are compared with those that it holds."""
@@ -157,7 +186,8 @@ class Lists:
             total=total,
             identify=identity,
             map_rows=lambda rows: fields.map(rows, name) if table == "events" else rows,
-            window=_whole_window(name, page_size) if table == "events" else None,
+            windows=self._windows_of(name, page_size) if table == "events" else None,
+            is_counted=self._is_counted,
             page_size=page_size,
             threads=settings.read_ahead,
             order_of=value_at(settings.order) if settings.order and table == "events" else None,
@@ -187,10 +217,19 @@ class _Sessions:
         self._base_url, self.http, self._remember = base_url, http, remember
         self._authentication, self._log = authentication, log
         self._rate_limit = RateLimit(http.max_requests, http.period)
+        self.make: Callable[..., ApiSession] = ApiSession
+
+    def share(self, workers: int) -> None:
+        """From here on no more requests are sent than one of so many workers may."""
+        most = self.http.max_requests
+        each = max(1, most // workers)
+        period = self.http.period * max(1, each * workers / most) if most else self.http.period
+        self._rate_limit = RateLimit(min(most, each), period)
 
     def of(self, auth: Any, base_url: str | None = None) -> ApiSession:
         """A session with this authentication, of the API, or of where it gives access tokens."""
-        return ApiSession(
+        make = ApiSession if base_url else self.make
+        return make(
             base_url or self._base_url,
             self.http,
             self._authentication.redaction,

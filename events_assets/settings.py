@@ -249,6 +249,24 @@ class WindowSettings(Settings):
             )
 
 
+class BackfillSettings(Settings):
+    """How `events_backfill_job` reads all events, window by window."""
+
+    every: Literal["day", "week", "month", "quarter", "year"] = "month"
+    """The span of start times that a window has."""
+    workers: Count = 4
+    """Windows that are read at once, which share max_requests of [sources.events.http]."""
+    folder: Text = "data/backfill"
+    """Where what was read is kept until all of it is loaded: a folder, or a URL, that all workers
+    can reach."""
+    executor: Text = "in_process"
+    """Who executes the windows: in_process, multiprocess, dask, celery, k8s, or another executor of
+    Dagster, as `package.module:name`."""
+    executor_config: dict[str, Any] = Field(
+        default={}, description="The configuration of the executor, as Dagster documents it."
+    )
+
+
 class ScheduleSettings(Settings):
     """When `events_schedule` runs `events_job`, once it is switched on."""
 
@@ -498,6 +516,7 @@ SECTIONS: dict[str, type[Settings]] = {
     "http": HttpSettings,
     "scan": ScanSettings,
     "windows": WindowSettings,
+    "backfill": BackfillSettings,
     "fields": FieldsSettings,
     "schedule": ScheduleSettings,
     "sync": SyncSettings,

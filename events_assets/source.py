@@ -12,6 +12,7 @@ from dlt.sources.rest_api.typing import RESTAPIConfig
 from events_assets import configuration
 from events_assets.authentication import Authentication
 from events_assets.lists import Lists
+from events_assets.recorded import Recorded
 from events_assets.rows.names import distinct
 from events_assets.scan.quarantine import Aside
 from events_assets.scan.replay import Replay
@@ -37,6 +38,7 @@ def events_source(
     log: logging.Logger | None = None,
     sync: SyncSettings | None = None,
     replay: bool = False,
+    recorded: Recorded | None = None,
 ) -> DltSource:
     """A dlt source named `events` with one resource for each table configured.
 
@@ -51,6 +53,7 @@ def events_source(
         log: told about progress, retries and repeated scans.
         sync: how events are kept in step, instead of what is configured.
         replay: loads what is in quarantine, and asks the API for nothing.
+        recorded: reads what the API has answered already.
 
     Raises:
         ConfigurationError: `auth` needs a key and there is none, or it is too short to be masked,
@@ -58,11 +61,18 @@ def events_source(
     """
     lists = Lists(config, authentication or Authentication(api_key), log)
     sync = sync or configuration.sync_settings()
+    if recorded:
+        lists.play(recorded.recordings, recorded.windows)
+        sync.full_scan_every = 0
 
     def scan(table: str) -> TableScan:
         kind = Replay if replay else TableScan
         synced = sync if lists.is_synced(table) else None
-        one = kind(lists.table(table), run_id, lists.settings.passes, synced)
+        began_at = recorded.began_at if recorded else None
+        one = kind(lists.table(table), run_id, lists.settings.passes, synced, began_at)
+        if recorded:
+            one.table.begin = recorded.recordings.begin
+            one.receipt.add_cost(recorded.traffic)
         one.receipt.origin = lists.origin(table)
         return one
 

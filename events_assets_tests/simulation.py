@@ -137,7 +137,7 @@ class Simulation:
             total=Total(self.total) if self.total or total is None else total,
             identify=self.identity,
             threads=self.threads,
-            window=self.window,
+            windows=[self.window] if self.window else None,
             order_of=value_at(self.order) if self.order else None,
             max_pages_factor=100,
         )

@@ -101,7 +101,7 @@ class _Trial:
             try:
                 self.request_for = _request(self.table, endpoint, self.report)
                 self.request = self.request_for()
-                self._try(ListPass(self.endpoint, self.request, self.endpoint.window))
+                self._try(ListPass(self.endpoint, self.request, self.endpoint.first_window))
             finally:
                 self.report.requests += endpoint.session.traffic.requests
 
@@ -194,7 +194,7 @@ class _Trial:
             before = None
             with suppress(ApiError, IgnoreResponseException):
                 if paging.first:
-                    request = self.request.within(self.endpoint.window)
+                    request = self.request.within(self.endpoint.first_window)
                     before = self.endpoint.page(request, paging.ask(paging.first - 1), (), set())
             self.report.add(findings.numbering(paging, before, first))
         return second is not None and not {*second.identities} <= {*first.identities}
@@ -238,7 +238,7 @@ def _refused_key(trial: _Trial, finding: str) -> StopError:
 def _first_page(endpoint: Endpoint, request: ListRequest, params: dict[str, Any]) -> Page | None:
     """The first page, asked for with further parameters."""
     request = replace(request, params={**request.params, **params})
-    return next(ListPass(endpoint, request, endpoint.window).pages(), None)
+    return next(ListPass(endpoint, request, endpoint.first_window).pages(), None)
 
 
 def _request(table: Table, endpoint: Endpoint, report: Report) -> Callable[[], ListRequest]:
@@ -250,7 +250,7 @@ def _request(table: Table, endpoint: Endpoint, report: Report) -> Callable[[], L
     with parents.endpoints[0] as outer:
         request = _request(parents, outer, report)()
         try:
-            page = next(ListPass(outer, request, outer.window).pages(), None)
+            page = next(ListPass(outer, request, outer.first_window).pages(), None)
         except FAULTS as error:
             raise StopError("parent", f"{outer.name}: {error}") from None
         finally:

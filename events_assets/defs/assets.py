@@ -7,6 +7,7 @@ import dagster as dg
 from dagster_dlt import DagsterDltResource, DagsterDltTranslator, dlt_assets
 from dagster_dlt.translator import DltResourceTranslatorData
 from dlt import Pipeline
+from dlt.extract import DltSource
 
 from events_assets import warehouse
 from events_assets.defs import schedules
@@ -70,35 +71,40 @@ def events(
     events_api: EventsApi,
 ) -> Iterator[dg.MaterializeResult[Any]]:
     names = sorted(key.path[-1] for key in context.selected_asset_keys)
-    run_id = context.run.run_id
     with explained():
         # Where these are wrong, the definitions have the defaults: the run says what is wrong.
         tables()
         schedules.configured_schedule()
-        with (
-            events_api.source(run_id, context.log, config) as source,
-            warehouse.loading(context.log) as pipeline,
-        ):
-            source = source.with_resources(*names)
-            info = warehouse.load(pipeline, source, context.log)
-            with pipeline.dataset() as dataset:
-                for table in names:
-                    if config.replay:
-                        metadata, version = replay_metadata(dataset, table, info)
-                        context.log.info(replay_summary(table, metadata))
-                    else:
-                        receipt = last_receipt(dataset, table, run_id)
-                        metadata = load_metadata(dataset, table, receipt)
-                        version = receipt["fingerprint"]
-                        context.log.info(summary(table, metadata))
-                    # Afterwards: it takes the columns of the table out of the pipeline's schema.
-                    loaded = dlt.extract_resource_metadata(
-                        context, source.resources[table], info, pipeline
-                    )
-                    yield dg.MaterializeResult(
-                        asset_key=table,
-                        metadata={name: loaded[name] for name in loaded if name != "jobs"}
-                        | metadata,
-                        # A load that changed nothing can be told from one that did.
-                        data_version=dg.DataVersion(version),
-                    )
+        with events_api.source(context.run.run_id, context.log, config) as source:
+            yield from load(context, source.with_resources(*names), dlt, replay=config.replay)
+
+
+def load(
+    context: dg.OpExecutionContext | dg.AssetExecutionContext,
+    source: DltSource,
+    dlt: DagsterDltResource,
+    replay: bool = False,
+) -> Iterator[dg.MaterializeResult[Any]]:
+    """Loads what a source selects, and tells of each table what came of it."""
+    with warehouse.loading(context.log) as pipeline:
+        info = warehouse.load(pipeline, source, context.log)
+        with pipeline.dataset() as dataset:
+            for table in source.selected_resources:
+                if replay:
+                    metadata, version = replay_metadata(dataset, table, info)
+                    context.log.info(replay_summary(table, metadata))
+                else:
+                    receipt = last_receipt(dataset, table, context.run_id)
+                    metadata = load_metadata(dataset, table, receipt)
+                    version = receipt["fingerprint"]
+                    context.log.info(summary(table, metadata))
+                # Afterwards: it takes the columns of the table out of the pipeline's schema.
+                loaded = dlt.extract_resource_metadata(
+                    context, source.resources[table], info, pipeline
+                )
+                yield dg.MaterializeResult(
+                    asset_key=table,
+                    metadata={name: loaded[name] for name in loaded if name != "jobs"} | metadata,
+                    # A load that changed nothing can be told from one that did.
+                    data_version=dg.DataVersion(version),
+                )

@@ -7,7 +7,7 @@ dataset, on whatever destination is configured, and scan the table once at most.
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from inspect import getdoc
@@ -293,24 +293,32 @@ CLAIMS = {claim.__name__: claim for claim in (*BLOCKING, *TOLD)}
     pool=POOL,
 )
 def check_events(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
-    asked_for = {key.name for key in context.selected_asset_check_keys}
-    with explained(), warehouse.reading(context.log) as dataset:
+    names = {key.name for key in context.selected_asset_check_keys}
+    with explained():
+        results = evaluated(context, names)
+    yield from results
+
+
+def evaluated(
+    context: dg.OpExecutionContext | dg.AssetCheckExecutionContext, names: Collection[str]
+) -> list[dg.AssetCheckResult]:
+    """The results of some checks; then the warehouse is free again."""
+    with warehouse.reading(context.log) as dataset:
         if "events" not in dataset.tables:
             raise WarehouseError(
                 "there are no events to check yet: materialize the asset events first"
             )
         receipt = last_receipt(dataset, "events", context.run.run_id)
         checks = configuration.check_settings()
-        results = [
+        return [
             _result(context, name, claim(dataset, receipt), getattr(checks, name), dataset)
             for name, claim in CLAIMS.items()
-            if name in asked_for
+            if name in names
         ]
-    yield from results  # the warehouse is free again
 
 
 def _result(
-    context: dg.AssetCheckExecutionContext,
+    context: dg.OpExecutionContext | dg.AssetCheckExecutionContext,
     name: str,
     finding: Finding,
     settings: CheckSettings,

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from events_assets import configuration
 from events_assets.api import configured_api
+from events_assets.recorded import Recorded
 from events_assets.source import events_source
 
 POOL = "warehouse"
@@ -44,9 +45,14 @@ class EventsApi(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     @contextmanager
     def source(
-        self, run_id: str, log: logging.Logger, load: LoadConfig | None = None
+        self,
+        run_id: str,
+        log: logging.Logger,
+        load: LoadConfig | None = None,
+        recorded: Recorded | None = None,
     ) -> Iterator[DltSource]:
-        """The source to load, as it is configured and, for one load, told.
+        """The source to load, as it is configured and, for one load, told; of what the API has
+        answered already, where that is recorded.
 
         Raises:
             ConfigurationError: the API is not, or wrongly, configured, or its key is missing.
@@ -64,6 +70,7 @@ class EventsApi(dg.ConfigurableResource):  # type: ignore[type-arg]
                 log=log,
                 sync=sync,
                 replay=bool(load and load.replay),
+                recorded=recorded,
             )
 
 

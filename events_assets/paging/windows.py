@@ -5,6 +5,7 @@ until the rows of each part can be reached. Neighbours share a moment, so that n
 between them, whether the API includes the ends of a window or not.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -39,9 +40,7 @@ class Window:
 
     def halves(self) -> tuple["Window", "Window"] | None:
         """The two halves, None where it cannot be split any further."""
-        form = self.settings.format
-        is_coarse = form not in UNIX_UNITS and is_date("", form)
-        unit = timedelta(days=1) if is_coarse else timedelta(seconds=1)
+        unit = self._unit()
         units = (self.end - self.start) // unit
         if units < 4:
             return None
@@ -51,6 +50,37 @@ class Window:
             Window(middle - unit, self.end, self.settings),
         )
 
+    def parts(self, every: str, first: datetime, last: datetime) -> "list[Window]":
+        """Windows of a calendar's day, week, month, quarter or year each, for start times from the
+        first to the last; the outermost ones reach to the ends of this window."""
+        cuts = [cut for cut in _cuts(every, first, last) if self.start < cut < self.end]
+        starts = [self.start, *(cut - self._unit() for cut in cuts)]
+        ends = [*cuts, self.end]
+        return [Window(*pair, self.settings) for pair in zip(starts, ends, strict=True)]
+
+    def _unit(self) -> timedelta:
+        """The least that the parameters can tell apart."""
+        form = self.settings.format
+        is_coarse = form not in UNIX_UNITS and is_date("", form)
+        return timedelta(days=1) if is_coarse else timedelta(seconds=1)
+
     def __str__(self) -> str:
         form = self.settings.format
         return f"from {to_text(self.start, form)} to {to_text(self.end, form)}"
+
+
+def _cuts(every: str, first: datetime, last: datetime) -> Iterator[datetime]:
+    """The moments, in UTC, at which spans of a calendar begin, from that of the first on."""
+    cut = first.replace(hour=0, minute=0, second=0, microsecond=0)
+    if every == "week":
+        cut -= timedelta(days=cut.weekday())
+    months = {"month": 1, "quarter": 3, "year": 12}.get(every, 0)
+    if months:
+        cut = cut.replace(month=(cut.month - 1) // months * months + 1, day=1)
+    while cut <= last:
+        yield cut
+        if months:
+            years, month = divmod(cut.month - 1 + months, 12)
+            cut = cut.replace(year=cut.year + years, month=month + 1)
+        else:
+            cut += timedelta(days=7 if every == "week" else 1)

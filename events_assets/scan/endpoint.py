@@ -24,9 +24,10 @@ class Endpoint:
 
     `request_for` gives the request for a parent, None where the list depends on none; it raises
     `UnaddressableError` for a parent that has nothing by which its list can be asked for. `rows_of`
-    finds the rows of a document, `map_rows` gives them as they are to be loaded. `window` is the
-    widest one, if the API ends its pages after so many rows, `page_size` the number of rows asked
-    for, `threads` that of requests under way besides the one waited for. `order_of` gives the value
+    finds the rows of a document, `map_rows` gives them as they are to be loaded. `windows` are
+    those in which it is read, None where it is read as a whole; `is_counted`: without windows the
+    API is asked how many rows there are, too. `page_size` is the number of rows asked for,
+    `threads` that of requests under way besides the one waited for. `order_of` gives the value
     by which rows are known to be ordered; none: it may be their identity. A list has at most
     `max_pages_factor` times the pages that its total makes, if that is not 0. `changes` asks for
     what changed since the last load; none: the API cannot be asked so.
@@ -40,12 +41,18 @@ class Endpoint:
     total: Total = field(default_factory=Total)
     identify: Callable[[Rows], Sequence[Hashable]] = lambda rows: [*map(repr, rows)]
     map_rows: Callable[[Rows], Rows] = lambda rows: rows
-    window: Window | None = None
+    windows: Sequence[Window] | None = None
+    is_counted: bool = True
     page_size: int | None = None
     threads: int = 0
     order_of: Callable[[Any], Any] | None = None
     max_pages_factor: int = 0
     changes: Changes | None = None
+
+    @property
+    def first_window(self) -> Window | None:
+        """None where it is read as a whole."""
+        return self.windows[0] if self.windows else None
 
     def __enter__(self) -> "Endpoint":
         self._ahead = ReadAhead(self._fetch, self.threads)

@@ -88,7 +88,8 @@ class Intake:
             else:
                 one.distinct += 1
                 versions.last[identity] = version
-            if changes and changes.excludes(came):
+            is_newer = identity in versions.stored.newer
+            if is_newer or (changes and changes.excludes(came)):
                 self._receipt.rows_excluded += 1
                 versions.refuse(identity, is_later=is_later)
                 continue

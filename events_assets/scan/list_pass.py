@@ -110,7 +110,7 @@ class ListPass:
         return self.twice if moved else self.twice + self.far_apart
 
     def _is_too_deep(self, depth: int) -> bool:
-        if self.window is None:
+        if self.window is None or not self.window.settings.max_rows:
             return False
         most, total = self.window.settings.max_rows, self.evidence.total_last
         return depth > most or (total is not None and total >= most)

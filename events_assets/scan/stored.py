@@ -24,13 +24,14 @@ class Stored:
     """The rows of a table by their identities: `digests` of their content, None where it is not
     known or the row is marked as removed; those are in `removed`.
 
-    `fingerprint` is the sum of the digests. `outdated` are those that the warehouse would hold
+    `fingerprint` is the sum of the digests. `newer` are those that were written or marked after a
+    scan had begun whose answers are only read now. `outdated` are those that it would hold
     otherwise today, though their content is the same. All rows are fetched at once, or each when it
     is asked for.
 
     Args:
-        fetch: gives key, digest, time of removal and whether it is outdated, of some rows or all;
-            None where there is nothing to compare with.
+        fetch: gives key, digest, time of removal and whether it is outdated and newer, of some rows
+            or all; None where there is nothing to compare with.
         is_outdated: the condition for that.
     """
 
@@ -38,13 +39,18 @@ class Stored:
         self.digests: dict[Hashable, int | None] = {}
         self.removed: set[Hashable] = set()
         self.outdated: set[Hashable] = set()
+        self.newer: set[Hashable] = set()
         self.fingerprint = 0
         self._fetch, self._is_outdated = fetch, is_outdated
         self._asked: set[Hashable] = set()
 
     @classmethod
-    def of(cls, table: str, identity: Identity) -> "Stored":
-        """The rows of a table of the warehouse; while dlt extracts."""
+    def of(cls, table: str, identity: Identity, began_at: datetime | None = None) -> "Stored":
+        """The rows of a table of the warehouse; while dlt extracts.
+
+        Args:
+            began_at: when the scan had begun; None: now.
+        """
         schema, since = dlt.current.source_schema(), _read_so_since()
         name = schema.naming.normalize_table_identifier(table)
         columns = schema.tables[name]["columns"] if name in schema.data_table_names() else {}
@@ -56,7 +62,12 @@ class Stored:
         is_outdated = f"_dlt_load_id < '{since}'"
         if not keys.keys() <= columns.keys():
             return cls()
-        fetch = partial(fetched, name, columns=keys, marks=[*marks, is_outdated])
+        is_newer = "1 = 0"
+        if began_at:
+            is_newer = f"_dlt_load_id >= '{began_at.timestamp()}'"
+            if REMOVED in columns:
+                is_newer += f" OR coalesce({REMOVED} >= '{began_at.isoformat()}', 1 = 0)"
+        fetch = partial(fetched, name, columns=keys, marks=[*marks, is_outdated, is_newer])
         return cls(fetch, is_outdated)
 
     def known_fingerprint(self) -> int | None:
@@ -95,16 +106,18 @@ class Stored:
 
     def vanished(self, came: Iterable[Hashable]) -> list[Hashable]:
         """The rows that are not marked as removed, and did not come."""
-        return [*self.digests.keys() - self.removed - set(came)]
+        return [*self.digests.keys() - self.removed - self.newer - set(came)]
 
     def _take(self, rows: Iterable[Sequence[Any]]) -> None:
-        for *key, digest, removed_at, is_outdated in rows:
+        for *key, digest, removed_at, is_outdated, is_newer in rows:
             identity = tuple(map(_as_it_comes, key)) if len(key) > 1 else key[0]
             self.digests[identity] = None if removed_at else digest
             if removed_at:
                 self.removed.add(identity)
             if is_outdated:
                 self.outdated.add(identity)
+            if is_newer:
+                self.newer.add(identity)
 
 
 def fetched(

@@ -1,6 +1,6 @@
 """One pass over all lists of a table: from its endpoints, for each parent, in windows."""
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
@@ -24,13 +24,14 @@ class Table:
     """A table, and the lists that hold its rows.
 
     `identity` identifies its rows. `parents` has the table for whose rows a list is asked, by the
-    name of the endpoint.
+    name of the endpoint. `begin` is called before each pass.
     """
 
     name: str
     identity: Identity
     endpoints: list[Endpoint]
     parents: "dict[str, Table]" = field(default_factory=dict)
+    begin: Callable[[], None] = lambda: None
 
     @contextmanager
     def opened(self) -> Iterator[None]:
@@ -68,6 +69,7 @@ class TablePass:
 
     def items(self) -> Iterator[Any]:
         """The rows that no pass before has given, as items for dlt."""
+        self._table.begin()
         self._intake.begin()
         for endpoint in self._table.endpoints:
             if endpoint.name in self._table.parents:
@@ -102,24 +104,30 @@ class TablePass:
         self._seen += parents.reading().lists
 
     def _whole(self, endpoint: Endpoint, request: ListRequest) -> Iterator[Any]:
-        """Reads a list, or all windows of it, and how many rows there are without windows."""
-        if endpoint.window is None:
+        """Reads a list, or its windows, and how many rows there are without windows."""
+        if endpoint.windows is None:
             yield from self._list(ListPass(endpoint, request))
             return
         before, first = len(self.lists), ListPass(endpoint, request)
-        try:
-            yield from self._pages(first, most=1)
-        except ApiError as error:
-            if error.status is None:
-                raise
-        yield from self._list(ListPass(endpoint, request, endpoint.window))
+        if endpoint.is_counted:
+            yield from self._first_page(first)
+        for window in endpoint.windows:
+            yield from self._list(ListPass(endpoint, request, window))
         rows = len(set[Hashable]().union(*(one.came for one in self.lists[before:])))
         total = first.evidence.total_last
-        if total != rows:
+        if endpoint.is_counted and total != rows:
             counts = "tells no total" if total is None else f"counts {total} rows"
             why = f"events without a start time are in no window: without windows the API {counts}"
             evidence = Evidence(unprovable=f"{why}, windows hold {rows}")
             self._seen.append(Seen(endpoint.name, evidence))
+
+    def _first_page(self, one: ListPass) -> Iterator[Any]:
+        """Reads the first page of a list, if the API gives one."""
+        try:
+            yield from self._pages(one, most=1)
+        except ApiError as error:
+            if error.status is None:
+                raise
 
     def _list(self, one: ListPass) -> Iterator[Any]:
         """Reads a list or a window of it, in halves if it is too deep."""

@@ -1,7 +1,7 @@
 """Reads all lists of one table: its rows become items for dlt, followed by the receipt."""
 
 import json
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -10,6 +10,7 @@ from typing import Any
 import dlt
 
 from events_assets.scan.intake import Intake
+from events_assets.scan.list_pass import ListPass
 from events_assets.scan.progress import Progress
 from events_assets.scan.receipt import Receipt
 from events_assets.scan.stored import Stored
@@ -23,7 +24,7 @@ from events_assets.scan.tables import (
     require_origin,
     sync_items,
 )
-from events_assets.scan.verdict import COMPLETE, Reading, Verdict, doubt, judge
+from events_assets.scan.verdict import COMPLETE, UNPROVEN, Reading, Verdict, doubt, judge
 from events_assets.settings import SyncSettings
 
 MAY_ALWAYS_GO = 10
@@ -42,6 +43,7 @@ class TableScan:
         run_id: identifies the run in the receipt.
         passes: so many passes over all lists are made at most.
         sync: how the rows in the warehouse are kept in step. None: they are not.
+        began_at: when the API had been asked for what is read now. None: it is asked now.
     """
 
     def __init__(
@@ -50,12 +52,14 @@ class TableScan:
         run_id: str | None = None,
         passes: int = 1,
         sync: SyncSettings | None = None,
+        began_at: datetime | None = None,
     ) -> None:
-        self.table, self.passes, self.sync = table, passes, sync
+        self.table, self.passes, self.sync, self.began_at = table, passes, sync, began_at
         self._changes = {
             f"{one.name} {one.changes.path}": one.changes for one in table.endpoints if one.changes
         }
         """What asks for changes only, by the names of the cursors."""
+        self._windows: list[Receipt] = []
         self.receipt = Receipt(table.name, run_id, page_size_asked=table.endpoints[0].page_size)
         self.intake = Intake(table.identity, self.receipt, is_loaded=True)
 
@@ -68,7 +72,8 @@ class TableScan:
             KeyTypeError: a key column is too narrow.
             ConfigurationError: the table holds the rows of another API.
         """
-        self.receipt.started_at = datetime.now(UTC)  # the warehouse may have been waited for
+        # The warehouse may have been waited for.
+        self.receipt.started_at = self.began_at or datetime.now(UTC)
         if moved := require_origin(self.receipt):
             self.table.endpoints[0].session.log.warning(moved)
         identity, name, quarantine = self.table.identity, self.table.name, self.intake.quarantine
@@ -92,12 +97,14 @@ class TableScan:
 
     def _receipt_items(self) -> Iterator[Any]:
         yield receipt_item(self.receipt)
+        for receipt in self._windows if self.began_at else ():
+            yield receipt_item(receipt)
 
     def _begin(self, sync: SyncSettings) -> None:
         """Decides whether only what changed is asked for: not where that is not known for all
         lists, where all rows are to be loaded anew, or where the last full scan is too long ago."""
         state = dlt.current.resource_state()
-        stored = Stored.of(self.table.name, self.table.identity)
+        stored = Stored.of(self.table.name, self.table.identity, self.began_at)
         cursors, full_scan_at = state.get("cursors", {}), state.get("full scan at")
         every = timedelta(hours=sync.full_scan_every)
         is_due = not full_scan_at or (
@@ -111,7 +118,7 @@ class TableScan:
             stored.fetch_all()
         else:
             self.receipt.scan_kind, stored.fingerprint = "changes", held
-            whole = [replace(endpoint, window=None) for endpoint in self.table.endpoints]
+            whole = [replace(endpoint, windows=None) for endpoint in self.table.endpoints]
             self.table = replace(self.table, endpoints=whole)
         self.intake.compare_with(stored)
 
@@ -175,3 +182,23 @@ class TableScan:
             since = ", ".join(str(changes.since) for changes in self._changes.values())
             verdict = replace(verdict, reason=f"of what changed since {since}: {verdict.reason}")
         self.receipt.conclude(one.lists, verdict)
+        self._windows = [self._of_window(each, readings) for each in one.lists if each.window]
+
+    def _of_window(self, one: ListPass, readings: Sequence[Reading]) -> Receipt:
+        """The receipt of a window alone."""
+        of_all = self.receipt
+        found = ([seen for seen in each.lists if seen.name == str(one)] for each in readings)
+        seen = [Reading(lists) for lists in found if lists]
+        is_fixed = one.endpoint.order_of is not None
+        receipt = replace(
+            Receipt(str(one), of_all.run_id, of_all.started_at, scan_kind="window"),
+            scans=len(seen),
+            pages=one.evidence.pages,
+            rows_received=one.distinct,
+            repeats=one.shared,
+            rows_loaded=one.distinct - one.shared,
+            origin=of_all.origin,
+        )
+        verdict = judge(seen, len(seen), is_fixed, may_be_empty=True)
+        receipt.conclude([one], verdict or Verdict(UNPROVEN, doubt(seen[-1])))
+        return receipt

@@ -1,0 +1,198 @@
+"""Answers kept in files, so that one process reads what several have asked for.
+
+A file is a zip with an entry for each answer, named by the request and its number. Requests are
+told apart by what they ask for, without the key: no secret gets into a file.
+"""
+
+import json
+from collections import deque
+from collections.abc import Callable, Sequence
+from hashlib import blake2b
+from io import BytesIO
+from threading import Lock
+from typing import Any, BinaryIO, TypeVar
+from zipfile import ZIP_DEFLATED, ZipFile
+
+import requests
+from requests.utils import get_encoding_from_headers
+
+from events_assets.errors import ApiError, EmptyPageError
+from events_assets.http.answer import Answer
+from events_assets.http.redaction import Redaction
+from events_assets.http.session import ApiSession
+
+T = TypeVar("T")
+Read = Callable[[Answer], T]
+Open = Callable[[], BinaryIO]
+"""Opens a file, here or far away."""
+
+UNKEPT = {"set-cookie", "set-cookie2", "content-encoding", "content-length", "transfer-encoding"}
+"""Headers that are not kept: secrets, and what is no longer so of a body that was unpacked."""
+FAST = 1
+
+
+class Recorder:
+    """Writes answers to a file, until it is closed."""
+
+    def __init__(self, file: BinaryIO, redaction: Redaction, base_url: str) -> None:
+        self._zip = ZipFile(file, "w", ZIP_DEFLATED, compresslevel=FAST)
+        self._redaction, self._base_url = redaction, base_url
+        self._lock, self._number = Lock(), 0
+
+    def keep(self, request: requests.Request, answer: Answer) -> None:
+        """Keeps an answer, unless a secret may be in it."""
+        headers = {k: v for k, v in answer.headers.items() if k.lower() not in UNKEPT}
+        head = {
+            "status": answer.status,
+            "url": self._redaction.text(answer.url),
+            "headers": headers,
+            "seconds": answer.seconds,
+            "redirected": answer.redirected,
+        }
+        if not answer.holds_secret and headers == self._redaction.value(headers):
+            self._write(request, head, answer.body)
+
+    def refuse(self, request: requests.Request, error: ApiError) -> None:
+        """Keeps the status with which an API refuses a request."""
+        self._write(request, {"refused": error.status, "why": str(error)}, b"")
+
+    def note(self, **facts: Any) -> None:
+        """Facts about all that is kept."""
+        self._zip.comment = json.dumps(facts).encode()
+
+    def __enter__(self) -> "Recorder":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._zip.close()
+
+    def _write(self, request: requests.Request, head: dict[str, Any], body: bytes) -> None:
+        key = _key(request, self._redaction, self._base_url)
+        with self._lock:
+            self._number += 1
+            self._zip.writestr(f"{key}/{self._number}", json.dumps(head).encode() + b"\n" + body)
+
+
+class Recordings:
+    """Answers of several passes, each of them given once and in the order in which they came.
+
+    Each pass was recorded after the one before. An answer that is not there has to be asked for
+    now; then the later passes are of a time before this one, and nothing of them is given any more.
+
+    Args:
+        passes: the files of each.
+    """
+
+    def __init__(self, passes: Sequence[Sequence[Open]]) -> None:
+        self._later = deque(passes)
+        self._places: dict[str, deque[tuple[Open, str]]] = {}
+        self._current: tuple[Open, ZipFile] | None = None
+        self._lock = Lock()
+
+    def begin(self) -> None:
+        """Begins with the next pass."""
+        with self._lock:
+            self._places.clear()
+            for file in self._later.popleft() if self._later else ():
+                for name in self._opened(file).namelist():
+                    place = self._places.setdefault(name.split("/")[0], deque())
+                    place.append((file, name))
+
+    def find(self, request: requests.Request, redaction: Redaction, base_url: str) -> bytes | None:
+        """What is kept of the next answer to such a request."""
+        with self._lock:
+            places = self._places.get(_key(request, redaction, base_url))
+            if not places:
+                self._later.clear()
+                return None
+            file, name = places.popleft()
+            return self._opened(file).read(name)
+
+    def close(self) -> None:
+        with self._lock:
+            if self._current:
+                self._current[1].close()
+            self._current = None
+
+    def _opened(self, file: Open) -> ZipFile:
+        """A file; one is open at a time."""
+        if self._current is None or self._current[0] is not file:
+            if self._current:
+                self._current[1].close()
+            self._current = file, ZipFile(file())
+        return self._current[1]
+
+
+def facts(file: Open) -> dict[str, Any]:
+    """What was noted about a file."""
+    with ZipFile(file()) as recorded:
+        return dict(json.loads(recorded.comment))
+
+
+class RecordingSession(ApiSession):
+    """Keeps each answer that is accepted, and each refusal."""
+
+    def __init__(self, *args: Any, recorder: Recorder, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.recorder = recorder
+
+    def ask(self, request: requests.Request, read: Read[T], *, any_status: bool = False) -> T:
+        answers = []
+
+        def reading(answer: Answer) -> T:
+            answers.append(answer)
+            return read(answer)
+
+        try:
+            found = super().ask(request, reading, any_status=any_status)
+        except ApiError as error:
+            if error.status:
+                self.recorder.refuse(request, error)
+            raise
+        self.recorder.keep(request, answers[-1])
+        return found
+
+
+class PlayingSession(ApiSession):
+    """Asks for what was not recorded only."""
+
+    def __init__(self, *args: Any, recordings: Recordings, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.recordings = recordings
+
+    def ask(self, request: requests.Request, read: Read[T], *, any_status: bool = False) -> T:
+        kept = self.recordings.find(request, self.redaction, self.base_url)
+        if kept is None:
+            return super().ask(request, read, any_status=any_status)
+        head, _, body = kept.partition(b"\n")
+        told = json.loads(head)
+        if "refused" in told:
+            refusal = ApiError(told["why"])
+            refusal.status = told["refused"]
+            raise refusal
+        response = _response(told, body)
+        for hook in request.hooks.get("response", ()):
+            hook(response)
+        try:
+            return read(Answer.of(response, told["seconds"], self.redaction))
+        except EmptyPageError as error:  # it was accepted after the last attempt
+            return error.found  # type: ignore[no-any-return]
+
+
+def _response(told: dict[str, Any], body: bytes) -> requests.Response:
+    response = requests.Response()
+    response.status_code, response.url = told["status"], told["url"]
+    response.headers.update(told["headers"])
+    response.encoding = get_encoding_from_headers(response.headers)
+    response.raw = BytesIO(body)
+    response.history = [response] if told["redirected"] else []
+    return response
+
+
+def _key(request: requests.Request, redaction: Redaction, base_url: str) -> str:
+    """What a request asks for: without the key, which is added when it is sent, and wherever the
+    API is today."""
+    url = str(request.url).removeprefix(base_url)
+    asked = (request.method, url, request.params, request.json, request.data)
+    text = redaction.text(json.dumps(asked, sort_keys=True, default=str))
+    return blake2b(text.encode(), digest_size=16).hexdigest()

@@ -1,0 +1,190 @@
+"""What an API has answered to several workers, one for each window of the events, kept in a folder
+until all of it is loaded.
+
+    <folder>/<id>/plan.json         the windows
+    <folder>/<id>/<window>.1.zip    the first pass over each window
+    <folder>/<id>/<window>.2.zip    the second one, made when all of the first were there
+"""
+
+import json
+import logging
+import shutil
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from tempfile import TemporaryFile
+from typing import Any
+
+from upath import UPath
+
+from events_assets import configuration
+from events_assets.api import configured_api
+from events_assets.errors import ConfigurationError
+from events_assets.http.recording import Open, Recorder, Recordings, facts
+from events_assets.http.transport import Traffic
+from events_assets.lists import Lists
+from events_assets.paging.windows import Window
+from events_assets.scan.intake import Intake
+from events_assets.scan.progress import Progress
+from events_assets.scan.receipt import Receipt
+from events_assets.scan.table_pass import TablePass
+
+PLAN = "plan.json"
+WHOLE, COUNT = "all", "count"
+"""Parts that are no windows: all events at once; how many there are without windows."""
+COST = ("requests", "retries", "seconds_waited", "bytes")
+AROUND = timedelta(days=366)
+"""Where it is not known when events start, they are expected so long before and after today."""
+
+
+@dataclass
+class Recorded:
+    """What was recorded: answers of two passes, the windows that were asked for, when the first of
+    them was asked, and what it cost to ask."""
+
+    recordings: Recordings
+    windows: Sequence[Window] | None
+    began_at: datetime
+    traffic: Traffic
+
+
+@dataclass
+class Part:
+    """A part of the events that one worker asks for: a window, or one of those that are none."""
+
+    name: str
+    window: Window | None = None
+
+
+class Plan:
+    """A folder with what is recorded, and the parts that it consists of."""
+
+    def __init__(self, folder: UPath) -> None:
+        self.folder = folder
+        found = json.loads((folder / PLAN).read_text())
+        settings = configuration.window_settings()
+        self.began_at = datetime.fromisoformat(found["began_at"])
+        self.parts: dict[str, Part] = {}
+        for name, span in found["parts"].items():
+            start, end = map(datetime.fromisoformat, span) if span else (None, None)
+            window = Window(start, end, settings) if start and end else None
+            self.parts[name] = Part(name, window)
+
+    @classmethod
+    def new(cls, name: str, first: datetime | None, last: datetime | None) -> "Plan":
+        """Begins a folder of that name for events that start from the first time to the last."""
+        folder = _folder() / name
+        folder.mkdir(parents=True, exist_ok=True)
+        parts = {
+            part.name: [part.window.start.isoformat(), part.window.end.isoformat()]
+            if part.window
+            else None
+            for part in _parts(first, last)
+        }
+        plan = {"began_at": datetime.now(UTC).isoformat(), "parts": parts}
+        (folder / PLAN).write_text(json.dumps(plan))
+        return cls(folder)
+
+    @classmethod
+    def named(cls, name: str) -> "Plan":
+        return cls(_folder() / name)
+
+    @classmethod
+    def last(cls) -> "Plan | None":
+        """The newest one whose events are not loaded yet."""
+        base = _folder()
+        plans = [cls(path.parent) for path in base.glob(f"*/{PLAN}")] if base.exists() else []
+        return max(plans, key=lambda plan: plan.began_at, default=None)
+
+    def path(self, part: str, number: int) -> UPath:
+        """Where a pass over a part is kept."""
+        return self.folder / f"{part}.{number}.zip"
+
+    def record(self, part: str, number: int, log: logging.Logger) -> dict[str, Any]:
+        """Asks the API for a part, if that has not been done yet; its number of rows, of requests
+        and of bytes.
+
+        Raises:
+            ApiError, EndlessScanError: it could not be read to its end.
+        """
+        path = self.path(part, number)
+        if not path.exists():
+            with configured_api() as (config, authentication), TemporaryFile() as file:
+                lists = Lists(config, authentication, log)
+                base_url = config["client"]["base_url"]
+                with Recorder(file, authentication.redaction, base_url) as recorder:
+                    self._read(lists, self.parts[part], recorder, log)
+                file.seek(0)
+                half = path.with_suffix(".part")
+                with half.open("wb") as there:
+                    shutil.copyfileobj(file, there)
+                half.rename(path)
+        return facts(_opening(path))
+
+    def _read(self, lists: Lists, part: Part, recorder: Recorder, log: logging.Logger) -> None:
+        windows = [part.window] if part.window else [] if part.name == COUNT else None
+        lists.record(recorder, windows, part.name == COUNT, workers())
+        table = lists.table("events")
+        # A key of any type is known again as its text.
+        table.identity.types |= dict.fromkeys(table.identity.primary_key, "text")
+        receipt = Receipt("events")
+        intake = Intake(table.identity, receipt, is_loaded=False)
+        with table.opened(), closing(Progress(f"events {part.name}", log)) as progress:
+            one = TablePass(table, intake, receipt, progress)
+            for _ in one.items():
+                pass
+        if error := one.broken():
+            raise error
+        for cost in table.traffic():
+            receipt.add_cost(cost)
+        cost = {name: getattr(receipt, name) for name in COST}
+        recorder.note(rows=receipt.rows_received - receipt.repeats, **cost)
+
+    def recorded(self) -> Recorded:
+        """All of it, to be loaded."""
+        passes = [
+            [_opening(path) for part in self.parts if (path := self.path(part, n)).exists()]
+            for n in (1, 2)
+        ]
+        traffic = Traffic()
+        for file in (*passes[0], *passes[1]):
+            noted = facts(file)
+            traffic.add(**{name: noted[name] for name in COST})
+        windows = [part.window for part in self.parts.values() if part.window]
+        is_whole = WHOLE in self.parts
+        return Recorded(Recordings(passes), None if is_whole else windows, self.began_at, traffic)
+
+    def forget(self) -> None:
+        """Removes what was recorded."""
+        self.folder.fs.rm(self.folder.path, recursive=True)
+
+
+def workers() -> int:
+    """How many windows are read at once."""
+    settings = configuration.backfill_settings()
+    return 1 if settings.executor == "in_process" else settings.workers
+
+
+def _opening(path: UPath) -> Open:
+    return lambda: path.open("rb")
+
+
+def _folder() -> UPath:
+    return UPath(configuration.backfill_settings().folder)
+
+
+def _parts(first: datetime | None, last: datetime | None) -> list[Part]:
+    """The parts of a plan."""
+    settings = configuration.window_settings()
+    if not (settings.start_param and settings.end_param):
+        return [Part(WHOLE)]
+    every = configuration.backfill_settings().every
+    now = datetime.now(UTC)
+    try:
+        whole = Window.whole(settings)
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from error
+    windows = whole.parts(every, first or now - AROUND, last or now + AROUND)
+    named = [Part(f"until_{window.end:%Y_%m_%d}", window) for window in windows]
+    return [Part(COUNT), *named]
