@@ -136,10 +136,10 @@ class Plan:
                 pass
         if error := one.broken():
             raise error
-        for cost in table.traffic():
-            receipt.add_cost(cost)
-        cost = {name: getattr(receipt, name) for name in COST}
-        recorder.note(rows=receipt.rows_received - receipt.repeats, **cost)
+        for traffic in table.traffic():
+            receipt.add_cost(traffic)
+        rows = receipt.rows_received - receipt.repeats
+        recorder.note(rows=rows, **{name: getattr(receipt, name) for name in COST})
 
     def recorded(self) -> Recorded:
         """All of it, to be loaded."""
@@ -147,13 +147,12 @@ class Plan:
             [_opening(path) for part in self.parts if (path := self.path(part, n)).exists()]
             for n in (1, 2)
         ]
-        traffic = Traffic()
-        for file in (*passes[0], *passes[1]):
-            noted = facts(file)
-            traffic.add(**{name: noted[name] for name in COST})
+        cost = Traffic()
+        for noted in map(facts, (*passes[0], *passes[1])):
+            cost.add(**{name: noted[name] for name in COST})
         windows = [part.window for part in self.parts.values() if part.window]
         is_whole = WHOLE in self.parts
-        return Recorded(Recordings(passes), None if is_whole else windows, self.began_at, traffic)
+        return Recorded(Recordings(passes), None if is_whole else windows, self.began_at, cost)
 
     def forget(self) -> None:
         """Removes what was recorded."""

@@ -5,14 +5,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
-import dagster as dg
 import pytest
 
-from events_assets.definitions import defs
-from events_assets.paging.windows import Window
 from events_assets.sample_api import Answer
-from events_assets.settings import WindowSettings
-from events_assets_tests.conftest import RESOURCE, event, failure, load_configured
+from events_assets_tests.conftest import RESOURCE, event, load_configured
 
 JOB = "events_backfill_job"
 WINDOWS = (
@@ -53,12 +49,16 @@ class Calendar:
         return start is not None and first <= datetime.fromisoformat(start) <= last
 
 
-def dated(count, **fields):
+def dated(count):
     """Events of three months, some of them at the very moment at which a month begins."""
     times = [
         datetime(2026, 5 + n % 3, 1 + n // 3 % 28, 12 * (n % 2), tzinfo=UTC) for n in range(count)
     ]
-    return [event(n, start_time=time.isoformat(), **fields) for n, time in enumerate(times)]
+    return [event(n, start_time=time.isoformat(), end_time=None) for n, time in enumerate(times)]
+
+
+def moved(number, start):
+    return event(number, start_time=start, end_time=None)
 
 
 @pytest.fixture
@@ -77,19 +77,26 @@ def receipts(rows, *columns):
 
 
 def test_all_windows_make_one_scan_with_a_receipt_for_each(calendar, run, rows):
-    calendar.events[:2] = [
-        event(1, start_time="2026-06-01T00:00:00Z"),
-        event(500, start_time="2026-07-31T00:00:00Z"),
-    ]
-    result = run(JOB)
-    assert result.success
+    calendar.events[:2] = [moved(1, "2026-06-01T00:00:00Z"), moved(500, "2026-07-31T00:00:00Z")]
+    assert run(JOB).success
     assert rows("SELECT count(*) FROM current_events") == [(150,)]
-    whole = receipts(rows, "resource", "verdict", "proof", "rows_inserted", "rows_removed")[1]
-    assert whole == ("events", "complete", "two equal passes", 1, 1)
-    windows = receipts(rows, "resource", "scan_kind", "verdict", "rows_loaded", "requests")[2:]
-    assert {(kind, verdict) for _, kind, verdict, *_ in windows} == {("window", "complete")}
+    names = ("resource", "verdict", "proof", "rows_inserted", "rows_updated", "rows_removed")
+    whole = ("events", "complete", "two equal passes", 1, 1, 1)
+    assert receipts(rows, *names)[1] == whole
+    windows = receipts(rows, "resource", "scan_kind", "verdict", "rows_loaded")[2:]
+    assert {(kind, verdict) for _, kind, verdict, _ in windows} == {("window", "complete")}
     assert [name for name, *_ in windows] == [
         "events from 1970-01-01T00:00:00Z to 2026-05-01T00:00:00Z",
+        "events from 2026-04-30T23:59:59Z to 2026-06-01T00:00:00Z",
+        "events from 2026-05-31T23:59:59Z to 2026-07-01T00:00:00Z",
+        "events from 2026-06-30T23:59:59Z to 2100-01-01T00:00:00Z",
     ]
-    assert sum(loaded for *_, loaded, _ in windows) == 150
-    assert not FOLDER.exists() or not [*FOLDER.iterdir()]
+    assert sum(loaded for *_, loaded in windows) == 150
+    assert not [*FOLDER.iterdir()]
+
+
+def test_the_load_asks_for_nothing_that_was_read(calendar, run, rows):
+    assert run(JOB).success
+    pages = [json.dumps(query) for query in calendar.asked]
+    assert {*map(pages.count, pages)} == {2}
+    assert receipts(rows, "requests")[1] == (len(pages),)

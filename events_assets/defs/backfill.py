@@ -8,6 +8,7 @@ executed again from its failure, or with `resume`.
 
 import importlib
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime
 from typing import Any
 
@@ -96,7 +97,11 @@ def load_windows(
     with explained():
         plan = Plan.named(parts[0].partition("/")[0])
         context.log.info(f"loading {len(parts) + len(parts_again)} parts that were read")
-        with events_api.source(context.run_id, context.log, config, plan.recorded()) as source:
+        recorded = plan.recorded()
+        with (
+            closing(recorded.recordings),
+            events_api.source(context.run_id, context.log, config, recorded) as source,
+        ):
             for result in load(context, source.with_resources("events"), dlt):
                 version = result.data_version
                 context.log_event(

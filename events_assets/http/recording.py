@@ -7,6 +7,7 @@ told apart by what they ask for, without the key: no secret gets into a file.
 import json
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from hashlib import blake2b
 from io import BytesIO
 from threading import Lock
@@ -87,6 +88,7 @@ class Recordings:
         self._later = deque(passes)
         self._places: dict[str, deque[tuple[Open, str]]] = {}
         self._current: tuple[Open, ZipFile] | None = None
+        self._stack = ExitStack()
         self._lock = Lock()
 
     def begin(self) -> None:
@@ -110,22 +112,20 @@ class Recordings:
 
     def close(self) -> None:
         with self._lock:
-            if self._current:
-                self._current[1].close()
-            self._current = None
+            self._stack.close()
 
     def _opened(self, file: Open) -> ZipFile:
         """A file; one is open at a time."""
         if self._current is None or self._current[0] is not file:
-            if self._current:
-                self._current[1].close()
-            self._current = file, ZipFile(file())
+            self._stack.close()
+            there = self._stack.enter_context(file())
+            self._current = file, self._stack.enter_context(ZipFile(there))
         return self._current[1]
 
 
 def facts(file: Open) -> dict[str, Any]:
     """What was noted about a file."""
-    with ZipFile(file()) as recorded:
+    with file() as there, ZipFile(there) as recorded:
         return dict(json.loads(recorded.comment))
 
 
