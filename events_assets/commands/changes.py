@@ -139,19 +139,19 @@ def obedience(
             return Step(FAILED, name, f"the API refuses {asked}: {error}", settings)
         finding = f"{path} is too much alike in all rows to show whether the API obeys"
         return Step(NOTE, name, finding)
+    told = f"asked by {asked}, the API"
     if fault == OLDER:
-        finding, remedy = f"the API ignores {asked}", "all rows"
+        finding, reads = f"the API ignores {asked}", "all rows"
         if is_between and _is_less_ahead(changes, sample, came, ask):
-            finding = f"asked by {asked}, the API gives rows that were changed before"
-            remedy = "more than it has to"
-        return Step(NOTE, name, f"{finding}: each load reads {remedy}; is it the right parameter?")
+            finding, reads = f"{told} gives rows that were changed before", "more than it has to"
+        return Step(NOTE, name, f"{finding}: each load reads {reads}; is it the right parameter?")
     if fault == LOST:
-        finding = f"asked by {asked}, the API leaves out rows that were changed later"
+        finding = f"{told} leaves out rows that were changed later"
         return Step(FAILED, name, f"{finding}: is {path} what it compares?")
     if fault == EDGE and is_exact:
-        finding = f"asked by {asked}, the API leaves out what was changed at just that time"
+        finding = f"{told} leaves out what was changed at just that time"
         return Step(NOTE, name, finding, {f"{where}.lag": 1})
-    return Step(OK, name, f"asked by {asked}, the API gives no row that was changed before")
+    return Step(OK, name, f"{told} gives no row that was changed before")
 
 
 def _unfit(changes: Changes, rows: Sequence[Any], where: str) -> Step | None:
