@@ -166,7 +166,7 @@ class _Trial:
     def _try_changes(self, asking: Changes, first: Page) -> None:
         """Asks for what changed, as a load does: by the time of a row that came."""
 
-        def ask() -> changes.Identified:
+        def ask() -> changes.Came:
             page = next(ListPass(self.endpoint, self.request_for()).pages(), None)
             return (page.identities, page.originals) if page else ((), ())
 

@@ -16,7 +16,7 @@ from events_assets.commands.changes import (
     FORMS,
     OBEYED,
     OLDER,
-    Identified,
+    Came,
     Sample,
     ahead,
     asked_since,
@@ -59,7 +59,7 @@ class _Way:
         field = self.path.rpartition(".")[2].strip("'")
         names = dict.fromkeys(name.replace("{}", field) for name in NAMES["changed"])
         self.names = [name for name in names if name not in self.taken]
-        self._came: dict[tuple[str, ...], Identified | None] = {}
+        self._came: dict[tuple[str, ...], Came | None] = {}
 
     def fault(self, names: Sequence[str]) -> str:
         """What is wrong with the answer to some parameters."""
@@ -101,14 +101,14 @@ class _Way:
         found |= {"lag": asking.lag} if asking.lag else {}
         return {**found, "on_cursor_value_missing": "include"}
 
-    def _ask(self, names: Sequence[str], changes: Changes) -> Identified | None:
+    def _ask(self, names: Sequence[str], changes: Changes) -> Came | None:
         """The rows that come, None where the API refuses."""
         with suppress(ApiError):
             answer = self.events.get(self.params | dict.fromkeys(names, asked_since(changes)))
             return self._with_ids(self.events.rows(answer)) if answer.status < 300 else None
         return None
 
-    def _with_ids(self, rows: list[Any]) -> Identified:
+    def _with_ids(self, rows: list[Any]) -> Came:
         ids = [row.get(self.events.id) for row in rows]
         return [one if isinstance(one, str | int) else repr(one) for one in ids], rows
 
