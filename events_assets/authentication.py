@@ -12,6 +12,7 @@ import time
 from base64 import b64encode
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from itertools import pairwise
 from threading import Lock
 from typing import Any, cast
@@ -211,23 +212,18 @@ def cookie(name: str, key: str) -> Auth:
     return authenticate
 
 
+@dataclass(eq=False)
 class AccessToken(requests.auth.AuthBase):
     """An OAuth 2 access token by client credentials (RFC 6749 4.4), fetched when it is needed: when
     it expires, and when the API refuses it before that. `redaction` learns each token.
     `new_session` opens a session for another base URL, which is closed when the token came."""
 
-    def __init__(
-        self,
-        credentials: OAuth2ClientCredentials,
-        redaction: Redaction,
-        new_session: Callable[[str], ApiSession],
-    ) -> None:
-        self._credentials = credentials
-        self._redaction = redaction
-        self._new_session = new_session
-        self._header = ""
-        self._expires = 0.0
-        self._lock = Lock()
+    credentials: OAuth2ClientCredentials
+    redaction: Redaction
+    new_session: Callable[[str], ApiSession]
+    _header: str = ""
+    _expires: float = 0.0
+    _lock: Lock = field(default_factory=Lock)
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         with self._lock:
@@ -244,11 +240,11 @@ class AccessToken(requests.auth.AuthBase):
             request.headers["Authorization"] = self._header
 
     def _fetch(self) -> None:
-        credentials = self._credentials
+        credentials = self.credentials
         url = credentials.access_token_url
         request = requests.Request("POST", url, **credentials.build_access_token_request())
         try:
-            with self._new_session(url) as session:
+            with self.new_session(url) as session:
                 document = session.ask(request, Answer.require_json)
             token = credentials.parse_access_token(document)
             seconds = credentials.parse_expiration_in_seconds(document)
@@ -258,5 +254,5 @@ class AccessToken(requests.auth.AuthBase):
             token, seconds = "", 0
         if token in ("", "None"):  # dlt's text for a missing one
             raise ApiError(f"there is no access token: POST {url} answers without access_token")
-        self._redaction.add(token)
+        self.redaction.add(token)
         self._header, self._expires = f"Bearer {token}", time.monotonic() + seconds

@@ -183,10 +183,14 @@ def table_of(entry: Mapping[str, Any]) -> str:
     return str(entry.get("table_name") or entry["name"])
 
 
+def _resources() -> list[dict[str, Any]]:
+    resources = _merged("resources")
+    return entries(resources if isinstance(resources, list) else [])
+
+
 def require_own_tables() -> None:
     """Raises ConfigurationError where two resources, or one and this package, share a table."""
-    resources = _merged("resources")
-    configured = entries(resources if isinstance(resources, list) else [])
+    configured = _resources()
     owners: dict[str, tuple[str, str]] = {}
     names = [entry["name"] for entry in configured]
     for number, entry in enumerate(configured):
@@ -221,10 +225,8 @@ def table_names() -> list[str]:
     configuration is said by `rest_api_config`, in the run.
     """
     try:
-        resources = _merged("resources")
-        configured = entries(resources if isinstance(resources, list) else [])
         require_own_tables()
-        names = [table_of(entry) for entry in configured if entry.get("selected", True)]
+        names = [table_of(entry) for entry in _resources() if entry.get("selected", True)]
     except (ConfigurationError, KeyError, TypeError, AttributeError, ValueError):
         names = []
     return list(dict.fromkeys(["events", *names]))

@@ -27,7 +27,7 @@ from events_assets.json_path import value_at
 from events_assets.paging.base import Paging, Total
 from events_assets.paging.windows import Window
 from events_assets.rows.identity import Identity
-from events_assets.scan.changes import Changes, changes_of
+from events_assets.scan.changes import changes_of
 from events_assets.scan.data_selector import DataSelector
 from events_assets.scan.endpoint import Endpoint
 from events_assets.scan.list_request import ListRequests, url_of
@@ -35,7 +35,7 @@ from events_assets.scan.paginators import paging_of
 from events_assets.scan.progress import BesideBar
 from events_assets.scan.table_pass import Table
 from events_assets.scan.tables import EVENT_COLUMNS
-from events_assets.settings import HttpSettings, ScanSettings
+from events_assets.settings import ScanSettings
 
 SYNCED_STRATEGIES = (None, "delete-insert", "upsert")
 """Ways to merge (dlt's) that leave one row for each key."""
@@ -73,16 +73,12 @@ class Lists:
                 f"wrong [[{configuration.SECTION}.resources]]: {error}"
             ) from error
         self.resources = cast(dict[str, dict[str, Any]], resources)
-        self._redaction = authentication.redaction
-        self.settings = configuration.scan_settings()
-        self._sessions = _Sessions(
-            self._client["base_url"],
-            configuration.http_settings(),
-            authentication,
-            BesideBar(log or logging.getLogger("events_assets")),
-            remember=self.settings.passes > 1,
-        )
+        self._authentication = authentication
+        self._log = BesideBar(log or logging.getLogger("events_assets"))
+        self.settings, self._http = configuration.scan_settings(), configuration.http_settings()
+        self._rate_limit = RateLimit(self._http.max_requests, self._http.period)
         self._identities: dict[tuple[str, bool], Identity] = {}
+        self._make_session: Callable[..., ApiSession] = ApiSession
         self._windows: Sequence[Window] | None = None
         self._is_counted = True
         self.names: dict[str, list[str]] = {}
@@ -93,7 +89,7 @@ class Lists:
     def hurry(self) -> None:
         """From here on they are asked for strictly one page after another, and in as much of a
         hurry as someone who is waiting."""
-        self._sessions.http, self.settings.read_ahead = hurried(self._sessions.http), 0
+        self._http, self.settings.read_ahead = hurried(self._http), 0
 
     def record(
         self, recorder: Recorder, windows: Sequence[Window] | None, is_counted: bool, workers: int
@@ -101,13 +97,13 @@ class Lists:
         """From here on answers are kept, those for some windows of the events, or for how many
         there are; so many do so at once."""
         self._windows, self._is_counted = windows, is_counted
-        self._sessions.make = partial(RecordingSession, recorder=recorder)
-        self._sessions.share(workers)
+        self._make_session = partial(RecordingSession, recorder=recorder)
+        self._rate_limit = RateLimit(self._http.max_requests, self._http.period, workers=workers)
 
     def play(self, recordings: Recordings, windows: Sequence[Window] | None) -> None:
         """From here on answers are those that were kept, for these windows of the events."""
         self._windows, self.settings.read_ahead = windows, 0
-        self._sessions.make = partial(PlayingSession, recordings=recordings)
+        self._make_session = partial(PlayingSession, recordings=recordings)
 
     def _windows_of(self, resource: str, page_size: int | None) -> Sequence[Window] | None:
         """The windows in which events are read; None: as a whole."""
@@ -136,7 +132,7 @@ class Lists:
             url = urlsplit(url_of(self._client["base_url"], path))
             place = url.netloc.rpartition("@")[2].lower()
             lists.add(f"{url.scheme}://{place}{url.path}".rstrip("/"))
-        return self._redaction.text(", ".join(sorted(lists)))
+        return self._authentication.redaction.text(", ".join(sorted(lists)))
 
     def table(self, table: str) -> Table:
         """A table with its lists, and those of parents; on new sessions each time."""
@@ -175,13 +171,14 @@ class Lists:
                 f"the resource '{name}' is incremental, which only events can be that are merged "
                 f"on a primary_key: remove incremental from its endpoint"
             )
-        page_size = getattr(paging, "limit", None)
-        fields = configuration.fields()
+        page_size, fields = getattr(paging, "limit", None), configuration.fields()
+        inherited = self.resources[name].get("include_from_parent") or []
+        parameters = self._parameters[name] or []
         return Endpoint(
             name=name,
-            session=self._sessions.of(endpoint.get("auth", self._client.get("auth"))),
+            session=self._session(endpoint.get("auth", self._client.get("auth"))),
             paging=paging,
-            request_for=self._requests(name, endpoint, changes),
+            request_for=ListRequests(self._client, endpoint, parameters, inherited, changes),
             rows_of=DataSelector(configured.get("data_selector"), settings.absent_when_empty),
             total=total,
             identify=identity,
@@ -195,48 +192,17 @@ class Lists:
             changes=changes,
         )
 
-    def _requests(
-        self, name: str, endpoint: dict[str, Any], changes: Changes | None
-    ) -> ListRequests:
-        inherited = self.resources[name].get("include_from_parent") or []
-        parameters = self._parameters[name] or []
-        return ListRequests(self._client, endpoint, parameters, inherited, changes)
-
-
-class _Sessions:
-    """Makes sessions, which share a rate limit. `http` says how they ask from then on."""
-
-    def __init__(
-        self,
-        base_url: str,
-        http: HttpSettings,
-        authentication: Authentication,
-        log: logging.LoggerAdapter[Any],
-        remember: bool,
-    ) -> None:
-        self._base_url, self.http, self._remember = base_url, http, remember
-        self._authentication, self._log = authentication, log
-        self._rate_limit = RateLimit(http.max_requests, http.period)
-        self.make: Callable[..., ApiSession] = ApiSession
-
-    def share(self, workers: int) -> None:
-        """From here on no more requests are sent than one of so many workers may."""
-        most = self.http.max_requests
-        each = max(1, most // workers)
-        period = self.http.period * max(1, each * workers / most) if most else self.http.period
-        self._rate_limit = RateLimit(min(most, each), period)
-
-    def of(self, auth: Any, base_url: str | None = None) -> ApiSession:
+    def _session(self, auth: Any, base_url: str | None = None) -> ApiSession:
         """A session with this authentication, of the API, or of where it gives access tokens."""
-        make = ApiSession if base_url else self.make
+        make = ApiSession if base_url else self._make_session
         return make(
-            base_url or self._base_url,
-            self.http,
+            base_url or self._client["base_url"],
+            self._http,
             self._authentication.redaction,
             self._log,
             self._rate_limit,
-            self._authentication.of(auth, lambda url: self.of(None, url)),
-            remembers=self._remember and base_url is None,
+            self._authentication.of(auth, lambda url: self._session(None, url)),
+            remembers=self.settings.passes > 1 and base_url is None,
         )
 
 

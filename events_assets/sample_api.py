@@ -24,14 +24,8 @@ EVENTS = 1200
 
 KINDS = ("Conference", "Meetup", "Workshop", "Concert", "Hackathon", "Festival", "Lecture", "Fair")
 TOPICS = (
-    "Data",
-    "Jazz",
-    "Rust",
-    "Street Food",
-    "Astronomía",
-    "Café Culture",
-    "量子计算",
-    "Ökologie",
+    *("Data", "Jazz", "Rust", "Street Food"),
+    *("Astronomía", "Café Culture", "量子计算", "Ökologie"),
 )
 CITIES = (
     ("Lisboa", "PT", 0),

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from functools import cache, lru_cache
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 from zoneinfo import ZoneInfo, available_timezones
 
 import pydantic
@@ -308,15 +308,13 @@ class ColumnsCheckSettings(CheckSettings):
     """An `error` is shown as one; it blocks nothing."""
 
 
+FieldName = Literal["event_name", "start_time", "end_time", "status"]
+
+
 class FieldsCheckSettings(CheckSettings):
     """What it means that no event has a field any more."""
 
-    fields: list[Literal["event_name", "start_time", "end_time", "status"]] = [
-        "event_name",
-        "start_time",
-        "end_time",
-        "status",
-    ]
+    fields: list[FieldName] = [*get_args(FieldName)]
     """Those that are looked at. One that the API has given up is to be taken out."""
 
 

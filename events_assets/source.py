@@ -76,21 +76,18 @@ def events_source(
         one.receipt.origin = lists.origin(table)
         return one
 
-    resources = [_resource(lists, table, scan) for table in lists.names]
-
-    @dlt.source(name="events", section="events")
-    def events() -> list[DltResource]:
-        return resources
-
-    return events()
+    return _source_of([_resource(lists, table, scan) for table in lists.names])
 
 
 def events_outline(tables: Iterable[str]) -> DltSource:
     """The resources that `events_source` will have, by name: for definitions, which need no key."""
+    return _source_of([dlt.resource([], name=name) for name in tables])
 
+
+def _source_of(resources: list[DltResource]) -> DltSource:
     @dlt.source(name="events", section="events")
     def events() -> list[DltResource]:
-        return [dlt.resource([], name=name) for name in tables]
+        return resources
 
     return events()
 

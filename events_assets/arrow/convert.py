@@ -82,12 +82,7 @@ class Conversion:
     """
 
     def __init__(
-        self,
-        schema: Schema,
-        table: str,
-        load_id: str,
-        loadable: Loadable,
-        marks: Marks = UNMARKED,
+        self, schema: Schema, table: str, load_id: str, loadable: Loadable, marks: Marks = UNMARKED
     ) -> None:
         self._schema, self._load_id, self._loadable = schema, load_id, loadable
         self._marks = marks
@@ -179,9 +174,7 @@ class ByRow:
     loaded."""
 
     def __init__(
-        self,
-        loadable: Callable[[Row], Row] = lambda row: row,
-        marks: Marks = UNMARKED,
+        self, loadable: Callable[[Row], Row] = lambda row: row, marks: Marks = UNMARKED
     ) -> None:
         self._loadable, self._marks = loadable, marks
         self._rows: list[Row] = []
@@ -214,10 +207,7 @@ class Columnar(ByRow):
     """
 
     def __init__(
-        self,
-        key_types: Mapping[str, TDataType],
-        loadable: Loadable,
-        marks: Marks = UNMARKED,
+        self, key_types: Mapping[str, TDataType], loadable: Loadable, marks: Marks = UNMARKED
     ) -> None:
         super().__init__(loadable, marks)
         self._resource = resource = dlt.current.resource()

@@ -29,7 +29,7 @@ changed at just that time."""
 OBEYED = ("", EDGE)
 REFUSALS = (EventsError, ValueError)
 
-Identified = tuple[Sequence[Hashable], Sequence[Any]]
+Came = tuple[Sequence[Hashable], Sequence[Any]]
 """Identities of rows, and the rows."""
 
 
@@ -39,7 +39,7 @@ class Sample:
     `middle` is the one in the middle of all different times, as the API writes it.
     """
 
-    def __init__(self, rows: Identified, path: str) -> None:
+    def __init__(self, rows: Came, path: str) -> None:
         self._find, self._ids = value_at(path), [*rows[0]]
         values = [value for value in map(self._find, rows[1]) if comparable(value) is not None]
         self._measure = instant if any(map(instant, values)) else comparable
@@ -54,11 +54,11 @@ class Sample:
         """Whether rows were changed before the time that is asked for."""
         return any(time < self._asked(changes) for time in self._times.values())
 
-    def has_middle(self, came: Identified) -> bool:
+    def has_middle(self, came: Came) -> bool:
         """Whether a row came that was changed at just the time in the middle."""
         return self._measure(self.middle) in self._times_of(came).values()
 
-    def fault(self, changes: Changes, came: Identified) -> str:
+    def fault(self, changes: Changes, came: Came) -> str:
         """What is wrong with the rows that came when changes were asked for."""
         asked = self._asked(changes)
         if any(time < asked for time in self._times_of(came).values()):
@@ -78,7 +78,7 @@ class Sample:
             if is_all or order & Order().then([one, came[-1]]).directions:
                 yield one
 
-    def _times_of(self, rows: Identified) -> dict[Hashable, Any]:
+    def _times_of(self, rows: Came) -> dict[Hashable, Any]:
         times = zip(rows[0], map(self._measure, map(self._find, rows[1])), strict=True)
         return {one: time for one, time in times if isinstance(time, self._kind)}
 
@@ -106,9 +106,7 @@ def ahead(value: Cursor) -> Cursor:
     return number + YEARS_AHEAD * 31_557_600 * (1000 if unit == "milliseconds" else 1)
 
 
-def obedience(
-    changes: Changes, rows: Identified, ask: Callable[[], Identified], where: str
-) -> Step:
+def obedience(changes: Changes, rows: Came, ask: Callable[[], Came], where: str) -> Step:
     """How the API obeys what is configured.
 
     Args:
@@ -127,8 +125,7 @@ def obedience(
         changes.begin(ahead(sample.middle))
     asked = f"{changes.start_param or path}={asked_since(changes)}"
     try:
-        came = ask()
-        fault = sample.fault(changes, came)
+        fault = sample.fault(changes, came := ask())
         if fault == EDGE and is_exact:
             changes.lag = 1
             changes.begin(sample.middle)
@@ -139,19 +136,26 @@ def obedience(
             return Step(FAILED, name, f"the API refuses {asked}: {error}", settings)
         finding = f"{path} is too much alike in all rows to show whether the API obeys"
         return Step(NOTE, name, finding)
+    told = f"asked by {asked}, the API"
     if fault == OLDER:
-        finding, remedy = f"the API ignores {asked}", "all rows"
-        if is_between and _is_less_ahead(changes, sample, came, ask):
-            finding = f"asked by {asked}, the API gives rows that were changed before"
-            remedy = "more than it has to"
-        return Step(NOTE, name, f"{finding}: each load reads {remedy}; is it the right parameter?")
+        return _too_much(asked, is_between and _is_less_ahead(changes, sample, came, ask))
     if fault == LOST:
-        finding = f"asked by {asked}, the API leaves out rows that were changed later"
+        finding = f"{told} leaves out rows that were changed later"
         return Step(FAILED, name, f"{finding}: is {path} what it compares?")
     if fault == EDGE and is_exact:
-        finding = f"asked by {asked}, the API leaves out what was changed at just that time"
+        finding = f"{told} leaves out what was changed at just that time"
         return Step(NOTE, name, finding, {f"{where}.lag": 1})
-    return Step(OK, name, f"asked by {asked}, the API gives no row that was changed before")
+    return Step(OK, name, f"{told} gives no row that was changed before")
+
+
+def _too_much(asked: str, is_less: bool) -> Step:
+    """Rows come that were changed before, though perhaps not all of them."""
+    finding, reads = f"the API ignores {asked}", "all rows"
+    if is_less:
+        finding = f"asked by {asked}, the API gives rows that were changed before"
+        reads = "more than it has to"
+    told = f"{finding}: each load reads {reads}; is it the right parameter?"
+    return Step(NOTE, "changes", told)
 
 
 def _unfit(changes: Changes, rows: Sequence[Any], where: str) -> Step | None:
@@ -177,7 +181,7 @@ def _unfit(changes: Changes, rows: Sequence[Any], where: str) -> Step | None:
     return None
 
 
-def _accepted(changes: Changes, sample: Sample, ask: Callable[[], Identified]) -> Iterator[str]:
+def _accepted(changes: Changes, sample: Sample, ask: Callable[[], Came]) -> Iterator[str]:
     """The first form of the time that the API obeys, if any."""
     for changes.convert in FORMS:
         with suppress(*REFUSALS):
@@ -186,9 +190,7 @@ def _accepted(changes: Changes, sample: Sample, ask: Callable[[], Identified]) -
                 return
 
 
-def _is_less_ahead(
-    changes: Changes, sample: Sample, before: Identified, ask: Callable[[], Identified]
-) -> bool:
+def _is_less_ahead(changes: Changes, sample: Sample, before: Came, ask: Callable[[], Came]) -> bool:
     changes.begin(ahead(sample.middle))
     with suppress(*REFUSALS):
         return len(ask()[1]) < len(before[1])

@@ -5,7 +5,7 @@ The pages are those that a load would get: the same endpoints, sessions and ways
 
 import logging
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -119,27 +119,27 @@ class _Trial:
             finding = f"the API redirects to {path}, so that each request is sent twice"
             add(Step(NOTE, "redirect", f"{finding}; change path"))
         add(Step(OK, "key", "the API lets us in"))
-        raw = first.originals
-        add(findings.rows(first.document, len(raw), self.settings.get("data_selector")))
+        add(findings.rows(first.document, len(first.rows), self.settings.get("data_selector")))
         if first.rows:
-            add(findings.fields(first, raw))
+            add(findings.fields(first))
             self.report.show(findings.example(next(r for r in first.rows if isinstance(r, dict))))
         add(findings.total(first, one))
         more, params = self._try_second_page(one, first, coming), self.settings.get("params") or {}
         add(findings.page_size(first, more, self.endpoint.page_size, params))
         if len(first.rows) > 1:
-            self._try_order(one, first, raw)
-        if self.changes and raw:
-            self._try_changes(self.changes, first, raw)
+            self._try_order(one, first)
+        if self.changes and first.rows:
+            self._try_changes(self.changes, first)
         is_only = len(self.table.endpoints) == 1 and not self.table.parents and not one.window
         add(findings.proof(one, is_only))
         limits = [f"{name}: {v}" for name, v in first.headers.items() if RATE_LIMITS.match(name)]
         add(Step(OK, "rate limit", ", ".join(limits) or "no header tells one"))
 
-    def _try_order(self, one: ListPass, first: Page, raw: Sequence[Any]) -> None:
+    def _try_order(self, one: ListPass, first: Page) -> None:
         """Looks for a parameter that asks for rows by id, where that would save a second pass, or
         rows come in another order each time. Who ignores it gives the first page once more."""
         evidence, found, asked = one.evidence, None, list[Page | None]()
+        raw = first.originals
         key, (_, is_named) = detect.field_settings(raw).get("id", "id"), detect.order_of(raw)
 
         def by_id(params: dict[str, Any]) -> bool | None:
@@ -163,16 +163,17 @@ class _Trial:
         sent = self.settings.get("params") or {}
         self.report.add(findings.order(one, raw, is_repeated, found, sent))
 
-    def _try_changes(self, asking: Changes, first: Page, raw: Sequence[Any]) -> None:
+    def _try_changes(self, asking: Changes, first: Page) -> None:
         """Asks for what changed, as a load does: by the time of a row that came."""
 
-        def ask() -> changes.Identified:
+        def ask() -> changes.Came:
             page = next(ListPass(self.endpoint, self.request_for()).pages(), None)
             return (page.identities, page.originals) if page else ((), ())
 
         bound = f"{findings.ENDPOINT}.params.{asking.start_param}"
         where = f"{findings.ENDPOINT}.incremental" if "incremental" in self.settings else bound
-        self.report.add(changes.obedience(asking, (first.identities, raw), ask, where))
+        came = first.identities, first.originals
+        self.report.add(changes.obedience(asking, came, ask, where))
 
     def _try_second_page(self, one: ListPass, first: Page, coming: Iterator[Page]) -> bool:
         """Whether it brings further rows."""
@@ -250,7 +251,7 @@ def _request(table: Table, endpoint: Endpoint, report: Report) -> Callable[[], L
     with parents.endpoints[0] as outer:
         request = _request(parents, outer, report)()
         try:
-            page = next(ListPass(outer, request, outer.first_window).pages(), None)
+            page = _first_page(outer, request, {})
         except FAULTS as error:
             raise StopError("parent", f"{outer.name}: {error}") from None
         finally:

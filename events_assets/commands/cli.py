@@ -22,7 +22,10 @@ from events_assets.errors import EventsError, StopError
 from events_assets.http.log_masking import masked
 from events_assets.http.redaction import MIN_SECRET_LENGTH
 from events_assets.http.retry import hurried
-from events_assets.settings import SECTIONS, FieldsSettings
+from events_assets.settings import SECTIONS
+
+KEPT = [model for name, model in SECTIONS.items() if name != "fields"]
+"""The sections of config.toml that `init` leaves as they are."""
 
 
 class Commands(click.Group):
@@ -96,9 +99,8 @@ def init(base_url: str | None, path: str | None, place: KeyPlace | None, yes: bo
     API_KEY or .dlt/secrets.toml, and goes to this API only.
     """
     configuration.reload_providers()
-    for model in SECTIONS.values():
-        if model is not FieldsSettings:  # which is written anew
-            configuration.section(model)  # stops where the file would be refused afterwards
+    for model in KEPT:
+        configuration.section(model)  # stops where the file would be refused afterwards
     configuration.require_own_tables()
     file = Path(dlt.current.run_context().get_setting("config.toml"))
     document = tomlkit.parse(file.read_text(encoding="utf-8") if file.exists() else "")

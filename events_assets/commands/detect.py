@@ -325,16 +325,13 @@ def order_of(rows: Sequence[Any]) -> tuple[str, bool]:
     complete = {
         path: [*held.values()]
         for path, held in _by_path(objects).items()
-        if len(held) == len(objects) and all(map(_may_order, held.values()))
+        if len(held) == len(objects)
+        and all(_is_text_or_number(v) and len(str(v)) < LONGEST for v in held.values())
     }
     ordered = ((_rank(path), path) for path, found in complete.items() if _is_ordered(found))
     rank, path = min(ordered, default=(0, ()))
     is_strict = bool(path) and rank == 0 and bool(Order().then(complete[path]).directions)
     return join(path) if path else "", is_strict
-
-
-def _may_order(value: Any) -> bool:
-    return _is_text_or_number(value) and len(str(value)) < LONGEST
 
 
 def _rank(path: Keys) -> int:

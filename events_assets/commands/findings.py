@@ -66,10 +66,10 @@ def rows(document: Any, count: int, selector: str | None) -> Step:
     return Step(NOTE, "rows", f"{finding}; without one, fields cannot be looked at")
 
 
-def fields(page: Page, raw: Sequence[Any]) -> Step:
+def fields(page: Page) -> Step:
     """How the canonical fields come out, from the rows as they would be loaded, and from the same
     as the API gave them."""
-    found = [row for row in page.rows if isinstance(row, dict)]
+    found, raw = [row for row in page.rows if isinstance(row, dict)], page.originals
     if not found:
         raise StopError("fields", "the rows are no objects; check data_selector")
     configured = configuration.field_settings()

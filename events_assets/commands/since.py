@@ -6,7 +6,7 @@ dlt's `incremental`.
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -16,7 +16,7 @@ from events_assets.commands.changes import (
     FORMS,
     OBEYED,
     OLDER,
-    Identified,
+    Came,
     Sample,
     ahead,
     asked_since,
@@ -32,6 +32,7 @@ FIELDS_TRIED, SINGLY = 2, 8
 REFUSED = "refused"
 
 
+@dataclass
 class _Way:
     """Asks a list for the rows that were changed since the middle of a page.
 
@@ -44,23 +45,21 @@ class _Way:
         form: how it is sent, as `convert` of dlt's incremental.
     """
 
-    def __init__(
-        self,
-        events: EventList,
-        params: Params,
-        taken: Collection[Any],
-        page: list[Any],
-        path: str,
-        form: str | None,
-    ) -> None:
-        self._events, self._params = events, params
-        self.sample = Sample(self._with_ids(page), path)
-        self.changes = Changes(path, convert=form)
+    events: EventList
+    params: Params
+    taken: Collection[Any]
+    page: list[Any]
+    path: str
+    form: str | None
+
+    def __post_init__(self) -> None:
+        self.sample = Sample(self._with_ids(self.page), self.path)
+        self.changes = Changes(self.path, convert=self.form)
         self.changes.begin(self.sample.middle)
-        field = path.rpartition(".")[2].strip("'")
+        field = self.path.rpartition(".")[2].strip("'")
         names = dict.fromkeys(name.replace("{}", field) for name in NAMES["changed"])
-        self.names = [name for name in names if name not in taken]
-        self._came: dict[tuple[str, ...], Identified | None] = {}
+        self.names = [name for name in names if name not in self.taken]
+        self._came: dict[tuple[str, ...], Came | None] = {}
 
     def fault(self, names: Sequence[str]) -> str:
         """What is wrong with the answer to some parameters."""
@@ -102,15 +101,15 @@ class _Way:
         found |= {"lag": asking.lag} if asking.lag else {}
         return {**found, "on_cursor_value_missing": "include"}
 
-    def _ask(self, names: Sequence[str], changes: Changes) -> Identified | None:
+    def _ask(self, names: Sequence[str], changes: Changes) -> Came | None:
         """The rows that come, None where the API refuses."""
         with suppress(ApiError):
-            answer = self._events.get(self._params | dict.fromkeys(names, asked_since(changes)))
-            return self._with_ids(self._events.rows(answer)) if answer.status < 300 else None
+            answer = self.events.get(self.params | dict.fromkeys(names, asked_since(changes)))
+            return self._with_ids(self.events.rows(answer)) if answer.status < 300 else None
         return None
 
-    def _with_ids(self, rows: list[Any]) -> Identified:
-        ids = [row.get(self._events.id) for row in rows]
+    def _with_ids(self, rows: list[Any]) -> Came:
+        ids = [row.get(self.events.id) for row in rows]
         return [one if isinstance(one, str | int) else repr(one) for one in ids], rows
 
 

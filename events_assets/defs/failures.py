@@ -49,16 +49,12 @@ def _sentence(error: Exception) -> str:
         return " ".join(str(error).split())
     reason = f"{type(chain[-1]).__name__}: {chain[-1]}".strip().split("\n")[0]
     if isinstance(error, PipelineStepFailed):
-        return f"the load failed in dlt's step '{error.step}': {reason}; {_left_by(error.step)}"
+        # dlt commits each table by itself.
+        left = "what it had committed stays, and the next load goes on from there"
+        left = left if error.step == "load" else "nothing was loaded, and the next load starts anew"
+        return f"the load failed in dlt's step '{error.step}': {reason}; {left}"
     remedy = "; a load makes again what was dropped by hand" if DROPPED.search(reason) else ""
     return f"{_step()} failed: {reason}{remedy}"
-
-
-def _left_by(step: str) -> str:
-    """What is in the warehouse after a failed step: dlt commits each table by itself."""
-    if step == "load":
-        return "what it had committed stays, and the next load goes on from there"
-    return "nothing was loaded, and the next load starts anew"
 
 
 def _step() -> str:

@@ -18,13 +18,8 @@ from events_assets.sql import current, records, select
 PREVIEW_ROWS = 5
 PREVIEW_COLUMNS = 8
 SHOWN_OTHERWISE = (
-    "resource",
-    "fingerprint",
-    "verdict",
-    "reason",
-    "duplicate_ids_sample",
-    "event_columns",
-    "_dlt_id",
+    *("resource", "fingerprint", "verdict", "reason"),
+    *("duplicate_ids_sample", "event_columns", "_dlt_id"),
 )
 """Columns of the receipt that are not listed one by one."""
 

@@ -13,11 +13,7 @@ from events_assets.defs.jobs import check_api_job, daily_events_job, events_job,
 
 REPOSITORY = ".dagster/repository"
 """The tag of a run that tells its code location, if it was not started without one."""
-FINISHED = [
-    dg.DagsterRunStatus.SUCCESS,
-    dg.DagsterRunStatus.FAILURE,
-    dg.DagsterRunStatus.CANCELED,
-]
+FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 JOBS = (events_job, daily_events_job, replay_job, check_api_job)
 MATERIALIZE = "__ASSET_JOB"
 """The job behind the button of that name."""

@@ -9,17 +9,10 @@ from events_assets.settings import ScheduleSettings
 
 # Without NOT_STARTED: a tick that was broken off has made its run already, and the daemon repeats
 # the tick to launch it.
-UNDER_WAY = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
+UNDER_WAY = [dg.DagsterRunStatus(word) for word in ("QUEUED", "STARTING", "STARTED", "CANCELING")]
 
 
-def load_unless_under_way(
-    context: dg.ScheduleEvaluationContext,
-) -> dg.RunRequest | dg.SkipReason:
+def load_unless_under_way(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     """One run of the job, unless another one would only queue up behind a load."""
     for record in context.instance.get_run_records(dg.RunsFilter(statuses=UNDER_WAY)):
         run = record.dagster_run

@@ -23,6 +23,7 @@ class RateLimit:
     Args:
         max_requests: in any `period` (0: any number).
         period: seconds.
+        workers: so many of them share that number.
         clock: tells the seconds of a clock that is never set back.
     """
 
@@ -30,11 +31,14 @@ class RateLimit:
         self,
         max_requests: int = 0,
         period: float = 60.0,
+        *,
+        workers: int = 1,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._period = period
+        each = max(1, max_requests // workers) if max_requests else 0
+        self._period = period * max(1, each * workers / max_requests) if each else period
         self._clock = clock
-        self._sent: deque[float] = deque(maxlen=max_requests)
+        self._sent: deque[float] = deque(maxlen=each)
         self._not_before = 0.0
         self._lock = threading.Lock()
 

@@ -146,20 +146,19 @@ class Evidence:
         """The evidence with what a further page tells: its rows, and how many there are."""
         rows, new = len(page.rows), len({*page.identities} - page.known)
         order = [self.order.last, *page.order] if self.pages and not self.touching else page.order
-        changes: dict[str, Any] = {
-            "pages": self.pages + 1,
-            "empty": 0 if rows else self.empty + 1,
-            "came": self.came + new,
-            "order": self.order.then(order) if page.order else self.order,
-        }
-        if not self.pages:
-            changes["first"] = new
-        if rows:
-            changes["size"] = self.size or rows
-            changes["uniform"] = self.uniform and self.last in (0, self.size)
-            changes["last"] = rows
-        changes["granted"] = max(self.granted, rows)
-        return replace(self, **changes).counting(page.total)
+        seen = replace(
+            self,
+            pages=self.pages + 1,
+            empty=0 if rows else self.empty + 1,
+            came=self.came + new,
+            first=self.first if self.pages else new,
+            granted=max(self.granted, rows),
+            size=self.size or rows,
+            last=rows or self.last,
+            uniform=self.uniform and (not rows or self.last in (0, self.size)),
+            order=self.order.then(order) if page.order else self.order,
+        )
+        return seen.counting(page.total)
 
     @property
     def short(self) -> bool:

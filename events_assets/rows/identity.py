@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -38,6 +39,7 @@ VARIANTS = tuple(f"__v_{data_type}" for data_type in DATA_TYPES)
 KEY_TYPES: dict[type, TDataType] = {str: "text", int: "bigint"}
 
 
+@dataclass(eq=False)
 class Identity:
     """Identifies rows by their primary key, as the warehouse will compare it.
 
@@ -52,16 +54,13 @@ class Identity:
     that turned out to be too narrow.
     """
 
-    def __init__(self, primary_key: Sequence[str]) -> None:
-        self.primary_key = primary_key
-        self.types: dict[str, TDataType] = {}
-        self.widened: set[str] = set()
+    primary_key: Sequence[str]
+    types: dict[str, TDataType] = field(default_factory=dict)
+    widened: set[str] = field(default_factory=set)
 
     def copy(self) -> "Identity":
         """One that decides on types by itself."""
-        other = Identity(self.primary_key)
-        other.types.update(self.types)
-        return other
+        return Identity(self.primary_key, {**self.types})
 
     def objection(self, row: Any) -> str:
         """Why a row has no usable key: it is no object, or its key is missing, empty, neither text
@@ -158,6 +157,7 @@ def in_utc(time: datetime) -> str:
     return (time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)).isoformat()
 
 
+@dataclass(frozen=True)
 class Loadable:
     """Makes rows fit to be loaded without losing a value.
 
@@ -165,12 +165,9 @@ class Loadable:
     keep only one of their values. `canonical` are the columns that hold no objects and no lists.
     """
 
-    def __init__(
-        self, names: Names, rules: Sequence[Rule] = RULES, canonical: Sequence[str] = ()
-    ) -> None:
-        self.names = names
-        self.rules = rules
-        self.canonical = canonical
+    names: Names
+    rules: Sequence[Rule] = RULES
+    canonical: Sequence[str] = ()
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """A copy of the row, with other keys where they clash. Raises UnloadableError, with the

@@ -53,11 +53,9 @@ def may_be_deep(body: bytes) -> bool:
 
 def shallow(rows: list[Any]) -> list[Any]:
     """The rows, with `TooDeep` in place of those that are."""
-    return (
-        [TooDeep(_json(row)) if _is_deep([row]) else row for row in rows]
-        if _is_deep(rows)
-        else rows
-    )
+    if not _is_deep(rows):
+        return rows
+    return [TooDeep(_json(row)) if _is_deep([row]) else row for row in rows]
 
 
 def _is_deep(rows: list[Any]) -> bool:

@@ -61,19 +61,13 @@ class DataSelector:
         if not found or (found[0] is None and self._absent_when_empty):
             return self._absent(document, path)
         if not isinstance(found[0], list):
-            raise NotAPageError(
-                f"a list of rows was expected at '{path}' (data_selector), but there is "
-                f"{_kind(found[0])}; {_outline(document)}"
-            )
+            raise _no_list(document, path, _kind(found[0]))
         return found[0]
 
     def _absent(self, document: Any, path: str) -> list[Any]:
         if self._absent_when_empty and isinstance(document, dict):
             return []
-        raise NotAPageError(
-            f"a list of rows was expected at '{path}' (data_selector), but there is "
-            f"nothing; {_outline(document)}"
-        )
+        raise _no_list(document, path, "nothing")
 
 
 def require_no_error(document: Any) -> None:
@@ -83,6 +77,13 @@ def require_no_error(document: Any) -> None:
     told = [key for key, value in document.items() if ERROR.fullmatch(key) and value]
     if told:
         raise NotAPageError(f"there are no rows, but the answer tells of an error at '{told[0]}'")
+
+
+def _no_list(document: Any, path: str, there: str) -> NotAPageError:
+    return NotAPageError(
+        f"a list of rows was expected at '{path}' (data_selector), but there is {there}; "
+        f"{_outline(document)}"
+    )
 
 
 def _inner(entry: Any, path: str) -> Any:

@@ -92,14 +92,11 @@ class Intake:
             if is_newer or (changes and changes.excludes(came)):
                 self._receipt.rows_excluded += 1
                 versions.refuse(identity, is_later=is_later)
-                continue
-            if not is_later and versions.is_unchanged(identity, version):
-                continue
-            waiting = Waiting(row, Original(came, one.endpoint.name, one.distinct - 1), is_later)
-            if refusal := self._refusal(row, identity):
-                yield self._set_aside(identity, waiting, refusal)
-            else:
-                self._waiting[identity] = waiting
+            elif is_later or not versions.is_unchanged(identity, version):
+                original = Original(came, one.endpoint.name, one.distinct - 1)
+                self._waiting[identity] = Waiting(row, original, is_later)
+                if refusal := self._refusal(row, identity):
+                    yield self._set_aside(identity, self._waiting.pop(identity), refusal)
         one.digest.update(b"".join(digests))
         if len(self._waiting) >= BATCH:
             yield from self.flush()

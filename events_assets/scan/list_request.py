@@ -1,10 +1,10 @@
 """The request for a list, without paging: as it is configured, or for one parent of its rows."""
 
 import re
-import string
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from string import Formatter
 from typing import Any
 from urllib.parse import quote
 
@@ -83,23 +83,16 @@ class ListRequests:
         inherited: Sequence[str] = (),
         changes: Changes | None = None,
     ) -> None:
-        bound = {one.param_name for one in parameters}
-        if changes and changes.start_param:
-            bound.add(changes.start_param)
-        self._changes = changes
+        self._client, self._endpoint, self._changes = client, endpoint, changes
+        bound = {one.param_name for one in parameters} | {changes and changes.start_param}
         params = endpoint.get("params") or {}
-        self._base_url, self._path = client["base_url"], endpoint["path"]
-        self._method = str(endpoint.get("method", "GET")).upper()
-        self._headers = client.get("headers") or {}
-        self._own_headers = endpoint.get("headers") or {}
         self._params = {name: value for name, value in params.items() if name not in bound}
-        self._json, self._data = endpoint.get("json"), endpoint.get("data")
         self._hooks = create_response_hooks(endpoint.get("response_actions")) or {}
         self._parameters = [
             (one.param_name, one.resolve_config["field"], value_at(one.resolve_config["field"]))
             for one in parameters
         ]
-        self._in_path = {name for _, name, _, _ in string.Formatter().parse(self._path) if name}
+        self._in_path = {name for _, name, _, _ in Formatter().parse(endpoint["path"]) if name}
         self._inherited = {
             make_parent_key_name(parameters[0].resolve_config["resource"], name): name
             for name in inherited
@@ -122,14 +115,15 @@ class ListRequests:
             known = self._changes.placeholders()
             asked, values = self._changes.parameters(), {**values, **known}
             quoted |= {name: _part_of_path(one, name) for name, one in known.items() if one}
-        path = expand_placeholders(self._path, quoted)
+        client, endpoint = self._client, self._endpoint
+        own_headers = expand_placeholders(endpoint.get("headers") or {}, values)
         return ListRequest(
-            method=self._method,
-            url=url_of(self._base_url, path),
-            headers={**self._headers, **expand_placeholders(self._own_headers, values)},
+            method=str(endpoint.get("method", "GET")).upper(),
+            url=url_of(client["base_url"], expand_placeholders(endpoint["path"], quoted)),
+            headers={**(client.get("headers") or {}), **own_headers},
             params=_filled(self._params, values) | asked,
-            json=_filled(self._json, values, preserve_value_type=True),
-            data=_filled(self._data, values),
+            json=_filled(endpoint.get("json"), values, preserve_value_type=True),
+            data=_filled(endpoint.get("data"), values),
             hooks=self._hooks,
             inherited={own: parent.get(name) for own, name in self._inherited.items()},
         )

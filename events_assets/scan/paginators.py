@@ -7,28 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import requests
+from dlt.sources.helpers.rest_client import paginators as dlts
 from dlt.sources.helpers.rest_client.detector import PaginatorFactory
-from dlt.sources.helpers.rest_client.paginators import (
-    BasePaginator,
-    HeaderCursorPaginator,
-    HeaderLinkPaginator,
-    JSONLinkPaginator,
-    JSONResponseCursorPaginator,
-    OffsetPaginator,
-    PageNumberPaginator,
-    SinglePagePaginator,
-)
 from dlt.sources.rest_api.config_setup import create_paginator
 
+from events_assets.paging import cursors
 from events_assets.paging.base import Ask, Evidence, Flag, Outcome, Page, Paging, Place, Total, idle
-from events_assets.paging.cursors import (
-    Cursors,
-    Detected,
-    SinglePage,
-    in_document,
-    in_header,
-    in_link,
-)
 from events_assets.paging.page_numbers import PageNumbers
 from events_assets.paging.touching_offsets import TouchingOffsets
 
@@ -52,16 +36,18 @@ def paging_of(configured: Any, overlap: int) -> tuple[Paging, Total | None]:
     counts_pages = isinstance(configured, dict) and configured.get("total_path") is not None
     return (
         _paging(built, overlap, counts_pages),
-        Total(built.total_path) if type(built) is OffsetPaginator else None,
+        Total(built.total_path) if type(built) is dlts.OffsetPaginator else None,
     )
 
 
-def _paging(built: BasePaginator | None, overlap: int = 0, counts_pages: bool = False) -> Paging:
+def _paging(
+    built: dlts.BasePaginator | None, overlap: int = 0, counts_pages: bool = False
+) -> Paging:
     """Of a class derived from one of dlt's, nobody knows what it does: it is followed."""
     kind: type | None = type(built) if built is not None else None
     make = MADE_OF.get(kind)
     if make is None:
-        return Followed(cast(BasePaginator, built))
+        return Followed(cast(dlts.BasePaginator, built))
     paging = make(built)
     if isinstance(paging, TouchingOffsets):
         return replace(paging, overlap=overlap)
@@ -74,13 +60,13 @@ def _detected(page: Page) -> Paging:
     """What dlt finds in the first answer. A first page that was asked for without a number may be
     page 0 or 1, so that the next one is 1."""
     paginator, _ = PaginatorFactory().create_paginator(page.answer.response)
-    return _paging(paginator or SinglePagePaginator())
+    return _paging(paginator or dlts.SinglePagePaginator())
 
 
 MADE_OF: dict[type | None, Callable[[Any], Paging]] = {
-    None: lambda _: Detected(_detected),
-    SinglePagePaginator: lambda _: SinglePage(),
-    OffsetPaginator: lambda built: TouchingOffsets(
+    None: lambda _: cursors.Detected(_detected),
+    dlts.SinglePagePaginator: lambda _: cursors.SinglePage(),
+    dlts.OffsetPaginator: lambda built: TouchingOffsets(
         limit=built.limit,
         first=built.initial_value,
         maximum=built.maximum_value,
@@ -88,7 +74,7 @@ MADE_OF: dict[type | None, Callable[[Any], Paging]] = {
         limit_at=Place(built.limit_param, built.limit_body_path),
         has_more=Flag(built.has_more_path),
     ),
-    PageNumberPaginator: lambda built: PageNumbers(
+    dlts.PageNumberPaginator: lambda built: PageNumbers(
         first=built.initial_value,
         base=built.base_index,
         maximum=built.maximum_value,
@@ -96,18 +82,18 @@ MADE_OF: dict[type | None, Callable[[Any], Paging]] = {
         pages=Total(built.total_path),
         has_more=Flag(built.has_more_path),
     ),
-    JSONResponseCursorPaginator: lambda built: Cursors(
-        in_document(built.cursor_path),
+    dlts.JSONResponseCursorPaginator: lambda built: cursors.Cursors(
+        cursors.in_document(built.cursor_path),
         Place(built.cursor_param, built.cursor_body_path),
         has_more=Flag(built.has_more_path),
         stop_after_empty_page=built.stop_after_empty_page,
         of_row=bool(INDEX.search(str(built.cursor_path))),
     ),
-    HeaderCursorPaginator: lambda built: Cursors(
-        in_header(built.cursor_key), Place(built.cursor_param)
+    dlts.HeaderCursorPaginator: lambda built: cursors.Cursors(
+        cursors.in_header(built.cursor_key), Place(built.cursor_param)
     ),
-    JSONLinkPaginator: lambda built: Cursors(in_document(built.next_url_path)),
-    HeaderLinkPaginator: lambda built: Cursors(in_link(built.links_next_key)),
+    dlts.JSONLinkPaginator: lambda built: cursors.Cursors(cursors.in_document(built.next_url_path)),
+    dlts.HeaderLinkPaginator: lambda built: cursors.Cursors(cursors.in_link(built.links_next_key)),
 }
 
 
@@ -115,23 +101,16 @@ MADE_OF: dict[type | None, Callable[[Any], Paging]] = {
 class _Following:
     """A pass of a paginator that keeps its place in itself, and changes one request."""
 
-    paginator: BasePaginator
+    paginator: dlts.BasePaginator
     request: requests.Request | None = None
-    pages: int = 0
     idle_pages: int = 0
     evidence: Evidence = Evidence(paging="paginator")
 
-    def begin(self, request: requests.Request) -> requests.Request:
-        self.paginator.init_request(request)
-        self.request = request
-        return request
-
-    def ask(self) -> Ask:
-        """Asks for the page where the paginator is."""
-        return Ask(change=self.go_on if self.request else self.begin)
-
-    def go_on(self, _: requests.Request) -> requests.Request:
-        assert self.request is not None  # noqa: S101, begun
+    def changed(self, request: requests.Request) -> requests.Request:
+        """The request for the page where the paginator is."""
+        if self.request is None:
+            self.paginator.init_request(request)
+            self.request = request
         return self.request
 
 
@@ -140,21 +119,19 @@ class Followed(Paging):
     """A paginator registered with dlt, or handed over in code: it says where to go on, and when to
     end, but not how the API names its pages, so that nothing is proven without a total."""
 
-    paginator: BasePaginator
+    paginator: dlts.BasePaginator
 
     def begin(self) -> Outcome:
         state = _Following(deepcopy(self.paginator))
-        return Outcome(state, state.evidence, state.ask())
+        return Outcome(state, state.evidence, Ask(change=state.changed))
 
     def advance(self, state: _Following, page: Page) -> Outcome:
-        assert state.request is not None  # noqa: S101, begun
         state.evidence = state.evidence.seen(page)
-        state.pages += 1
         state.paginator.update_state(page.answer.response, [*page.rows])
         if not state.paginator.has_next_page:
             why = "a paginator that is not ours says that this is the end"
             counted = state.evidence.total_last is not None
             return Outcome(state, replace(state.evidence, unprovable="" if counted else why))
         state.idle_pages = idle(page, state.evidence, state.idle_pages)
-        state.paginator.update_request(state.request)
-        return Outcome(state, state.evidence, state.ask())
+        state.paginator.update_request(cast(requests.Request, state.request))
+        return Outcome(state, state.evidence, Ask(change=state.changed))

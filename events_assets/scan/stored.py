@@ -96,10 +96,6 @@ class Stored:
             keys = [key for key in keys if not isinstance(key, bytes)]
             self._take(self._fetch(keys=keys) if keys else ())
 
-    def has(self, identity: Hashable, version: int) -> bool:
-        """Whether it holds a row, with this content."""
-        return self.digests.get(identity) == version
-
     def current_rows(self) -> int:
         """The number of rows that are not marked as removed."""
         return len(self.digests) - len(self.removed)

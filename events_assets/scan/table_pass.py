@@ -54,26 +54,28 @@ class Table:
         return f"{self.name} {f'row {number}' if isinstance(key, bytes) else repr(key)}"
 
 
+@dataclass
 class TablePass:
     """One pass over all lists of a table.
 
     `lists` are those that were read, each window for itself.
     """
 
-    def __init__(self, table: Table, intake: Intake, receipt: Receipt, progress: Progress) -> None:
-        self.lists: list[ListPass] = []
-        self._parents: list[TablePass] = []
-        self._table, self._intake, self._receipt = table, intake, receipt
-        self._progress = progress
-        self._seen: list[Seen] = []
+    table: Table
+    intake: Intake
+    receipt: Receipt
+    progress: Progress
+    lists: list[ListPass] = field(default_factory=list)
+    _parents: list["TablePass"] = field(default_factory=list)
+    _seen: list[Seen] = field(default_factory=list)
 
     def items(self) -> Iterator[Any]:
         """The rows that no pass before has given, as items for dlt."""
-        self._table.begin()
-        self._intake.begin()
-        for endpoint in self._table.endpoints:
-            if endpoint.name in self._table.parents:
-                yield from self._for_parents(endpoint, self._table.parents[endpoint.name])
+        self.table.begin()
+        self.intake.begin()
+        for endpoint in self.table.endpoints:
+            if endpoint.name in self.table.parents:
+                yield from self._for_parents(endpoint, self.table.parents[endpoint.name])
             else:
                 yield from self._whole(endpoint, endpoint.request_for(None))
 
@@ -90,7 +92,7 @@ class TablePass:
         """Reads a list for each parent; these are read for each pass."""
         receipt = Receipt(table.name)
         intake = Intake(table.identity, receipt, is_loaded=False)
-        parents = TablePass(table, intake, receipt, self._progress)
+        parents = TablePass(table, intake, receipt, self.progress)
         self._parents.append(parents)
         found = (row for rows in parents.items() for row in rows)
         for number, row in enumerate(found, start=1):
@@ -136,28 +138,28 @@ class TablePass:
             for half in halves:
                 yield from self._list(ListPass(one.endpoint, one.request, half))
             return
-        self._intake.end(one)
+        self.intake.end(one)
         self.lists.append(one)
         self._seen.append(one.seen())
 
     def _pages(self, one: ListPass, most: int | None = None) -> Iterator[Any]:
         """Takes in the pages of a list, at most so many."""
-        receipt = self._receipt
+        receipt = self.receipt
         before: Sequence[Hashable] = ()
         for page in islice(one.pages(), most):
-            if self._table.identity.widened:
-                raise KeyTypeError(self._table.name, self._table.identity.widened)
+            if self.table.identity.widened:
+                raise KeyTypeError(self.table.name, self.table.identity.widened)
             receipt.pages += 1
             receipt.rows_received += len(page.rows)
-            yield from self._intake.take(one, page, before)
+            yield from self.intake.take(one, page, before)
             before = page.identities
             rows = receipt.rows_received - receipt.repeats
-            self._progress.page(rows, self._total_of_all(one))
-        yield from self._intake.flush()
+            self.progress.page(rows, self._total_of_all(one))
+        yield from self.intake.flush()
         receipt.step_backs += one.evidence.step_backs
         receipt.page_size_granted = max(receipt.page_size_granted, one.evidence.granted)
 
     def _total_of_all(self, one: ListPass) -> int | None:
         """How many rows all lists have, None where only some of them are counted."""
-        is_all = one.window is None and not self._table.parents and len(self._table.endpoints) == 1
+        is_all = one.window is None and not self.table.parents and len(self.table.endpoints) == 1
         return one.evidence.total_last if is_all else None

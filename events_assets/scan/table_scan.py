@@ -9,21 +9,13 @@ from typing import Any
 
 import dlt
 
+from events_assets.scan import tables
 from events_assets.scan.intake import Intake
 from events_assets.scan.list_pass import ListPass
 from events_assets.scan.progress import Progress
 from events_assets.scan.receipt import Receipt
 from events_assets.scan.stored import Stored
 from events_assets.scan.table_pass import Table, TablePass
-from events_assets.scan.tables import (
-    empty_item,
-    key_types,
-    later_versions_win,
-    receipt_item,
-    removal_items,
-    require_origin,
-    sync_items,
-)
 from events_assets.scan.verdict import COMPLETE, UNPROVEN, Reading, Verdict, doubt, judge
 from events_assets.settings import SyncSettings
 
@@ -74,31 +66,31 @@ class TableScan:
         """
         # The warehouse may have been waited for.
         self.receipt.started_at = self.began_at or datetime.now(UTC)
-        if moved := require_origin(self.receipt):
+        if moved := tables.require_origin(self.receipt):
             self.table.endpoints[0].session.log.warning(moved)
         identity, name, quarantine = self.table.identity, self.table.name, self.intake.quarantine
-        identity.types.update(key_types(name, identity))
+        identity.types.update(tables.key_types(name, identity))
         quarantine.recall(identity, {one.name: one.map_rows for one in self.table.endpoints})
         if self.sync:
             self._begin(self.sync)
         yield from self.rows()
         if not self.receipt.rows_loaded:
-            yield empty_item(identity)
+            yield tables.empty_item(identity)
         removed = self._removed(self.sync.max_removed) if self.sync else []
         self.receipt.fingerprint = self.intake.versions.fingerprint(removed)
         if self.sync:
-            yield from removal_items(identity, removed, self.receipt.started_at)
-            yield from sync_items(name, identity)
+            yield from tables.removal_items(identity, removed, self.receipt.started_at)
+            yield from tables.sync_items(name, identity)
             self._end()
         yield from quarantine.notes(self.intake.versions.is_loaded)
         yield from self._receipt_items()
         if self.intake.versions.has_later:
-            later_versions_win(self.table.name)
+            tables.later_versions_win(self.table.name)
 
     def _receipt_items(self) -> Iterator[Any]:
-        yield receipt_item(self.receipt)
+        yield tables.receipt_item(self.receipt)
         for receipt in self._windows if self.began_at else ():
-            yield receipt_item(receipt)
+            yield tables.receipt_item(receipt)
 
     def _begin(self, sync: SyncSettings) -> None:
         """Decides whether only what changed is asked for: not where that is not known for all
@@ -145,8 +137,8 @@ class TableScan:
         receipt = self.receipt
         if receipt.verdict != COMPLETE or receipt.scan_kind != "full":
             return []
-        versions = self.intake.versions
-        removed, before = versions.vanished(), versions.stored.current_rows()
+        stored = self.intake.versions.stored
+        removed, before = stored.vanished(self.intake.versions.last), stored.current_rows()
         if len(removed) > max(MAY_ALWAYS_GO, max_removed * before):
             receipt.rows_vanished = len(removed)
             return []

@@ -29,7 +29,7 @@ class Versions:
     def is_unchanged(self, identity: Hashable, version: int) -> bool:
         """Whether a row need not be loaded, as the warehouse holds just this."""
         stored = self.stored
-        return stored.has(identity, version) and identity not in stored.outdated
+        return stored.digests.get(identity) == version and identity not in stored.outdated
 
     def again(self, identity: Hashable, version: int) -> tuple[bool, bool]:
         """Takes note of a row that may have come before.
@@ -74,10 +74,6 @@ class Versions:
         """Whether the last version of a row came, and the warehouse will hold it."""
         version = self.last.get(identity)
         return version is not None and version not in self._refused
-
-    def vanished(self) -> list[Hashable]:
-        """The rows that the warehouse holds, and that did not come."""
-        return self.stored.vanished(self.last)
 
     def fingerprint(self, removed: Sequence[Hashable]) -> str:
         """Of all rows that the table holds after the load, each in its last version."""
