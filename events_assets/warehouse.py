@@ -16,7 +16,6 @@ from dlt.common.pipeline import LoadInfo
 from dlt.common.schema import Schema
 from dlt.common.schema.exceptions import DataValidationError
 from dlt.common.schema.utils import get_nested_tables, get_root_table
-from dlt.destinations.exceptions import DestinationConnectionError
 from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.pipeline.exceptions import PipelineStepFailed
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_fixed
@@ -202,7 +201,7 @@ def _opened(chosen: Destination, of_dlt: Any, log: logging.Logger) -> Iterator[d
     with ExitStack() as stack:
         try:
             dataset = _patiently(chosen, lambda: stack.enter_context(connected()), log)
-        except DestinationConnectionError as error:
+        except chosen.cannot_be_opened as error:
             why = chosen.explained(error)
             raise WarehouseError(f"the warehouse cannot be opened: {why}") from error
         yield dataset

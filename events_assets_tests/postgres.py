@@ -38,14 +38,16 @@ def free_port() -> int:
 
 
 @contextmanager
-def cluster(programs: Path) -> Iterator[str]:
+def cluster(programs: Path, auth: str = "trust") -> Iterator[str]:
     """A cluster that keeps nothing, and the URL of its database `postgres`.
 
-    The role `events` may do everything, and no password is asked for. PostgreSQL refuses to run as
-    root: there it runs as the user `postgres`, which its package has made.
+    The role `events` may do everything; its password, if `auth` asks for one, is its name.
+    PostgreSQL refuses to run as root: there it runs as the user `postgres`, which its package has
+    made.
     """
     user = "postgres" if os.geteuid() == 0 else None
     with tempfile.TemporaryDirectory(prefix="events_assets_postgres_") as folder:
+        (Path(folder) / "password").write_text("events")
         if user:
             shutil.chown(folder, user, user)
 
@@ -59,7 +61,8 @@ def cluster(programs: Path) -> Iterator[str]:
                     log.seek(0)
                     raise RuntimeError(f"{program} failed: {log.read()}")
 
-        call("initdb", "--username=events", "--auth=trust", "--encoding=UTF8", "--locale=C",
+        call("initdb", "--username=events", f"--auth={auth}",
+             f"--pwfile={folder}/password", "--encoding=UTF8", "--locale=C",
              "--no-sync")  # fmt: skip
         port = free_port()
         options = " ".join(f"-c {name}='{value}'" for name, value in SETTINGS.items())

@@ -169,12 +169,20 @@ for number, text in enumerate(configurations):
         os._exit(0)
     assert os.wait()[1] == 0
 """
+CLIENT = "[sources.events.client]"
 WRONG = [
     ('"sample"', '"sample', r"config\.toml.* line \d+\D+\d+.*\n.*config\.toml.* line \d+\D+\d+"),
     ('"0 * * * *"', '"hourly"', r"schedule\.cron is 'hourly'.*'0 \* \* \* \*'.*config\.toml"),
     ('"UTC"', '"Lisboa"', r"schedule\b.*Lisboa"),
     ("[[sources.events.resources]]", "[sources.events.resources]", r"resources.*config\.toml"),
     ("[sources.events.schedule]", MORE + "[sources.events.schedule]", "'my venues'.*my_venues"),
+    *(
+        (CLIENT, f'destination_type = "{name}"\n{CLIENT}', f"(?s){told}.*{told}")
+        for name, told in (
+            ("filesystem", "events cannot go to filesystem: dlt only adds"),
+            ("no such one://pass:word@", "destination_type is no name of a destination"),
+        )
+    ),
     ("lock_timeout = 300.0", 'lock_timeout = "long"', "lock_timeout(.|\n)*lock_timeout"),
 ]
 

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
+from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.sources.helpers.rest_client.exceptions import IgnoreResponseException
 from dlt.sources.rest_api.typing import RESTAPIConfig
 
@@ -21,8 +22,10 @@ from events_assets.authentication import Authentication
 from events_assets.commands import changes, detect, findings, pages
 from events_assets.commands.location import Dialogue
 from events_assets.commands.report import FAILED, NOTE, OK, Report, Step, counted
+from events_assets.destinations.choice import destination
 from events_assets.errors import (
     ApiError,
+    ConfigurationError,
     EndlessScanError,
     EventsError,
     StopError,
@@ -53,6 +56,7 @@ def try_api(report: Report) -> None:
         with configured_api() as (config, authentication):
             report.redaction = authentication.redaction
             try:
+                _require_destination()
                 lists = Lists(config, authentication, logging.getLogger("events_assets"))
                 lists.hurry()
                 table = lists.table("events")
@@ -62,6 +66,14 @@ def try_api(report: Report) -> None:
                 report.add(Step(FAILED, *stop.args))
     except EventsError as error:
         report.add(Step(FAILED, "configuration", str(error)))
+
+
+def _require_destination() -> None:
+    """Where events go is looked up as a load would do it, but not opened."""
+    try:
+        destination().for_reading()
+    except (ConfigurationError, ConfigurationException) as error:
+        raise StopError("destination", " ".join(str(error).split())) from None
 
 
 @dataclass

@@ -16,6 +16,9 @@ class InUseError(WarehouseError):
 class Destination(Protocol):
     """A database that events go to."""
 
+    cannot_be_opened: tuple[type[Exception], ...]
+    """What is raised where it cannot."""
+
     def for_loads(self) -> Any:
         """dlt's destination to load into."""
 

@@ -1,4 +1,6 @@
-"""Which destination is configured."""
+"""Which destination is configured, and why others are refused."""
+
+import re
 
 import dlt
 
@@ -6,12 +8,41 @@ from events_assets import configuration
 from events_assets.destinations.base import Destination
 from events_assets.errors import ConfigurationError
 
-REMEDY = 'set destination_type = "duckdb" or "postgres" at the top of .dlt/config.toml'
+BROKEN = {
+    "sqlalchemy": (
+        "SQLite gives times back as texts and MariaDB without a zone, and neither takes the "
+        "statements that keep events in step; no other database was tried that way"
+    ),
+    "filesystem": (
+        "dlt only adds to files: an event that changed was there twice (Parquet), its old lists "
+        "stayed (Delta), and a new field ended the load (Iceberg)"
+    ),
+    "ducklake": (
+        "nothing keeps loads apart there: when four ran at once, an event was there twice, and two "
+        "receipts called it new"
+    ),
+}
+"""By dlt's type of destination: the promises that it broke when it was tried."""
+UNTRIED = "nobody has compared what it would hold with what DuckDB holds"
+UNKNOWN = "dlt has no destination of that name"
+REMEDY = (
+    'set destination_type to "duckdb" or "postgres", at the top of .dlt/config.toml or, as that '
+    "wins, in the environment as DESTINATION_TYPE; docs/destinations.md says more"
+)
+OF_DLT = "dlt.destinations."
+NAME = re.compile(r"[A-Za-z0-9_.-]{1,63}")
 
 
 def destination_name() -> str:
-    """The name under which the destination is configured, DuckDB by default."""
-    return dlt.config.get("destination_type", str) or "duckdb"
+    """The name under which the destination is configured, DuckDB by default.
+
+    Raises:
+        ConfigurationError: it is no name. It is not told, as it may be a URL with a password.
+    """
+    name = (dlt.config.get("destination_type", str) or "duckdb").removeprefix(OF_DLT)
+    if not NAME.fullmatch(name):
+        raise ConfigurationError(f"destination_type is no name of a destination: {REMEDY}")
+    return name
 
 
 def destination() -> Destination:
@@ -23,7 +54,7 @@ def destination() -> Destination:
     """
     name = destination_name()
     kind = dlt.config.get(f"destination.{name}.destination_type", str) or name
-    kind = kind.rpartition(".")[2]
+    kind = kind.removeprefix(OF_DLT)
     if kind == "duckdb":
         from events_assets.destinations.duckdb import DuckDB
 
@@ -37,4 +68,7 @@ def destination() -> Destination:
                 f"({error})"
             ) from error
         return Postgres(name)
-    raise ConfigurationError(f"events cannot go to {kind}: {REMEDY}")
+    is_known = "." in kind or kind in dlt.destinations.__all__
+    why = BROKEN.get(kind, UNTRIED if is_known else UNKNOWN)
+    told = name if kind == name else f"{name}, which is of the type {kind}"
+    raise ConfigurationError(f"events cannot go to {told}: {why}; {REMEDY}")

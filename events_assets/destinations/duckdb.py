@@ -29,6 +29,8 @@ class DuckDB:
     """The file of our own setting where none is configured as dlt documents it: dlt keeps
     credentials, also a file's path, out of config.toml."""
 
+    cannot_be_opened: tuple[type[Exception], ...] = (DestinationConnectionError,)
+
     def __init__(self, name: str, settings: WarehouseSettings) -> None:
         self.name, self.settings = name, settings
 

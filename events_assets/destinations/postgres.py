@@ -6,13 +6,15 @@ from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
+import adbc_driver_postgresql  # type: ignore[import-untyped]  # noqa: F401 - dlt loads with it
 import dlt
+import psycopg2  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 from dlt.common.configuration import resolve_configuration
-from dlt.common.configuration.exceptions import ConfigFieldMissingException
+from dlt.common.configuration.exceptions import ConfigFieldMissingException, ConfigurationException
 from dlt.common.destination.client import LoadJob
 from dlt.common.schema import Schema
-from dlt.destinations.exceptions import DatabaseException
+from dlt.destinations.exceptions import DatabaseException, DestinationConnectionError
 from dlt.destinations.impl.postgres.configuration import PostgresCredentials
 from dlt.destinations.impl.postgres.postgres import PostgresClient
 from dlt.destinations.job_impl import FinalizedLoadJobWithFollowupJobs
@@ -73,6 +75,11 @@ class DltPostgres(dlt.destinations.postgres):
 
 
 class Postgres:
+    cannot_be_opened: tuple[type[Exception], ...] = (
+        DestinationConnectionError,
+        psycopg2.Error,  # by dlt as it is
+    )
+
     def __init__(self, name: str) -> None:
         self.name = name
 
@@ -80,22 +87,34 @@ class Postgres:
         return self.for_loads()
 
     def for_loads(self) -> Any:
-        section = f"destination.{self.name}.credentials"
-        try:
-            credentials = resolve_configuration(
-                PostgresCredentials(), sections=("destination", self.name)
-            )
-        except ConfigFieldMissingException as error:
-            missing = ", ".join(error.fields)
-            raise ConfigurationError(
-                f"the warehouse has no {missing}: set {section.upper().replace('.', '__')}="
-                f"postgresql://user:password@host:5432/database in the environment, or the same as "
-                f"{section} in .dlt/secrets.toml"
-            ) from error
+        credentials = self._credentials()
         credentials.session_timezone = credentials.session_timezone or "UTC"
         credentials.query = {"keepalives_idle": KEEPALIVE, **(credentials.query or {})}
         self._of_dlt = DltPostgres(credentials, destination_name=self.name)
         return self._of_dlt
+
+    def _credentials(self) -> PostgresCredentials:
+        """Errors tell nothing of what is configured: it holds the password."""
+        section = f"destination.{self.name}.credentials"
+        remedy = (
+            f"set {section.upper().replace('.', '__')}=postgresql://user:password@host:5432/"
+            f"database in the environment, or the same as {section} in .dlt/secrets.toml"
+        )
+        try:
+            found = resolve_configuration(
+                PostgresCredentials(), sections=("destination", self.name)
+            )
+        except ConfigFieldMissingException as error:
+            missing = ", ".join(error.fields)
+            raise ConfigurationError(f"the warehouse has no {missing}: {remedy}") from error
+        except ConfigurationException:
+            raise ConfigurationError(f"{section} is no URL of PostgreSQL: {remedy}") from None
+        if found.drivername not in ("postgresql", "postgres") or "@" in (found.host or ""):
+            raise ConfigurationError(
+                f"{section} is no URL of PostgreSQL, or has an @ in its password that is not "
+                f"written as %40: {remedy}"
+            )
+        return found
 
     def is_in_use(self, error: BaseException) -> bool:
         return isinstance(error, InUseError)
