@@ -23,17 +23,16 @@ class RateLimit:
     Args:
         max_requests: in any `period` (0: any number).
         period: seconds.
-        workers: so many of them share that number.
         clock: tells the seconds of a clock that is never set back.
+        workers: so many processes share that number.
     """
 
     def __init__(
         self,
         max_requests: int = 0,
         period: float = 60.0,
-        *,
-        workers: int = 1,
         clock: Callable[[], float] = time.monotonic,
+        workers: int = 1,
     ) -> None:
         each = max(1, max_requests // workers) if max_requests else 0
         self._period = period * max(1, each * workers / max_requests) if each else period
