@@ -2,13 +2,19 @@
 
 import json
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
+from zipfile import ZipFile
 
+import dagster as dg
 import pytest
 
+from events_assets.definitions import defs
+from events_assets.paging.windows import Window
 from events_assets.sample_api import Answer
-from events_assets_tests.conftest import RESOURCE, event, load_configured
+from events_assets.settings import WindowSettings
+from events_assets_tests.conftest import RESOURCE, event, failure, load_configured
 
 JOB = "events_backfill_job"
 WINDOWS = (
@@ -100,3 +106,176 @@ def test_the_load_asks_for_nothing_that_was_read(calendar, run, rows):
     pages = [json.dumps(query) for query in calendar.asked]
     assert {*map(pages.count, pages)} == {2}
     assert receipts(rows, "requests")[1] == (len(pages),)
+
+
+def run_with(instance, config=None):
+    """Runs the job with a configuration of its own."""
+    job = defs.resolve_job_def(JOB)
+    return job.execute_in_process(instance=instance, run_config=config, raise_on_error=False)
+
+
+RESUME = {"ops": {"plan_windows": {"config": {"resume": True}}}}
+
+
+def test_a_window_that_fails_is_tried_again_alone(calendar, run, rows):
+    failures = iter(range(4))  # as many as one try makes attempts
+    calendar.refuses = lambda query: (
+        "2026-06-01" in query.get("until", "") and next(failures, 9) < 9
+    )
+    assert run(JOB).success
+    assert receipts(rows, "verdict", "retries")[1] == ("complete", 0)  # of tries that succeeded
+    starts = [query.get("from") for query in calendar.asked if query["offset"] == "0"]
+    assert {start: starts.count(start) for start in starts} == {
+        None: 2,
+        "1970-01-01T00:00:00Z": 2,
+        "2026-04-30T23:59:59Z": 6,
+        "2026-05-31T23:59:59Z": 2,
+        "2026-06-30T23:59:59Z": 2,
+    }
+
+
+def test_a_backfill_that_broke_off_is_resumed_where_it_stopped(calendar, run, rows, instance):
+    calendar.events.append(moved(500, "2026-07-01T00:00:00Z"))
+    calendar.refuses = lambda query: query.get("until", "").startswith("2026-07")
+    broken = run(JOB)
+    assert not broken.success and "answers 500" in failure(broken, "read_window[until_2026_07_01]")
+    assert rows("SELECT count(*) FROM events") == [(150,)]
+    calendar.refuses = lambda query: False
+    calendar.asked.clear()
+    assert run_with(instance, RESUME).success
+    first_pass = [query["until"][:7] for query in calendar.asked[:3]]
+    assert first_pass == ["2026-07"] * 3  # and not those that had been read
+    assert receipts(rows, "verdict", "rows_inserted")[1] == ("complete", 1)
+    told = failure(run_with(instance, RESUME), "plan_windows")
+    assert told == "there is no backfill to resume: leave resume out"
+
+
+def test_a_list_that_changes_between_the_passes_is_read_once_more(calendar, run, rows):
+    second = (n for n in range(1000) if n)
+    grown = moved(500, "2026-06-15T00:00:00Z")
+
+    def change(query):
+        if "from" not in query and next(second) == 2:  # the second pass begins
+            calendar.events.append(grown)
+        return False
+
+    calendar.refuses = change
+    assert run(JOB).success
+    assert receipts(rows, "verdict", "scans", "rows_inserted")[1] == ("complete", 3, 1)
+    assert rows("SELECT count(*) FROM current_events") == [(151,)]
+
+
+def test_what_was_loaded_meanwhile_is_neither_overwritten_nor_removed(calendar, run, rows):
+    hourly = iter([True])
+
+    def load_between(query):
+        if "from" not in query and next(hourly, False):
+            before = [*calendar.events]
+            calendar.events[:] = [*before[1:], moved(500, "2026-06-15T00:00:00Z")]
+            calendar.events[5] = event(6, event_name="Renamed", end_time=None)
+            load_configured()
+            calendar.events[:] = before
+        return False
+
+    calendar.refuses = load_between
+    assert run(JOB).success
+    assert rows("SELECT event_name FROM events WHERE id = 6") == [("Renamed",)]
+    gone = rows("SELECT id, _removed_at IS NULL FROM events WHERE id IN (0, 500) ORDER BY id")
+    assert gone == [(0, False), (500, True)]
+    assert receipts(rows, "verdict", "rows_removed", "rows_excluded")[1] == ("complete", 0, 2)
+
+
+def test_no_secret_gets_into_the_files_of_a_backfill(calendar, run, rows):
+    key = "key-of-the-tests"
+    calendar.events.append(moved(500, "2026-06-15T00:00:00Z") | {"note": f"asked with {key}"})
+    calendar.refuses = lambda query: query.get("until", "").startswith("2100")
+    assert not run(JOB).success
+    files = [path for path in FOLDER.rglob("*") if path.is_file()]
+    assert len(files) == 5
+    for path in files:
+        assert key.encode() not in path.read_bytes()
+        for name in ZipFile(path).namelist() if path.suffix == ".zip" else ():
+            assert key.encode() not in ZipFile(path).read(name)
+
+
+def test_windows_with_more_rows_than_may_be_paged_through_are_halved(
+    calendar, run, rows, monkeypatch
+):
+    monkeypatch.setenv("SOURCES__EVENTS__WINDOWS__MAX_ROWS", "30")
+    calendar.refuses = lambda query: int(query["offset"]) >= 30
+    assert run(JOB).success
+    windows = receipts(rows, "resource", "verdict", "rows_loaded")[2:]
+    assert len(windows) > 6 and {verdict for _, verdict, _ in windows} == {"complete"}
+    assert sum(loaded for *_, loaded in windows) == 150
+
+
+def test_an_api_without_windows_is_read_as_a_whole(serve, run, rows):
+    serve([event(number) for number in range(250)])
+    assert run(JOB).success
+    assert receipts(rows, "resource", "verdict", "rows_loaded") == [("events", "complete", 250)]
+
+
+def test_the_sample_api_is_read_wherever_it_listens(run, monkeypatch, rows):
+    monkeypatch.setenv("SOURCES__EVENTS__SCAN__READ_AHEAD", "4")
+    assert run(JOB).success
+    query = "SELECT verdict, rows_loaded, requests FROM events_sample.scan_receipts"
+    ((verdict, loaded, requests),) = rows(query)
+    assert (verdict, loaded) == ("complete", 1200) and requests >= 24
+
+
+def test_one_pass_proves_nothing(calendar, run, rows, monkeypatch):
+    monkeypatch.setenv("SOURCES__EVENTS__SCAN__PASSES", "1")
+    assert run(JOB).success
+    assert receipts(rows, "verdict", "scans")[1] == ("unproven", 1)
+
+
+def test_events_that_fail_a_blocking_check_fail_the_job_and_are_not_built_on(
+    calendar, run, rows, instance
+):
+    calendar.events[:1] = [event(0, end_time="2020-01-01T00:00:00Z")]
+    calendar.events += [event(1000 + n, end_time="2020-01-01T00:00:00Z") for n in range(9)]
+    result = run(JOB)
+    assert "events_end_after_they_start" in failure(result, "check_windows")
+    assert rows("SELECT count(*) FROM events") == [(159,)]
+    evaluations = {one.check_name: one.passed for one in result.get_asset_check_evaluations()}
+    assert len(evaluations) == 7 and not evaluations["events_end_after_they_start"]
+    with dg.build_sensor_context(instance, definitions=defs) as context:
+        outcome = defs.resolve_sensor_def("events_sensor")(context)
+    assert "failed events_end_after_they_start" in str(outcome)
+
+
+def test_a_backfill_is_followed_like_any_load(calendar, run, instance):
+    calendar.events.pop()
+    assert run(JOB).success
+    with dg.build_sensor_context(instance, definitions=defs) as context:
+        assert isinstance(defs.resolve_sensor_def("events_sensor")(context), dg.RunRequest)
+
+
+def test_an_executor_that_is_not_there_is_named(calendar, run, monkeypatch):
+    monkeypatch.setenv("SOURCES__EVENTS__BACKFILL__EXECUTOR", "spark")
+    told = failure(run(JOB), "plan_windows")
+    assert told.startswith(
+        "executor in [sources.events.backfill] is 'spark', which cannot be imported"
+    )
+
+
+@pytest.mark.parametrize(
+    ("every", "cuts"),
+    [
+        ("day", ["2024-02-28", "2024-02-29", "2024-03-01", "2024-03-02"]),
+        ("week", ["2024-02-26"]),
+        ("month", ["2024-02-01", "2024-03-01"]),
+        ("quarter", ["2024-01-01"]),
+        ("year", ["2024-01-01"]),
+    ],
+)
+@pytest.mark.parametrize("form", ["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d"])
+def test_neighbouring_windows_share_a_moment_and_reach_to_the_ends(every, cuts, form):
+    whole = Window.whole(WindowSettings(start_param="a", end_param="b", format=form))
+    parts = whole.parts(
+        every, datetime(2024, 2, 28, 9, tzinfo=UTC), datetime(2024, 3, 2, tzinfo=UTC)
+    )
+    assert [f"{part.end:%Y-%m-%d}" for part in parts[:-1]] == cuts
+    assert (parts[0].start, parts[-1].end) == (whole.start, whole.end)
+    for before, after in pairwise(parts):
+        assert after.start < before.end and after.parameters()["a"] != before.parameters()["b"]

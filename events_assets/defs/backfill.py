@@ -50,6 +50,7 @@ def plan_windows(
 ) -> Iterator[dg.DynamicOutput[str]]:
     """Plans the windows of start times that are read."""
     with explained():
+        executor()  # where it is wrong, the definitions have the default: the run says what is
         plan = Plan.last() if config.resume else None
         if config.resume and plan is None:
             raise ConfigurationError("there is no backfill to resume: leave resume out")
