@@ -28,6 +28,7 @@ from events_assets.definitions import defs
 from events_assets.defs.failures import explained
 from events_assets.sample_api import SampleApi, serving
 from events_assets.source import events_source
+from events_assets_tests.postgres import postgres as postgres
 from events_assets_tests.shapes import KEY
 
 ROOT = Path(__file__).parent.parent
@@ -52,7 +53,7 @@ def pytest_unconfigure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
     """Marks as slow what starts processes or a browser."""
     for item in items:
-        if {"python", "spawn", "holder", "ui"}.intersection(item.fixturenames):
+        if {"python", "spawn", "holder", "ui", "postgres"}.intersection(item.fixturenames):
             item.add_marker("slow")
 
 
