@@ -11,6 +11,7 @@ from typing import Any
 
 import dlt
 
+from events_assets.destinations.base import Destination
 from events_assets.drift import note_columns
 from events_assets.scan.tables import CHANGES, EVENT_COLUMNS, VERSIONS
 from events_assets.sql import select
@@ -63,15 +64,14 @@ SEE_CURRENT = "CREATE OR REPLACE VIEW {view} AS SELECT * FROM {events} WHERE _re
 def settle(dataset: dlt.Dataset) -> None:
     """Notes what differs from the last time, marks events, and makes the view of those that are
     there, where events are kept in step; and notes their columns."""
-    if {"events", CHANGES, VERSIONS} <= {*dataset.tables}:
+    if _is_in_step(dataset):
         _keep_in_step(dataset)
     note_columns(dataset)
 
 
 def _keep_in_step(dataset: dlt.Dataset) -> None:
-    client = dataset.sql_client
-    columns = dataset.schema.get_table_columns("events")
-    key = [name for name, column in columns.items() if column.get("primary_key")]
+    client, columns = dataset.sql_client, dataset.schema.get_table_columns("events")
+    key = _key(dataset)
     quoted = [*map(client.escape_column_name, key)]
     same = " AND ".join(f"e.{name} = v.{name}" for name in quoted)
     with client.begin_transaction():
@@ -92,6 +92,13 @@ def _keep_in_step(dataset: dlt.Dataset) -> None:
         select(dataset, SEE_CURRENT, view=client.make_qualified_table_name(CURRENT))
 
 
+def require_unique_keys(dataset: dlt.Dataset, destination: Destination) -> None:
+    """Lets the database itself see to it that each event is there once, where events are kept in
+    step."""
+    if _is_in_step(dataset):
+        destination.require_unique(dataset, "events", _key(dataset))
+
+
 def drop_view(client: Any) -> None:
     """Drops the view until the events are settled again: columns of theirs are to change.
 
@@ -99,6 +106,16 @@ def drop_view(client: Any) -> None:
         client: the SqlClientBase of the dataset.
     """
     client.execute_sql(f"DROP VIEW IF EXISTS {client.make_qualified_table_name(CURRENT)}")
+
+
+def _is_in_step(dataset: dlt.Dataset) -> bool:
+    return {"events", CHANGES, VERSIONS} <= {*dataset.tables}
+
+
+def _key(dataset: dlt.Dataset) -> list[str]:
+    """The columns by which events are told apart."""
+    columns = dataset.schema.get_table_columns("events")
+    return [name for name, column in columns.items() if column.get("primary_key")]
 
 
 def _notes(dataset: dlt.Dataset, key: list[str]) -> Iterator[dict[str, str]]:

@@ -1,28 +1,22 @@
 """The warehouse: the dlt pipeline that loads it, and read access for checks and tables built on it.
 
-A DuckDB file takes one process at a time. Every use therefore holds a connection from its first
-to its last statement, so that no other process can come in between, and waits for it first.
+One load at a time: others wait until it lets go of the warehouse.
 """
 
 import gc
 import logging
-import re
-import shutil
-import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from operator import itemgetter
 from typing import Any, TypeVar, cast
 
 import dlt
-from dlt.common.configuration import resolve_configuration
 from dlt.common.pipeline import LoadInfo
 from dlt.common.schema import Schema
 from dlt.common.schema.exceptions import DataValidationError
 from dlt.common.schema.utils import get_nested_tables, get_root_table
 from dlt.destinations.exceptions import DestinationConnectionError
-from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.pipeline.exceptions import PipelineStepFailed
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_fixed
@@ -30,6 +24,8 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_de
 from events_assets import configuration
 from events_assets.arrow.coercion import fitting
 from events_assets.arrow.convert import contract_of
+from events_assets.destinations.base import Destination, cause
+from events_assets.destinations.choice import destination
 from events_assets.errors import ContractError, KeyTypeError, WarehouseError
 from events_assets.retention import (
     forget_doubles,
@@ -40,26 +36,16 @@ from events_assets.retention import (
 from events_assets.rows.marks import DIGEST
 from events_assets.rows.names import distinct
 from events_assets.scan.tables import CHANGES, VERSIONS
-from events_assets.settings import WarehouseSettings
 from events_assets.sql import select
-from events_assets.sync import drop_view, settle
+from events_assets.sync import drop_view, require_unique_keys, settle
 
+T = TypeVar("T")
 E = TypeVar("E", bound=BaseException)
 logger = logging.getLogger("events_assets")
 _loads = threading.Lock()
 
 IN_USE = "the warehouse is in use, waiting up to {:g} s: {}"
 KEPT = "{} kept the warehouse for {:g} s (warehouse.lock_timeout): let it end, or close it"
-
-OUT_OF_MEMORY = re.compile("Out of Memory|could not allocate block")
-"""What DuckDB says where its memory limit does not suffice, also when it commits."""
-NEWER_STORAGE = re.compile("database file with version number|newer version of DuckDB")
-"""What DuckDB says of a file that a newer DuckDB has written."""
-
-
-def destination_name() -> str:
-    """The dlt destination that is configured, DuckDB by default."""
-    return dlt.config.get("destination_type", str) or "duckdb"
 
 
 def dataset_name() -> str:
@@ -79,14 +65,16 @@ def loading(log: logging.Logger = logger) -> Iterator[dlt.Pipeline]:
     Raises:
         WarehouseError: the warehouse stays in use, or cannot be opened.
     """
-    destination = _destination(memory_limit=configuration.warehouse_settings().memory_limit)
+    chosen = destination()
+    of_dlt = chosen.for_loads()
     with (
         _alone(log),
-        _opened(destination, log) as dataset,
-        _working_folder(dataset) as folder,
+        _opened(chosen, of_dlt, log) as dataset,
+        chosen.working_folder(dataset) as folder,
         fitting(),
         _collecting_seldom(),
     ):
+        _patiently(chosen, lambda: chosen.hold(dataset), log)
         _make_again(dataset, log)
         forget_unfinished(dataset)
         forget_superseded(dataset)
@@ -94,7 +82,7 @@ def loading(log: logging.Logger = logger) -> Iterator[dlt.Pipeline]:
         pipeline = dlt.pipeline(
             "events_assets",
             pipelines_dir=folder,
-            destination=destination,
+            destination=of_dlt,
             dataset_name=dataset_name(),
         )
         pipeline.schemas.save_schema(dataset.schema)  # dlt asks for none where no load was finished
@@ -124,10 +112,9 @@ def load(
             column = (forbidden.column_name or "").split("__v_")[0]
             raise ContractError(forbidden.table_name, column, forbidden.schema_entity) from error
         narrow = _cause_of(error, KeyTypeError)
-        if not narrow and (destination_name() != "duckdb" or not OUT_OF_MEMORY.search(str(error))):
-            raise
         if not narrow:
-            _lift_memory_limit(pipeline, log)
+            if not destination().gave_memory(pipeline, error, log):
+                raise
             info = pipeline.load()
             with pipeline.dataset() as dataset:
                 forget_doubles(dataset)
@@ -141,6 +128,7 @@ def load(
     with pipeline.dataset() as dataset:
         forget_superseded(dataset)
         settle(dataset)
+        require_unique_keys(dataset, destination())
         forget_old(dataset, configuration.retention_settings())
     return info
 
@@ -180,21 +168,6 @@ def _widen(pipeline: dlt.Pipeline, of_source: Schema, narrow: KeyTypeError) -> N
     pipeline.sync_schema()
 
 
-def _lift_memory_limit(pipeline: dlt.Pipeline, log: logging.Logger) -> None:
-    """Gives DuckDB the limit that it would have by itself."""
-    import duckdb  # here: definitions, and other destinations, need none
-
-    limit = configuration.warehouse_settings().memory_limit
-    with duckdb.connect() as fresh, pipeline.sql_client() as client:
-        # RESET would be shown, but not obeyed, by DuckDB 1.5.
-        ((own_limit,),) = fresh.execute("SELECT current_setting('memory_limit')").fetchall()
-        client.execute_sql("SET memory_limit = %s", own_limit)
-    log.warning(
-        f"DuckDB cannot load this in {limit} (memory_limit in [sources.events.warehouse]); "
-        f"going on with DuckDB's own limit, {own_limit}"
-    )
-
-
 @contextmanager
 def reading(log: logging.Logger = logger) -> Iterator[dlt.Dataset]:
     """The dataset with dlt's schema of it, to be read with `select` while the warehouse is held.
@@ -202,23 +175,9 @@ def reading(log: logging.Logger = logger) -> Iterator[dlt.Dataset]:
     Raises:
         WarehouseError: the warehouse stays locked by another process, or cannot be opened.
     """
-    with _opened(_destination(), log) as dataset:
+    chosen = destination()
+    with _opened(chosen, chosen.for_reading(), log) as dataset:
         yield dataset
-
-
-@contextmanager
-def _working_folder(dataset: dlt.Dataset) -> Iterator[str]:
-    """An empty folder for a while: beside a DuckDB file, where what a killed load left is found."""
-    if destination_name() != "duckdb":
-        with tempfile.TemporaryDirectory(prefix="events_assets_") as folder:
-            yield folder
-        return
-    folder = f"{cast(Any, dataset.sql_client).credentials.database}.dlt"
-    shutil.rmtree(folder, ignore_errors=True)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
@@ -236,32 +195,46 @@ def _alone(log: logging.Logger) -> Iterator[None]:
 
 
 @contextmanager
-def _opened(destination: Any, log: logging.Logger) -> Iterator[dlt.Dataset]:
-    settings = configuration.warehouse_settings()
-    timeout = settings.lock_timeout
+def _opened(chosen: Destination, of_dlt: Any, log: logging.Logger) -> Iterator[dlt.Dataset]:
+    def connected() -> Any:  # dlt's Dataset is a context manager that its types do not know
+        return dlt.dataset(of_dlt, dataset_name(), schema="events")
+
+    with ExitStack() as stack:
+        try:
+            dataset = _patiently(chosen, lambda: stack.enter_context(connected()), log)
+        except DestinationConnectionError as error:
+            why = chosen.explained(error)
+            raise WarehouseError(f"the warehouse cannot be opened: {why}") from error
+        yield dataset
+
+
+def _patiently(chosen: Destination, attempt: Callable[[], T], log: logging.Logger) -> T:
+    """The outcome of an attempt, as soon as others let go of the warehouse.
+
+    Raises:
+        WarehouseError: they do not in time.
+    """
+    timeout = configuration.warehouse_settings().lock_timeout
 
     def before_sleep(state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
         if state.attempt_number == 1 and error:
-            log.warning(IN_USE.format(timeout, _cause(error)))
+            log.warning(IN_USE.format(timeout, cause(error)))
 
     retrying = Retrying(
-        retry=retry_if_exception(_is_locked),
+        retry=retry_if_exception(chosen.is_in_use),
         stop=stop_after_delay(timeout),
         wait=wait_fixed(min(0.5, timeout)),
         before_sleep=before_sleep,
         reraise=True,
     )
-
-    def connected() -> Any:  # dlt's Dataset is a context manager that its types do not know
-        return dlt.dataset(destination, dataset_name(), schema="events")
-
-    with ExitStack() as stack:
-        try:
-            dataset = retrying(lambda: stack.enter_context(connected()))
-        except DestinationConnectionError as error:
-            raise WarehouseError(_explained(error, settings)) from error
-        yield dataset
+    try:
+        return retrying(attempt)
+    except Exception as error:
+        if not chosen.is_in_use(error):
+            raise
+        kept = KEPT.format("another process", timeout)
+        raise WarehouseError(f"the warehouse cannot be opened: {cause(error)}; {kept}") from error
 
 
 @contextmanager
@@ -310,52 +283,3 @@ def _make_again(dataset: dlt.Dataset, log: logging.Logger) -> None:
             root = str(get_root_table(schema.tables, table)["name"])
             if DIGEST in schema.get_table_columns(root):  # so that its rows are loaded once more
                 select(dataset, "UPDATE {table} SET _digest = NULL", table=qualified(root))
-
-
-def _destination(**global_config: Any) -> Any:
-    """The configured destination; DuckDB has the settings given, and the file of our own setting
-    where none is configured: dlt keeps credentials, also a file's path, out of config.toml.
-
-    Its credentials are resolved once, so that all that use it share one connection.
-    """
-    if destination_name() != "duckdb":
-        return destination_name()
-    database = configuration.warehouse_settings().database
-    credentials = DuckDbCredentials(database, global_config=global_config)
-    return dlt.destinations.duckdb(
-        resolve_configuration(credentials, sections=("destination", "duckdb"))
-    )
-
-
-def _is_locked(error: BaseException) -> bool:
-    return isinstance(error, DestinationConnectionError) and "lock on file" in str(error.inner_exc)
-
-
-def _explained(error: BaseException, settings: WarehouseSettings) -> str:
-    """Why the warehouse cannot be opened, and what to do."""
-    cause = _cause(error)
-    if destination_name() == "duckdb" and "memory" in cause.lower():
-        return (
-            f"memory_limit in [sources.events.warehouse] is {settings.memory_limit!r}, but should "
-            f"be like '256MB' or '4GB': {cause}"
-        )
-    if _is_locked(error):
-        remedy = KEPT.format("another process", settings.lock_timeout)
-    elif NEWER_STORAGE.search(cause):
-        remedy = (
-            "a newer DuckDB wrote the file: set another one in [sources.events.warehouse] and load "
-            "again, or copy its tables with the newer DuckDB (COPY FROM DATABASE) into a file "
-            "attached with STORAGE_VERSION 'v1.5.0'"
-        )
-    else:
-        remedy = (
-            "check that the file and its folder exist and can be written, or set another one in "
-            "[sources.events.warehouse]"
-        )
-    return f"the warehouse cannot be opened: {cause}; {remedy}"
-
-
-def _cause(error: BaseException) -> str:
-    """What the database said, in one line: DuckDB names the process that holds a lock."""
-    text = str(getattr(error, "inner_exc", error))
-    return " ".join(text.split(". See also")[0].split())

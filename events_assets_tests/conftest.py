@@ -28,6 +28,7 @@ from events_assets.definitions import defs
 from events_assets.defs.failures import explained
 from events_assets.sample_api import SampleApi, serving
 from events_assets.source import events_source
+from events_assets_tests.postgres import into_postgres as into_postgres
 from events_assets_tests.postgres import postgres as postgres
 from events_assets_tests.shapes import KEY
 
@@ -41,6 +42,12 @@ settings.load_profile("patient")
 
 # A job in the background of a shell ignores it, and so do all processes that it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--destination", choices=("duckdb", "postgres"), default="duckdb", help="where tests load"
+    )
 
 
 def pytest_unconfigure() -> None:
@@ -138,10 +145,20 @@ def run(instance: dg.DagsterInstance) -> Callable[..., dg.ExecuteInProcessResult
     return run
 
 
-@pytest.fixture
-def rows(project: Path) -> Callable[[str], list[tuple[Any, ...]]]:
-    """The rows of a query on the dataset of a real API, or on another one that it names."""
+@pytest.fixture(autouse=True)
+def destination(request: pytest.FixtureRequest, project: Path) -> Callable[[str], Any]:
+    """The destination of the tests: runs a query on it, in the dataset of a real API."""
+    name = request.config.getoption("--destination")
+    return request.getfixturevalue("into_postgres") if name == "postgres" else in_duckdb(project)
 
+
+@pytest.fixture
+def rows(destination: Callable[[str], Any]) -> Callable[[str], list[tuple[Any, ...]]]:
+    """The rows of a query on the dataset of a real API, or on another one that it names."""
+    return destination
+
+
+def in_duckdb(project: Path) -> Callable[[str], list[tuple[Any, ...]]]:
     def rows(sql: str) -> list[tuple[Any, ...]]:
         with duckdb.connect(str(project / "data" / "events.duckdb")) as connection:
             connection.execute("SET TimeZone = 'UTC'")

@@ -5,10 +5,12 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
+from uuid import uuid4
 
 import pytest
 
@@ -83,3 +85,32 @@ def postgres() -> Iterator[str]:
         pytest.skip("no PostgreSQL on this machine: neither in PATH nor in /usr/lib/postgresql")
     with cluster(programs) as url:
         yield url
+
+
+@pytest.fixture
+def into_postgres(
+    postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[str], list[tuple[Any, ...]]]]:
+    """Lets a test load into a new PostgreSQL database, and runs queries on it."""
+    import psycopg2
+
+    name = f"test_{uuid4().hex}"
+    with closing(psycopg2.connect(postgres)) as server:
+        server.autocommit = True
+        server.cursor().execute(f"CREATE DATABASE {name}")
+    url = f"{postgres.rpartition('/')[0]}/{name}"
+    monkeypatch.setenv("DESTINATION_TYPE", "postgres")
+    monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", url)
+
+    def rows(sql: str) -> list[tuple[Any, ...]]:
+        options = "-c timezone=UTC -c search_path=events_data"
+        with closing(psycopg2.connect(url, options=options)) as connection:
+            connection.autocommit = True
+            cursor = connection.cursor()
+            cursor.execute(sql)
+            return cursor.fetchall() if cursor.description else []
+
+    yield rows
+    with closing(psycopg2.connect(postgres)) as server:
+        server.autocommit = True
+        server.cursor().execute(f"DROP DATABASE {name} WITH (FORCE)")

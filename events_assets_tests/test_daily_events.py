@@ -2,6 +2,7 @@
 
 from datetime import date
 
+from events_assets.defs.daily_events import chart
 from events_assets_tests.conftest import event, failure, load
 
 
@@ -50,3 +51,12 @@ def test_no_events_give_an_empty_table(serve, run, rows):
 def test_without_events_it_says_what_to_do_first(run):
     told = failure(run("daily_events_job"), "daily_events")
     assert "materialize the asset events first" in told
+
+
+def test_a_wrong_year_hides_no_other_day_and_ends_no_run(serve, run, rows):
+    serve()
+    load([event(1, start_time="0001-01-01T00:00:00Z"), event(2), event(3), event(4)])
+    assert run("daily_events_job").success
+    assert rows("SELECT sum(events) FROM daily_events") == [(4,)]
+    days = [(date(2026, 5, 1), "scheduled", 3)]
+    assert chart(days) != chart([(date(1, 1, 1), "scheduled", 1), *days])

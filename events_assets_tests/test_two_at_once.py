@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow  # each loads several times
 RECEIPTS = f"SELECT {COUNTS} FROM scan_receipts ORDER BY started_at"
 OVERLAPPING = """
 SELECT run_id FROM (SELECT *, lag(finished_at) OVER (ORDER BY started_at) AS before
-FROM scan_receipts) WHERE started_at < before
+FROM scan_receipts) AS receipts WHERE started_at < before
 """
 
 

@@ -7,7 +7,8 @@ import re
 from collections.abc import Callable
 from typing import TypeVar
 
-from events_assets import configuration, warehouse
+from events_assets import configuration
+from events_assets.destinations.choice import destination_name
 from events_assets.errors import ConfigurationError
 
 T = TypeVar("T")
@@ -39,5 +40,5 @@ def tables() -> list[str]:
 
 
 configuration.load_providers()
-DESTINATION = configured(warehouse.destination_name, "duckdb")
+DESTINATION = configured(destination_name, "duckdb")
 TABLES = configured(tables, ["events"])

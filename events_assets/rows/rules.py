@@ -150,6 +150,14 @@ def _may_be_marked(texts: pa.Array, _: Path) -> Any:
     return pc.and_(pc.greater_equal(texts, MARKS[0]), pc.less(texts, after))
 
 
+def _with_nul(text: str, _: Path) -> str | None:
+    return "a NUL character, which PostgreSQL cannot hold, in the text" if "\0" in text else None
+
+
+def _may_have_nul(texts: pa.Array, _: Path) -> Any:
+    return pc.match_substring(texts, "\0")
+
+
 def _out_of_calendar(text: str, _: Path) -> str | None:
     """dlt takes any text that looks like a time for one, and fails to write it in UTC."""
     if text[:4] not in EDGE_YEARS:
@@ -204,3 +212,6 @@ RULES = (
     Rule(frozenset({list}), _too_long, _too_long),
 )
 """What neither dlt nor a warehouse can hold."""
+
+RULES_OF = {"postgres": (Rule(frozenset({str}), _with_nul, _may_have_nul),)}
+"""What some databases cannot hold, by their SQL dialects (sqlglot's)."""

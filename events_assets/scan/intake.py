@@ -6,12 +6,15 @@ from collections.abc import Hashable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import dlt
+from dlt.common.configuration.container import Container
+from dlt.common.destination import DestinationCapabilitiesContext
 
 from events_assets.arrow.convert import BATCH, UNMARKED, ByRow, Columnar, Marks
 from events_assets.paging.base import Page
 from events_assets.rows.canonical import CANONICAL
 from events_assets.rows.identity import Identity, Loadable, content_digest
 from events_assets.rows.names import Names
+from events_assets.rows.rules import RULES, RULES_OF
 from events_assets.scan.list_pass import ListPass
 from events_assets.scan.quarantine import Original, Quarantine
 from events_assets.scan.receipt import Receipt
@@ -165,7 +168,9 @@ class Intake:
         naming = dlt.current.source_schema().naming
         owners = dlt.current.resource_state().setdefault("owners of names", {})
         canonical = CANONICAL if self._receipt.resource == "events" else ()
-        loadable = Loadable(Names(naming.normalize_path, owners), canonical=canonical)
+        dialect = Container()[DestinationCapabilitiesContext].sqlglot_dialect
+        rules = (*RULES, *RULES_OF.get(str(dialect), ()))
+        loadable = Loadable(Names(naming.normalize_path, owners), rules, canonical)
         return Columnar(self._identity.types, loadable, self._marks)
 
 

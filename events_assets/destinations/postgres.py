@@ -1,0 +1,143 @@
+"""PostgreSQL, into which one load of a dataset at a time is let by a lock in the database."""
+
+import tempfile
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import Any
+
+import dlt
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
+from dlt.common.configuration import resolve_configuration
+from dlt.common.configuration.exceptions import ConfigFieldMissingException
+from dlt.common.destination.client import LoadJob
+from dlt.common.schema import Schema
+from dlt.destinations.exceptions import DatabaseException
+from dlt.destinations.impl.postgres.configuration import PostgresCredentials
+from dlt.destinations.impl.postgres.postgres import PostgresClient
+from dlt.destinations.job_impl import FinalizedLoadJobWithFollowupJobs
+
+from events_assets.destinations.base import InUseError, cause
+from events_assets.errors import ConfigurationError, WarehouseError
+
+LOCK = "hashtextextended('events_assets ' || %s, 0)"
+"""The advisory lock of a dataset, which ends with the connection that has it."""
+TAKE = f"SELECT pg_try_advisory_lock({LOCK})"
+# The values of classid and objid are the two halves of the lock's number.
+HOLDERS = f"""
+SELECT a.pid, coalesce(a.client_addr::text, 'this machine')
+FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
+WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+AND (l.classid::bigint << 32) | l.objid::bigint = {LOCK}
+"""  # noqa: S608
+LOST = (
+    "the connection that kept other loads out of the warehouse broke, and nothing was loaded: load "
+    "again"
+)
+KEEPALIVE = 60
+"""Seconds after which a silent connection shows a firewall that it lives."""
+
+
+class Client(PostgresClient):
+    """dlt's, which asks `require_hold` before it writes."""
+
+    require_hold: Callable[[], None]
+
+    def initialize_storage(self, truncate_tables: Iterable[str] | None = None) -> None:
+        self.require_hold()
+        super().initialize_storage(truncate_tables or ())
+
+    def create_load_job(
+        self, table: Any, file_path: str, load_id: str, restore: bool = False
+    ) -> LoadJob:
+        """As dlt's, which fails for files without rows: tables that are to exist."""
+        if file_path.endswith(".parquet") and not pq.read_metadata(file_path).num_rows:
+            return FinalizedLoadJobWithFollowupJobs(file_path)
+        return super().create_load_job(table, file_path, load_id, restore)
+
+
+class DltPostgres(dlt.destinations.postgres):
+    """dlt's destination; `require_hold` raises where others may load, too."""
+
+    require_hold: Callable[[], None] = staticmethod(lambda: None)
+
+    @property
+    def client_class(self) -> type[PostgresClient]:
+        return Client
+
+    def client(self, schema: Schema, initial_config: Any = None) -> Any:
+        client: Any = super().client(schema, initial_config)
+        client.require_hold = self.require_hold
+        return client
+
+
+class Postgres:
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def for_reading(self) -> Any:
+        return self.for_loads()
+
+    def for_loads(self) -> Any:
+        section = f"destination.{self.name}.credentials"
+        try:
+            credentials = resolve_configuration(
+                PostgresCredentials(), sections=("destination", self.name)
+            )
+        except ConfigFieldMissingException as error:
+            missing = ", ".join(error.fields)
+            raise ConfigurationError(
+                f"the warehouse has no {missing}: set {section.upper().replace('.', '__')}="
+                f"postgresql://user:password@host:5432/database in the environment, or the same as "
+                f"{section} in .dlt/secrets.toml"
+            ) from error
+        credentials.session_timezone = credentials.session_timezone or "UTC"
+        credentials.query = {"keepalives_idle": KEEPALIVE, **(credentials.query or {})}
+        self._of_dlt = DltPostgres(credentials, destination_name=self.name)
+        return self._of_dlt
+
+    def is_in_use(self, error: BaseException) -> bool:
+        return isinstance(error, InUseError)
+
+    def explained(self, error: BaseException) -> str:
+        return f"{cause(error)}; check [destination.{self.name}.credentials], and that it runs"
+
+    def hold(self, dataset: dlt.Dataset) -> None:
+        if not _asked(dataset, TAKE)[0][0]:
+            holders = [f"process {pid} of {host}" for pid, host in _asked(dataset, HOLDERS)]
+            who = ", ".join(holders) or "another load"
+            raise InUseError(f"{who} loads into {dataset.dataset_name}")
+        self._of_dlt.require_hold = partial(_require_hold, dataset)
+
+    def require_unique(self, dataset: dlt.Dataset, table: str, columns: list[str]) -> None:
+        client = dataset.sql_client
+        key = ", ".join(map(client.escape_column_name, columns))
+        name = client.make_qualified_table_name(table)
+        try:
+            client.execute_sql(f"CREATE UNIQUE INDEX IF NOT EXISTS {table}_key ON {name} ({key})")
+        except DatabaseException as error:
+            raise WarehouseError(
+                f"rows of {name} have the same {key}: delete those that should not be there, and "
+                f"load again ({cause(error)})"
+            ) from error
+
+    def working_folder(self, _: dlt.Dataset) -> AbstractContextManager[str]:
+        return tempfile.TemporaryDirectory(prefix="events_assets_")
+
+    def gave_memory(self, *_: Any) -> bool:
+        return False
+
+
+def _require_hold(dataset: dlt.Dataset) -> None:
+    try:
+        is_held = _asked(dataset, f"{HOLDERS} AND pid = pg_backend_pid()")
+    except Exception as error:
+        raise WarehouseError(f"{LOST}: {cause(error)}") from error
+    if not is_held:
+        raise WarehouseError(LOST)
+
+
+def _asked(dataset: dlt.Dataset, sql: str) -> list[tuple[Any, ...]]:
+    """The rows of a query about the lock of a dataset."""
+    return [tuple(row) for row in dataset.sql_client.execute_sql(sql, dataset.dataset_name) or []]
