@@ -66,6 +66,6 @@ lock:             ## pin the newest versions that pyproject.toml admits (needs u
 	$(PIN) --upgrade --extra setup -o requirements.lock
 	$(PIN) --upgrade deploy/requirements.in --extra postgres -c requirements.lock -o deploy/requirements.lock \
 	  $$(sed -n 's/==.*//p' requirements.lock | sort -u | sed 's/^/--no-emit-package /')
-	$(PIN) --upgrade --extra dev -c requirements.lock -o requirements-dev.lock \
+	$(PIN) --upgrade --extra dev -c requirements.lock -c deploy/requirements.lock -o requirements-dev.lock \
 	  $$(sed -n 's/==.*//p' requirements.lock | sort -u | sed 's/^/--no-emit-package /')
 	$(PIN) --upgrade --resolution lowest-direct --extra embedded-elt --extra test -o requirements-oldest.lock

@@ -231,8 +231,13 @@ class Services:
         try:
             process.wait(timeout=30)
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            self.kill(name)
+
+    def kill(self, name):
+        """Kills a service with all of its processes, as where the machine dies."""
+        process = self.processes[name]
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
     def wait_for(self, name):
         """Runs the health check of a service until it passes."""
