@@ -141,8 +141,7 @@ class Authentication:
             return built
         asked_with = json.dumps(dict(auth), sort_keys=True, default=str)
         if asked_with not in self._tokens:
-            session = new_session(built.access_token_url)
-            self._tokens[asked_with] = AccessToken(built, self.redaction, session)
+            self._tokens[asked_with] = AccessToken(built, self.redaction, new_session)
         return self._tokens[asked_with]
 
     def _completed(self, auth: dict[str, Any]) -> dict[str, Any]:
@@ -214,14 +213,18 @@ def cookie(name: str, key: str) -> Auth:
 
 class AccessToken(requests.auth.AuthBase):
     """An OAuth 2 access token by client credentials (RFC 6749 4.4), fetched when it is needed: when
-    it expires, and when the API refuses it before that. `redaction` learns each token."""
+    it expires, and when the API refuses it before that. `redaction` learns each token.
+    `new_session` opens a session for another base URL, which is closed when the token came."""
 
     def __init__(
-        self, credentials: OAuth2ClientCredentials, redaction: Redaction, session: ApiSession
+        self,
+        credentials: OAuth2ClientCredentials,
+        redaction: Redaction,
+        new_session: Callable[[str], ApiSession],
     ) -> None:
         self._credentials = credentials
         self._redaction = redaction
-        self._session = session
+        self._new_session = new_session
         self._header = ""
         self._expires = 0.0
         self._lock = Lock()
@@ -245,7 +248,8 @@ class AccessToken(requests.auth.AuthBase):
         url = credentials.access_token_url
         request = requests.Request("POST", url, **credentials.build_access_token_request())
         try:
-            document = self._session.ask(request, Answer.require_json)
+            with self._new_session(url) as session:
+                document = session.ask(request, Answer.require_json)
             token = credentials.parse_access_token(document)
             seconds = credentials.parse_expiration_in_seconds(document)
         except ApiError as error:

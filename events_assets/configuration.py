@@ -63,7 +63,7 @@ SHORT = {"auth": "type", "paginator": "type"} | dict.fromkeys(
 )
 """What a text, or a list, in place of a table stands for."""
 
-S = TypeVar("S", bound=settings.Table)
+S = TypeVar("S", bound=settings.TomlTable)
 
 
 class _EnvironmentOnly(RunContext):
@@ -102,25 +102,26 @@ def reload_providers() -> None:
             context.providers.add_provider(provider)
 
 
-def _section(name: str, model: type[S]) -> S:
-    """The settings of a section of our own.
+def section(model: type[S]) -> S:
+    """The settings of a section of our own, by their model.
 
     Raises:
         ConfigurationError: one of them is unknown, has the wrong type, or contradicts another one.
     """
+    name = next(name for name, one in settings.SECTIONS.items() if one is model)
     table = _merged(name)
     return _validated(model, {} if table is None else table, name)
 
 
-http_settings = partial(_section, "http", settings.HttpSettings)
-scan_settings = partial(_section, "scan", settings.ScanSettings)
-window_settings = partial(_section, "windows", settings.WindowSettings)
-schedule_settings = partial(_section, "schedule", settings.ScheduleSettings)
-check_settings = partial(_section, "checks", settings.ChecksSettings)
-sync_settings = partial(_section, "sync", settings.SyncSettings)
-retention_settings = partial(_section, "retention", settings.RetentionSettings)
-field_settings = partial(_section, "fields", settings.FieldsSettings)
-warehouse_settings = partial(_section, "warehouse", settings.WarehouseSettings)
+http_settings = partial(section, settings.HttpSettings)
+scan_settings = partial(section, settings.ScanSettings)
+window_settings = partial(section, settings.WindowSettings)
+schedule_settings = partial(section, settings.ScheduleSettings)
+check_settings = partial(section, settings.ChecksSettings)
+sync_settings = partial(section, settings.SyncSettings)
+retention_settings = partial(section, settings.RetentionSettings)
+field_settings = partial(section, settings.FieldsSettings)
+warehouse_settings = partial(section, settings.WarehouseSettings)
 
 
 def fields() -> Fields:
@@ -237,22 +238,22 @@ def rest_api_config() -> RESTAPIConfig:
         ConfigurationError: a key is unknown, missing, or has a value of the wrong type.
     """
     _reject_secrets_in_config_toml()
-    found = [key for provider in _providers() for key in _section_of(provider) if key != "api_key"]
-    keys = [*REST_API_KEYS, *settings.SECTIONS, *found]
-    section = {key: value for key in keys if (value := _merged(key)) is not None}
-    _validated(events_model(), section)
-    if not (section.get("client") or {}).get("base_url"):
+    others = [key for provider in _providers() for key in _section_of(provider) if key != "api_key"]
+    keys = [*REST_API_KEYS, *settings.SECTIONS, *others]
+    found = {key: value for key in keys if (value := _merged(key)) is not None}
+    _validated(events_model(), found)
+    if not (found.get("client") or {}).get("base_url"):
         raise ConfigurationError(
             f"no API is configured: set base_url in [{SECTION}.client] in {_files()[-1]}, or "
             f'SOURCES__EVENTS__CLIENT__BASE_URL; "{SAMPLE}" is the built-in sample API'
         )
-    if "events" not in map(table_of, entries(section.get("resources") or [])):
+    if "events" not in map(table_of, entries(found.get("resources") or [])):
         raise ConfigurationError(
             f"[[{SECTION}.resources]] describes no resource named 'events', or with that as its "
             f"table_name: add one to {_files()[-1]}, with its endpoint's path"
         )
     require_own_tables()
-    return cast(RESTAPIConfig, {key: section[key] for key in REST_API_KEYS if key in section})
+    return cast(RESTAPIConfig, {key: found[key] for key in REST_API_KEYS if key in found})
 
 
 def _providers() -> list[ConfigProvider]:

@@ -20,7 +20,7 @@ from dlt.extract import DltResource
 from dlt.normalize.configuration import NormalizeConfiguration
 from dlt.normalize.items_normalizers import JsonLItemsNormalizer
 
-MARKS = tuple(map(chr, range(PUA_START, PUA_START + PUA_CHARACTER_MAX + 1)))
+TYPE_MARKS = tuple(map(chr, range(PUA_START, PUA_START + PUA_CHARACTER_MAX + 1)))
 """Characters that dlt puts before values that JSON has no type for. It takes a text of the API that
 begins with one for such a value, and fails or loses it."""
 

@@ -33,14 +33,14 @@ AND _dlt_load_id IN (SELECT load_id FROM {_dlt_loads} WHERE status = 0)
 ORDER BY started_at DESC LIMIT 1
 """
 
-UNNOTED = """
+WRITTEN_SINCE = """
 SELECT 1 FROM {events} WHERE _dlt_load_id > (
     SELECT max(_dlt_load_id) FROM {scan_receipts}
     WHERE resource = 'events' AND event_columns IS NOT NULL
 ) LIMIT 1
 """
 
-NOTE = """
+NOTE_COLUMNS = """
 UPDATE {scan_receipts} SET event_columns = %s WHERE resource = 'events' AND _dlt_load_id = %s
 """
 
@@ -103,6 +103,12 @@ class Columns:
         return replace(self, known=found.known | risen)
 
 
+def own_columns(dataset: dlt.Dataset, table: str) -> list[str]:
+    """The columns of a table but for those of dlt and the marks."""
+    known = dataset.schema.get_table_columns(table)
+    return [name for name in known if not name.startswith("_dlt_") and name not in MARKS]
+
+
 def before(dataset: dlt.Dataset, at: datetime) -> Columns | None:
     """What was noted last before the load that began at a time."""
     is_noted = f"event_columns IS NOT NULL AND started_at < '{at.isoformat()}'"
@@ -133,20 +139,19 @@ def note_columns(dataset: dlt.Dataset) -> None:
     if now.rows:
         fields = configuration.check_settings().event_fields_are_filled.fields
         now = now.knowing(last.known if last else {}, fields)
-        select(dataset, NOTE, now.text(), load_id)
+        select(dataset, NOTE_COLUMNS, now.text(), load_id)
 
 
 def _are_written(dataset: dlt.Dataset) -> bool:
     """Whether events were written since columns were noted last, by a load that was killed, too;
     one that does not compare them always writes."""
     is_compared = REMOVED in dataset.schema.get_table_columns("events")
-    return not is_compared or bool(select(dataset, UNNOTED))
+    return not is_compared or bool(select(dataset, WRITTEN_SINCE))
 
 
 def _counted(dataset: dlt.Dataset, at: datetime) -> Columns:
     """The columns as they are now, by one look at the table."""
-    known = dataset.schema.get_table_columns("events")
-    own = [name for name in known if not name.startswith("_dlt_") and name not in MARKS]
+    known, own = dataset.schema.get_table_columns("events"), own_columns(dataset, "events")
     counts = [f"count({dataset.sql_client.escape_column_name(name)})" for name in own]
     ((rows, *filled),) = select(
         dataset,

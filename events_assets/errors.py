@@ -10,6 +10,7 @@ EventsError
 │   └── EmptyPageError        a page without rows where the API counts more of them
 ├── WarehouseError            the warehouse cannot be used
 ├── ContractError             rows would change a table in a way that its schema_contract forbids
+├── StopError                 a step of a command failed after which the others cannot be tried
 ├── KeyTypeError              a key column of integers is too narrow for the keys that come
 └── RowError                  one row; the others go on
     ├── UnloadableError       it cannot be loaded as an event
@@ -17,6 +18,7 @@ EventsError
     └── UnaddressableError    the list that depends on it cannot be asked for
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 
@@ -49,11 +51,12 @@ class NotAPageError(EventsError):
 
 
 class EmptyPageError(NotAPageError):
-    """`answer` is that page, which counts where it is all that the API gives in the end."""
+    """`found` is what was read from it, which counts where it is all that the API gives in the
+    end."""
 
-    def __init__(self, message: str, answer: Any) -> None:
+    def __init__(self, message: str, found: Any) -> None:
         super().__init__(message)
-        self.answer = answer
+        self.found = found
 
 
 class WarehouseError(EventsError):
@@ -88,6 +91,10 @@ class KeyTypeError(EventsError):
         )
 
 
+class StopError(EventsError):
+    """Its arguments are the name of the step, what was found and, if any, settings to make."""
+
+
 class RowError(EventsError):
     pass
 
@@ -102,3 +109,10 @@ class UnreadableTimeError(RowError, ValueError):
 
 class UnaddressableError(RowError):
     pass
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, and those behind it, down to the innermost one."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)

@@ -11,7 +11,7 @@ from jsonpath_ng.ext.parser import parse
 
 from events_assets.errors import ConfigurationError
 
-KEYS = re.compile(r"(?:\$\.)?([\w-]+(?:\.[\w-]+)*)")
+PLAIN_KEYS = re.compile(r"(?:\$\.)?([\w-]+(?:\.[\w-]+)*)")
 UNUSUAL_KEYS = re.compile(r"""([^][(){}*?$'"`|&,.]+(?:\.[^][(){}*?$'"`|&,.]+)*)""")
 """Such as `hydra:member`, where jsonpath_ng does not know better."""
 
@@ -43,7 +43,7 @@ def _values(path: JSONPath) -> Find:
 @lru_cache(maxsize=1_000)
 def _finder(path: str) -> Find:
     """Cached, as it may be asked for with each page and row, and parsing takes milliseconds."""
-    keys = KEYS.fullmatch(path)
+    keys = PLAIN_KEYS.fullmatch(path)
     if keys is None:
         try:
             return _values(parse(path))

@@ -5,7 +5,6 @@ from copy import deepcopy
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from dlt.sources.helpers.rest_client.utils import join_url
 from dlt.sources.rest_api.config_setup import build_resource_dependency_graph
 from dlt.sources.rest_api.typing import RESTAPIConfig
 from jsonpath_ng.exceptions import JSONPathError
@@ -23,7 +22,7 @@ from events_assets.rows.identity import Identity
 from events_assets.scan.changes import Changes, changes_of
 from events_assets.scan.data_selector import DataSelector
 from events_assets.scan.endpoint import Endpoint
-from events_assets.scan.list_request import ListRequests
+from events_assets.scan.list_request import ListRequests, url_of
 from events_assets.scan.paginators import paging_of
 from events_assets.scan.progress import BesideBar
 from events_assets.scan.table_pass import Table
@@ -105,8 +104,7 @@ class Lists:
         lists = set()
         for name in self.names[table]:
             path = self.resources[name]["endpoint"]["path"]
-            is_url = path.startswith(("http://", "https://"))
-            url = urlsplit(path if is_url else join_url(self._client["base_url"], path))
+            url = urlsplit(url_of(self._client["base_url"], path))
             place = url.netloc.rpartition("@")[2].lower()
             lists.add(f"{url.scheme}://{place}{url.path}".rstrip("/"))
         return self._redaction.text(", ".join(sorted(lists)))

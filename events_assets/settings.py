@@ -32,7 +32,7 @@ class EnvironmentText(str):
     """The text of an environment variable, of which the type is still to be found."""
 
 
-class Table(
+class TomlTable(
     pydantic.BaseModel, extra="forbid", strict=True, hide_input_in_errors=True, defer_build=True
 ):
     """A table of settings: no other keys, and values of just these types."""
@@ -47,7 +47,7 @@ class Table(
         return table
 
 
-class Settings(Table):
+class Settings(TomlTable):
     """A table of settings of our own; they may be texts of the environment."""
 
     @pydantic.field_validator("*", mode="wrap")

@@ -24,7 +24,7 @@ NO_HINTS = frozenset(
 )
 """What a resource's table says that is no hint of the dlt resource."""
 
-STEPS = {"filter": "add_filter", "map": "add_map", "yield_map": "add_yield_map"}
+PROCESSING = {"filter": "add_filter", "map": "add_map", "yield_map": "add_yield_map"}
 """Processing steps, and the methods of a dlt resource that add them."""
 
 
@@ -101,7 +101,7 @@ def _resource(lists: Lists, table: str, scan: Callable[[str], TableScan]) -> Dlt
     resource: DltResource = dlt.resource(items, name=table, **hints)()
     for step in steps:
         for kind, change in step.items():
-            getattr(resource, STEPS[kind])(_of_rows(change))
+            getattr(resource, PROCESSING[kind])(_of_rows(change))
     return declare(resource, identity, lists.is_synced(table))
 
 

@@ -20,7 +20,7 @@ from jsonpath_ng import JSONPath
 from pydantic import AfterValidator, Field, HttpUrl, PlainValidator, create_model
 from pydantic_core import PydanticCustomError
 
-from events_assets.settings import SAMPLE, SECTIONS, PathOrNone, Table
+from events_assets.settings import SAMPLE, SECTIONS, PathOrNone, TomlTable
 
 AUTHENTICATIONS: dict[str, Any] = {
     "bearer": rest.BearerTokenAuthConfig,
@@ -48,7 +48,7 @@ ONE_OF: Any = Literal
 
 
 @cache
-def events_model() -> type[Table]:
+def events_model() -> type[TomlTable]:
     """The model of `[sources.events]`."""
     hints = {
         "client": _in_toml(rest.ClientConfig),
@@ -57,7 +57,7 @@ def events_model() -> type[Table]:
         **SECTIONS,
         "api_key": str,
     }
-    return create_model("Events", __base__=Table, **optional(hints))
+    return create_model("Events", __base__=TomlTable, **optional(hints))
 
 
 def optional(hints: Mapping[str, Hint]) -> dict[str, Any]:
@@ -84,7 +84,7 @@ def _in_toml(hint: Hint) -> Hint:
 
 
 @cache
-def _model(spec: Any, kind: str | None = None) -> type[Table]:
+def _model(spec: Any, kind: str | None = None) -> type[TomlTable]:
     """The model of a typed dictionary of dlt, or of those that have `kind` as their type."""
     required = spec.__required_keys__ | ({"name"} if spec is rest.EndpointResource else set())
     fields: dict[str, Any] = {}
@@ -97,7 +97,7 @@ def _model(spec: Any, kind: str | None = None) -> type[Table]:
             default = Field(None if optional else ..., alias=key)
             # Keys may have names that a model needs for itself, like `json`.
             fields[f"key_{key}"] = (found | None if optional else found, default)
-    return create_model(kind or spec.__name__, __base__=Table, __doc__=spec.__doc__, **fields)
+    return create_model(kind or spec.__name__, __base__=TomlTable, __doc__=spec.__doc__, **fields)
 
 
 def _by_type(specs: Mapping[str, Any], registered: Mapping[str, Any], default: str) -> Hint:

@@ -64,7 +64,7 @@ class MemorySession:
                 return read(self.answer(request))
             except EmptyPageError as error:
                 if attempt == self.attempts:
-                    return error.answer
+                    return error.found
             except NotAPageError as error:
                 if attempt == self.attempts:
                     raise ApiError(str(error)) from error

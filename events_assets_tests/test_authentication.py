@@ -1,6 +1,7 @@
 """Each way of authentication gets in, by configuration alone, and no secret is left anywhere."""
 
 import itertools
+import json
 import logging
 from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
@@ -438,3 +439,32 @@ auth = {{ {auth}, access_token_request_data = {{ scope = "{scope}" }} }}
     api.intercept = answer
     assert run().success
     assert rows("SELECT count(*) FROM events") == [(2,)]
+
+
+def test_no_session_stays_open_behind_a_load_or_a_command(serve, run, command, monkeypatch):
+    opened = []
+
+    class Noted(ApiSession):
+        def __init__(self, *args, **options):
+            super().__init__(*args, **options)
+            opened.append(self)
+
+    for module in ("lists", "commands.location"):
+        monkeypatch.setattr(f"events_assets.{module}.ApiSession", Noted)
+    api = serve([event(1)])
+    words = ("--base-url", api.base_url, "--path", "/v1/events", "--yes")
+    assert command("init", *words).exit_code == 0
+    in_init = len(opened)
+    tokens = serve()
+    tokens.intercept = lambda number, path: Answer(200, {"access_token": "token-of-the-tests"})
+    api.intercept = lambda number, path: Answer(200, {"data": [event(1)], "total": 1})
+    auth = {"type": "oauth2_client_credentials", "access_token_url": f"{tokens.base_url}/token"}
+    auth |= {"client_id": SECRETS["APP_ID"], "client_secret": SECRETS["APP_SECRET"]}
+    monkeypatch.setenv("SOURCES__EVENTS__CLIENT__AUTH", json.dumps(auth))
+    monkeypatch.setenv("SOURCES__EVENTS__CLIENT__BASE_URL", api.base_url)
+    assert run().success
+    assert in_init > 1 and [one.base_url for one in opened[in_init:]] == [
+        api.base_url,
+        f"{tokens.base_url}/token",
+    ]
+    assert all(one._transport._closing.is_set() for one in opened)

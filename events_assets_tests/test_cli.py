@@ -838,7 +838,7 @@ resources = [{ name = "events", endpoint = { data_selector = "data" } }]
 
 def test_no_form_of_a_report_shows_the_key():
     report = Report(redaction=Redaction(KEY))
-    report.add(OK, "rows", f"what came with {KEY}", {"client.auth": {"api_key": KEY}})
+    report.add(Step(OK, "rows", f"what came with {KEY}", {"client.auth": {"api_key": KEY}}))
     report.show({"note": "x" * 60 + KEY})  # where it would be cut in the middle
     forms = report.json() + report.markdown() + report.steps[0].text(80)
     assert KEY not in forms and KEY[:9] not in forms and "[masked]" in forms

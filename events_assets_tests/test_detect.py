@@ -89,7 +89,7 @@ def test_links_cursors_and_marks_are_told_apart():
 @pytest.mark.parametrize(
     ("row", "settings"),
     [
-        (rows(1)[0], {name: name for name in detect.CANONICAL}),
+        (rows(1)[0], {name: name for name in detect.ALWAYS_THERE}),
         (
             {
                 "slug": "fair",

@@ -21,7 +21,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from events_assets.arrow.arrays import dlt_ids
 from events_assets.arrow.coercion import fitting
 from events_assets.dlt_private import (
-    MARKS,
+    TYPE_MARKS,
     Normalizer,
     conversions,
     for_nested_table,
@@ -98,7 +98,7 @@ def test_loads_that_overlap_leave_dlts_own_conversions_behind():
 def test_dlt_still_takes_a_text_with_a_mark_for_another_value():
     with for_duckdb():
         normalizer = Normalizer(declared(), "load")
-        normalizer.decide("events", {"id": 1, "new": MARKS[1] + "2026-05-01T10:00:00Z"})
+        normalizer.decide("events", {"id": 1, "new": TYPE_MARKS[1] + "2026-05-01T10:00:00Z"})
     assert normalizer.schema.tables["events"]["columns"]["new"]["data_type"] == "timestamp"
 
 
@@ -111,6 +111,15 @@ def test_dlt_still_ends_the_load_where_a_value_fits_no_column():
         normalizer.schema.update_table({"name": "events", "columns": columns})
         with pytest.raises(CannotCoerceColumnException):
             normalizer.decide("events", {"id": 1, "new": 1, "a": True})
+
+
+def test_dlt_still_knows_what_a_contract_lets_no_row_bring():
+    with for_duckdb():
+        schema = declared()
+        schema.tables["events"]["schema_contract"] = {"columns": "discard_row"}
+        normalizer = Normalizer(schema, "load")
+        normalizer.decide("events", {"id": 1, "new": 1})
+    assert normalizer.discarding("events") == ["new"]
 
 
 def test_dlt_still_gives_the_hints_of_a_resource_to_a_table_below_it():

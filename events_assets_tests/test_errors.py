@@ -3,12 +3,15 @@
 import shutil
 import socket
 
+import dagster as dg
 import pytest
 
 from events_assets import configuration
+from events_assets.defs.failures import explained
 from events_assets.errors import ConfigurationError
 from events_assets.sample_api import Answer
-from events_assets_tests.conftest import event, failure, load_configured, refused
+from events_assets_tests.conftest import event, failure, load_configured, refused, unplugged
+from events_assets_tests.test_checks import checked
 
 
 def test_a_missing_key_names_where_to_put_it(serve, run, monkeypatch):
@@ -223,3 +226,33 @@ def test_a_memory_limit_that_is_none_is_named(serve, run, monkeypatch):
     serve([event(1)])
     monkeypatch.setenv("SOURCES__EVENTS__WAREHOUSE__MEMORY_LIMIT", "plenty")
     assert failure(run()).startswith("memory_limit in [sources.events.warehouse] is 'plenty'")
+
+
+def test_a_column_that_was_dropped_is_no_traceback_where_it_is_read(serve, run, rows, instance):
+    serve([event(1)])
+    assert run().success
+    rows("DROP VIEW current_events")
+    rows("ALTER TABLE events DROP COLUMN end_time")
+    result = checked(instance, "events_end_after_they_start")
+    told = failure(result, "check_events")
+    assert told.startswith("check_events failed: BinderException: Binder Error: ")
+    assert "end_time" in told and "a load makes again what was dropped" in told
+
+
+def test_a_load_that_broke_off_after_a_commit_does_not_say_that_nothing_was_loaded(
+    serve, run, rows
+):
+    serve([event(1)])
+    with unplugged():
+        told = failure(run())
+    assert "failed in dlt's step 'load': RuntimeError: the plug was pulled; " in told
+    assert told.endswith("what it had committed stays, and the next load goes on from there")
+    assert rows("SELECT id FROM events") == [(1,)]
+    assert run().success and rows("SELECT count(*) FROM event_changes") == [(1,)]
+
+
+@pytest.mark.parametrize("raised", [dg.Failure("no"), dg.RetryRequested(), KeyboardInterrupt()])
+def test_what_steers_a_run_is_no_failure_of_a_step(raised):
+    with pytest.raises(type(raised)) as passed, explained():
+        raise raised
+    assert passed.value is raised

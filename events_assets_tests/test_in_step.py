@@ -81,6 +81,16 @@ def vanish(serve, run, remaining):
     return run()
 
 
+def test_a_row_that_comes_as_it_was_and_changed_on_one_page_stands_there_once(
+    serve, rows, monkeypatch
+):
+    monkeypatch.setenv("SOURCES__EVENTS__SCAN__PASSES", "1")
+    serve()
+    load([event(1), event(2)])
+    assert load([event(1), event(1, event_name="new"), event(2)]) == (4, 2, 2, 0)
+    assert rows("SELECT id, event_name FROM events ORDER BY id") == [(1, "new"), (2, "Event 2")]
+
+
 @pytest.mark.parametrize("remaining", [0, 179])
 def test_an_api_that_suddenly_answers_with_little_is_not_believed(
     serve, run, rows, instance, remaining

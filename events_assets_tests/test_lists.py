@@ -466,3 +466,12 @@ def test_windows_are_written_as_the_api_wants_them(form, written):
     first, second = Window.whole(settings).halves()
     assert json.dumps(first.parameters()) == json.dumps(written)
     assert second.end == datetime(2027, 1, 1, tzinfo=UTC) and second.start < first.end
+
+
+@pytest.mark.parametrize(
+    ("form", "is_fine"), [("%Y-%m-%dT%T", True), ("%FT%R", True), ("%s", True), ("%Y-%m-%d", False)]
+)
+def test_a_busy_day_is_split_where_the_format_tells_a_time_of_day(form, is_fine):
+    day = {"initial_value": "2026-01-01", "end_value": "2026-01-02"}
+    settings = WindowSettings(start_param="a", end_param="b", format=form, **day)
+    assert bool(Window.whole(settings).halves()) is is_fine

@@ -12,18 +12,16 @@ from datetime import UTC
 from typing import Any
 
 from events_assets.commands import detect
-from events_assets.commands.findings import Finding
-from events_assets.commands.report import FAILED, NOTE, OK, counted
+from events_assets.commands.report import FAILED, NOTE, OK, Step, counted
 from events_assets.errors import EventsError, UnreadableTimeError
 from events_assets.json_path import value_at
 from events_assets.paging.base import BY_CHANCE, Order
 from events_assets.rows.times import UNIX_UNITS, from_format, from_number, unix_unit
-from events_assets.scan.changes import Changes, Cursor, instant, place
+from events_assets.scan.changes import Changes, Cursor, comparable, instant
 
 FORMS = ("%Y-%m-%dT%H:%M:%SZ", "seconds", "%Y-%m-%d")
 """How an API may want a time that it writes otherwise itself."""
-AHEAD = 50
-"""Years."""
+YEARS_AHEAD = 50
 
 OLDER, LOST, EDGE = "older", "lost", "edge"
 """Faults: rows came that were changed before, not all that were changed later, none that was
@@ -31,7 +29,7 @@ changed at just that time."""
 OBEYED = ("", EDGE)
 REFUSALS = (EventsError, ValueError)
 
-Rows = tuple[Sequence[Hashable], Sequence[Any]]
+Identified = tuple[Sequence[Hashable], Sequence[Any]]
 """Identities of rows, and the rows."""
 
 
@@ -41,10 +39,10 @@ class Sample:
     `middle` is the one in the middle of all different times, as the API writes it.
     """
 
-    def __init__(self, rows: Rows, path: str) -> None:
+    def __init__(self, rows: Identified, path: str) -> None:
         self._find, self._ids = value_at(path), [*rows[0]]
-        values = [value for value in map(self._find, rows[1]) if place(value) is not None]
-        self._measure = instant if any(map(instant, values)) else place
+        values = [value for value in map(self._find, rows[1]) if comparable(value) is not None]
+        self._measure = instant if any(map(instant, values)) else comparable
         written = {self._measure(value): value for value in values}
         kinds = [type(time) for time in map(self._measure, values) if time is not None]
         self._kind = max({*kinds}, key=kinds.count)
@@ -56,11 +54,11 @@ class Sample:
         """Whether rows were changed before the time that is asked for."""
         return any(time < self._asked(changes) for time in self._times.values())
 
-    def has_middle(self, came: Rows) -> bool:
+    def has_middle(self, came: Identified) -> bool:
         """Whether a row came that was changed at just the time in the middle."""
         return self._measure(self.middle) in self._times_of(came).values()
 
-    def fault(self, changes: Changes, came: Rows) -> str:
+    def fault(self, changes: Changes, came: Identified) -> str:
         """What is wrong with the rows that came when changes were asked for."""
         asked = self._asked(changes)
         if any(time < asked for time in self._times_of(came).values()):
@@ -80,7 +78,7 @@ class Sample:
             if is_all or order & Order().then([one, came[-1]]).directions:
                 yield one
 
-    def _times_of(self, rows: Rows) -> dict[Hashable, Any]:
+    def _times_of(self, rows: Identified) -> dict[Hashable, Any]:
         times = zip(rows[0], map(self._measure, map(self._find, rows[1])), strict=True)
         return {one: time for one, time in times if isinstance(time, self._kind)}
 
@@ -103,12 +101,14 @@ def ahead(value: Cursor) -> Cursor:
     """A time decades after another one, written alike."""
     unit = unix_unit(value)
     if isinstance(value, str) and not unit:
-        return re.sub(r"\d{4}", lambda year: str(int(year[0]) + AHEAD), value, count=1)
+        return re.sub(r"\d{4}", lambda year: str(int(year[0]) + YEARS_AHEAD), value, count=1)
     number = int(value) if isinstance(value, str) else value
-    return number + AHEAD * 31_557_600 * (1000 if unit == "milliseconds" else 1)
+    return number + YEARS_AHEAD * 31_557_600 * (1000 if unit == "milliseconds" else 1)
 
 
-def obedience(changes: Changes, rows: Rows, ask: Callable[[], Rows], where: str) -> Finding:
+def obedience(
+    changes: Changes, rows: Identified, ask: Callable[[], Identified], where: str
+) -> Step:
     """How the API obeys what is configured.
 
     Args:
@@ -136,25 +136,25 @@ def obedience(changes: Changes, rows: Rows, ask: Callable[[], Rows], where: str)
     except REFUSALS as error:
         if is_between:
             settings = {f"{where}.convert": form for form in _accepted(changes, sample, ask)}
-            return FAILED, name, f"the API refuses {asked}: {error}", settings
+            return Step(FAILED, name, f"the API refuses {asked}: {error}", settings)
         finding = f"{path} is too much alike in all rows to show whether the API obeys"
-        return NOTE, name, finding, {}
+        return Step(NOTE, name, finding)
     if fault == OLDER:
         finding, remedy = f"the API ignores {asked}", "all rows"
         if is_between and _is_less_ahead(changes, sample, came, ask):
             finding = f"asked by {asked}, the API gives rows that were changed before"
             remedy = "more than it has to"
-        return NOTE, name, f"{finding}: each load reads {remedy}; is it the right parameter?", {}
+        return Step(NOTE, name, f"{finding}: each load reads {remedy}; is it the right parameter?")
     if fault == LOST:
         finding = f"asked by {asked}, the API leaves out rows that were changed later"
-        return FAILED, name, f"{finding}: is {path} what it compares?", {}
+        return Step(FAILED, name, f"{finding}: is {path} what it compares?")
     if fault == EDGE and is_exact:
         finding = f"asked by {asked}, the API leaves out what was changed at just that time"
-        return NOTE, name, finding, {f"{where}.lag": 1}
-    return OK, name, f"asked by {asked}, the API gives no row that was changed before", {}
+        return Step(NOTE, name, finding, {f"{where}.lag": 1})
+    return Step(OK, name, f"asked by {asked}, the API gives no row that was changed before")
 
 
-def _unfit(changes: Changes, rows: Sequence[Any], where: str) -> Finding | None:
+def _unfit(changes: Changes, rows: Sequence[Any], where: str) -> Step | None:
     """Why no time of change can be followed, if it is so."""
     name, path, find = "changes", changes.path, value_at(changes.path)
     values = [find(row) for row in rows if isinstance(row, dict)]
@@ -163,21 +163,21 @@ def _unfit(changes: Changes, rows: Sequence[Any], where: str) -> Finding | None:
         finding = f"{lacking} of {counted(len(values), 'row')} have nothing at {path} (cursor_path)"
         if lacking == len(values):
             found = {f"{where}.cursor_path": one for one in detect.changed_at(rows)[:1]}
-            return FAILED if ends else NOTE, name, finding, found
+            return Step(FAILED if ends else NOTE, name, finding, found)
         if ends:
             found = {f"{where}.on_cursor_value_missing": "include"}
-            return FAILED, name, f"{finding}, which ends a load", found
+            return Step(FAILED, name, f"{finding}, which ends a load", found)
     changes.begin(None)
     changes.see([*rows])
     if changes.newest is None:
         why, value = next(iter(changes.ignored.items()))
-        return NOTE, name, f"each load reads all rows, as {path} {why}: {value}", {}
+        return Step(NOTE, name, f"each load reads all rows, as {path} {why}: {value}")
     if changes.is_falling:
-        return OK, name, f"not tried, as {path} falls with each change", {}
+        return Step(OK, name, f"not tried, as {path} falls with each change")
     return None
 
 
-def _accepted(changes: Changes, sample: Sample, ask: Callable[[], Rows]) -> Iterator[str]:
+def _accepted(changes: Changes, sample: Sample, ask: Callable[[], Identified]) -> Iterator[str]:
     """The first form of the time that the API obeys, if any."""
     for changes.convert in FORMS:
         with suppress(*REFUSALS):
@@ -186,7 +186,9 @@ def _accepted(changes: Changes, sample: Sample, ask: Callable[[], Rows]) -> Iter
                 return
 
 
-def _is_less_ahead(changes: Changes, sample: Sample, before: Rows, ask: Callable[[], Rows]) -> bool:
+def _is_less_ahead(
+    changes: Changes, sample: Sample, before: Identified, ask: Callable[[], Identified]
+) -> bool:
     changes.begin(ahead(sample.middle))
     with suppress(*REFUSALS):
         return len(ask()[1]) < len(before[1])

@@ -5,7 +5,7 @@ The pages are those that a load would get: the same endpoints, sessions and ways
 
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,15 +20,21 @@ from events_assets.api import configured_api
 from events_assets.authentication import Authentication
 from events_assets.commands import changes, detect, findings, pages
 from events_assets.commands.location import Dialogue
-from events_assets.commands.report import FAILED, NOTE, OK, Report, StopError, counted
-from events_assets.errors import ApiError, EndlessScanError, EventsError, UnaddressableError
+from events_assets.commands.report import FAILED, NOTE, OK, Report, Step, counted
+from events_assets.errors import (
+    ApiError,
+    EndlessScanError,
+    EventsError,
+    StopError,
+    UnaddressableError,
+)
 from events_assets.lists import Lists
 from events_assets.paging.base import BY_CHANCE, Page
 from events_assets.paging.page_numbers import PageNumbers
 from events_assets.scan.changes import Changes
 from events_assets.scan.endpoint import Endpoint
 from events_assets.scan.list_pass import ListPass
-from events_assets.scan.list_request import ListRequest
+from events_assets.scan.list_request import ListRequest, url_of
 from events_assets.scan.table_pass import Table
 
 FAULTS = (ApiError, EndlessScanError, ValueError)
@@ -49,13 +55,13 @@ def try_api(report: Report) -> None:
             try:
                 lists = Lists(config, authentication, logging.getLogger("events_assets"))
                 lists.hurry()
-                scan = lists.table("events")
-                for endpoint in scan.endpoints:
-                    _Trial(report, config, authentication, scan, endpoint).run()
+                table = lists.table("events")
+                for endpoint in table.endpoints:
+                    _Trial(report, config, authentication, table, endpoint).run()
             except StopError as stop:  # here, as an error that leaves the context is masked as text
-                report.add(FAILED, *stop.args)
+                report.add(Step(FAILED, *stop.args))
     except EventsError as error:
-        report.add(FAILED, "configuration", str(error))
+        report.add(Step(FAILED, "configuration", str(error)))
 
 
 @dataclass
@@ -65,7 +71,7 @@ class _Trial:
     report: Report
     config: RESTAPIConfig
     authentication: Authentication
-    scan: Table
+    table: Table
     endpoint: Endpoint
 
     def __post_init__(self) -> None:
@@ -85,15 +91,15 @@ class _Trial:
 
     def run(self) -> None:
         path, auth = str(self.settings["path"]), self.settings.get("auth", self.client.get("auth"))
-        url = path if "://" in path else f"{self.client['base_url'].rstrip('/')}/{path.lstrip('/')}"
-        url = "the built-in sample API" if configuration.is_sample() else url.split("?")[0]
-        name = f"{self.endpoint.name} at " if len(self.scan.endpoints) > 1 else ""
+        url = url_of(self.client["base_url"], path).split("?")[0]
+        url = "the built-in sample API" if configuration.is_sample() else url
+        name = f"{self.endpoint.name} at " if len(self.table.endpoints) > 1 else ""
         headers = {**self.client.get("headers", {}), **self.settings.get("headers", {})}
-        key = findings.key_place(headers, auth)
-        self.report.add(OK, "configuration", f"{name}{url}, {key}")
+        key = findings.where_key_goes(headers, auth)
+        self.report.add(Step(OK, "configuration", f"{name}{url}, {key}"))
         with self.endpoint as endpoint:
             try:
-                self.request_for = _request(self.scan, endpoint, self.report)
+                self.request_for = _request(self.table, endpoint, self.report)
                 self.request = self.request_for()
                 self._try(ListPass(self.endpoint, self.request, self.endpoint.window))
             finally:
@@ -107,31 +113,30 @@ class _Trial:
             raise _refused(self, error) from None
         if first is None:
             raise StopError("answer", "the API has no first page; check the path")
-        add(OK, "reachable", f"answered in {first.answer.seconds:.1f} s")
+        add(Step(OK, "reachable", f"answered in {first.answer.seconds:.1f} s"))
         if first.answer.redirected:
             path = urlsplit(first.url).path
             finding = f"the API redirects to {path}, so that each request is sent twice"
-            add(NOTE, "redirect", f"{finding}; change path")
-        add(OK, "key", "the API lets us in")
-        raw, inherited = self.endpoint.rows_of(first.document), self.request.inherited
-        raw = [row | inherited if isinstance(row, dict) else row for row in raw]
-        add(*findings.rows(first.document, len(raw), self.settings.get("data_selector")))
+            add(Step(NOTE, "redirect", f"{finding}; change path"))
+        add(Step(OK, "key", "the API lets us in"))
+        raw = first.originals
+        add(findings.rows(first.document, len(raw), self.settings.get("data_selector")))
         if first.rows:
-            add(*findings.fields(first, raw))
+            add(findings.fields(first, raw))
             self.report.show(findings.example(next(r for r in first.rows if isinstance(r, dict))))
-        add(*findings.total(first, one))
+        add(findings.total(first, one))
         more, params = self._try_second_page(one, first, coming), self.settings.get("params") or {}
-        add(*findings.page_size(first, more, self.endpoint.page_size, params))
+        add(findings.page_size(first, more, self.endpoint.page_size, params))
         if len(first.rows) > 1:
             self._try_order(one, first, raw)
         if self.changes and raw:
             self._try_changes(self.changes, first, raw)
-        is_only = len(self.scan.endpoints) == 1 and not self.scan.parents and not one.window
-        add(*findings.proof(one, is_only))
+        is_only = len(self.table.endpoints) == 1 and not self.table.parents and not one.window
+        add(findings.proof(one, is_only))
         limits = [f"{name}: {v}" for name, v in first.headers.items() if RATE_LIMITS.match(name)]
-        add(OK, "rate limit", ", ".join(limits) or "no header tells one")
+        add(Step(OK, "rate limit", ", ".join(limits) or "no header tells one"))
 
-    def _try_order(self, one: ListPass, first: Page, raw: list[Any]) -> None:
+    def _try_order(self, one: ListPass, first: Page, raw: Sequence[Any]) -> None:
         """Looks for a parameter that asks for rows by id, where that would save a second pass, or
         rows come in another order each time. Who ignores it gives the first page once more."""
         evidence, found, asked = one.evidence, None, list[Page | None]()
@@ -156,19 +161,18 @@ class _Trial:
             if is_open and found is None and not is_repeated:
                 found = pages.find_order(by_id, key.strip("'"))
         sent = self.settings.get("params") or {}
-        self.report.add(*findings.order(one, raw, is_repeated, found, sent))
+        self.report.add(findings.order(one, raw, is_repeated, found, sent))
 
-    def _try_changes(self, asking: Changes, first: Page, raw: list[Any]) -> None:
+    def _try_changes(self, asking: Changes, first: Page, raw: Sequence[Any]) -> None:
         """Asks for what changed, as a load does: by the time of a row that came."""
 
-        def ask() -> changes.Rows:
+        def ask() -> changes.Identified:
             page = next(ListPass(self.endpoint, self.request_for()).pages(), None)
-            rows = self.endpoint.rows_of(page.document) if page and page.rows else []
-            return page.identities if page else (), rows
+            return (page.identities, page.originals) if page else ((), ())
 
         bound = f"{findings.ENDPOINT}.params.{asking.start_param}"
         where = f"{findings.ENDPOINT}.incremental" if "incremental" in self.settings else bound
-        self.report.add(*changes.obedience(asking, (first.identities, raw), ask, where))
+        self.report.add(changes.obedience(asking, (first.identities, raw), ask, where))
 
     def _try_second_page(self, one: ListPass, first: Page, coming: Iterator[Page]) -> bool:
         """Whether it brings further rows."""
@@ -176,7 +180,7 @@ class _Trial:
         paginator = self.settings.get("paginator", self.client.get("paginator"))
         way = findings.other_way(first, paginator)
         if not one.goes_on:
-            self.report.add(*findings.only_page(first, one, way))
+            self.report.add(findings.only_page(first, one, way))
             return False
         try:
             second = next(coming, None)
@@ -185,14 +189,14 @@ class _Trial:
                 second = next(coming, None)
         except FAULTS as error:
             raise StopError("second page", f"the second page fails: {error}", way) from None
-        self.report.add(*findings.second_page(first, second, again, one, way))
+        self.report.add(findings.second_page(first, second, again, one, way))
         if isinstance(paging, PageNumbers) and not again:
             before = None
             with suppress(ApiError, IgnoreResponseException):
                 if paging.first:
                     request = self.request.within(self.endpoint.window)
                     before = self.endpoint.page(request, paging.ask(paging.first - 1), (), set())
-            self.report.add(*findings.numbering(paging, before, first))
+            self.report.add(findings.numbering(paging, before, first))
         return second is not None and not {*second.identities} <= {*first.identities}
 
 
@@ -222,8 +226,9 @@ def _refused_key(trial: _Trial, finding: str) -> StopError:
     if authentication.has_key and session.traffic.requests == 1:
         with suppress(ApiError):
             url = trial.client["base_url"], str(trial.settings["path"])
-            found = Dialogue(*url, session.settings, authentication, trial.report)
-            if place := found.accepted_place():
+            with Dialogue(*url, session.settings, authentication, trial.report) as found:
+                place = found.accepted_place()
+            if place:
                 settings = {f"client.{name}": value for name, value in place.client.items()}
                 finding += f". The API accepts {place.description}"
                 return StopError("key", finding, settings)
@@ -236,10 +241,10 @@ def _first_page(endpoint: Endpoint, request: ListRequest, params: dict[str, Any]
     return next(ListPass(endpoint, request, endpoint.window).pages(), None)
 
 
-def _request(scan: Table, endpoint: Endpoint, report: Report) -> Callable[[], ListRequest]:
+def _request(table: Table, endpoint: Endpoint, report: Report) -> Callable[[], ListRequest]:
     """Gives the request for a list; if it depends on parents, for the first that can be asked
     for."""
-    parents = scan.parents.get(endpoint.name)
+    parents = table.parents.get(endpoint.name)
     if parents is None:
         return partial(endpoint.request_for, None)
     with parents.endpoints[0] as outer:
@@ -263,5 +268,5 @@ def _request(scan: Table, endpoint: Endpoint, report: Report) -> Callable[[], Li
         raise StopError("parent", f"{finding}, {why}")
     if unusable:
         finding += f", of which {len(unusable)} cannot be asked for ({unusable[0]})"
-    report.add(NOTE if unusable else OK, "parent", f"{finding}; the first is tried")
+    report.add(Step(NOTE if unusable else OK, "parent", f"{finding}; the first is tried"))
     return usable[0]

@@ -17,19 +17,12 @@ from events_assets.commands.check import try_api
 from events_assets.commands.init import discover
 from events_assets.commands.location import Dialogue, KeyPlace, key_place
 from events_assets.commands.replay import replay_quarantine
-from events_assets.commands.report import FAILED, Report, Step, StopError, terminal_columns
-from events_assets.errors import EventsError
+from events_assets.commands.report import FAILED, Report, Step, terminal_columns
+from events_assets.errors import EventsError, StopError
 from events_assets.http.log_masking import masked
 from events_assets.http.redaction import MIN_SECRET_LENGTH
 from events_assets.http.retry import hurried
-
-KEPT = (
-    *(configuration.http_settings, configuration.scan_settings, configuration.window_settings),
-    *(configuration.schedule_settings, configuration.warehouse_settings),
-    *(configuration.sync_settings, configuration.retention_settings, configuration.check_settings),
-    configuration.sync_settings,
-)
-"""The sections of config.toml that `init` leaves as they are."""
+from events_assets.settings import SECTIONS, FieldsSettings
 
 
 class Commands(click.Group):
@@ -103,8 +96,9 @@ def init(base_url: str | None, path: str | None, place: KeyPlace | None, yes: bo
     API_KEY or .dlt/secrets.toml, and goes to this API only.
     """
     configuration.reload_providers()
-    for settings in KEPT:
-        settings()  # stops where the file would be refused afterwards
+    for model in SECTIONS.values():
+        if model is not FieldsSettings:  # which is written anew
+            configuration.section(model)  # stops where the file would be refused afterwards
     configuration.require_own_tables()
     file = Path(dlt.current.run_context().get_setting("config.toml"))
     document = tomlkit.parse(file.read_text(encoding="utf-8") if file.exists() else "")
@@ -153,10 +147,11 @@ def _found_out(
     with masked(report.redaction):
         click.echo(report.redaction.text(f"Finding out how {base_url} works ...\n"))
         try:
-            api = Dialogue(base_url, path, settings, authentication, report, place)
-            return report, discover(api)
+            asking = Dialogue(base_url, path, settings, authentication, report, place)
+            with asking as api:
+                return report, discover(api)
         except StopError as stop:
-            report.add(FAILED, *stop.args)
+            report.add(Step(FAILED, *stop.args))
             raise click.ClickException(f"{file} is left as it was") from None
 
 

@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
-from itertools import chain, groupby
+from itertools import groupby
 from typing import Any
 
 from requests.structures import CaseInsensitiveDict
@@ -30,7 +30,8 @@ ROWS = 1000
 DAY = len("2026-05-01")
 """Characters by which times are compared."""
 
-CANONICAL = ("id", "event_name", "start_time", "end_time")
+ALWAYS_THERE = ("id", "event_name", "start_time", "end_time")
+"""Columns that the events have, whatever the API gives."""
 
 NAMES = tomllib.loads(files(__package__).joinpath("names.toml").read_text(encoding="utf-8"))
 """What APIs commonly call things."""
@@ -80,7 +81,7 @@ def lists_of_rows(document: Any, kind: type = dict) -> dict[str, list[Any]]:
         if isinstance(value, list) and all(isinstance(row, kind) for row in value)
     }
     order = {
-        path: (len({*CANONICAL} & {*proposals(rows)}) if rows else -1, len(rows))
+        path: (len({*ALWAYS_THERE} & {*proposals(rows)}) if rows else -1, len(rows))
         for path, rows in found.items()
     }
     return {path: found[path] for path in sorted(found, key=order.__getitem__, reverse=True)}
@@ -166,12 +167,8 @@ def field_settings(rows: Sequence[Any]) -> dict[str, Any]:
 def proposals(rows: Sequence[Any]) -> dict[str, list[Any]]:
     """The same, with two settings for a time of which day and month cannot be told apart."""
     objects = [row for row in rows if isinstance(row, dict)][:ROWS]
-    values: dict[Keys, Held] = {}
-    for number, row in enumerate(objects):
-        for path, value in walk(row):
-            if path and value not in (None, ""):
-                values.setdefault(path, {})[number] = value
-    places = {name: _places(name, values, len(objects)) for name in (*CANONICAL, "status")}
+    values = _by_path(objects)
+    places = {name: _places(name, values, len(objects)) for name in (*ALWAYS_THERE, "status")}
     forms: dict[str, list[dict[str, str]]] = {
         name: _forms(_merged(values, paths)) if name in TIMES else [{}]
         for name, paths in places.items()
@@ -184,6 +181,16 @@ def proposals(rows: Sequence[Any]) -> dict[str, list[Any]]:
     names = _merged(values, places["event_name"]).values()
     languages = [languages[0] for name in names if (languages := _languages(name))]
     return found | ({"language": languages[:1]} if languages else {})
+
+
+def _by_path(objects: Sequence[dict[str, Any]]) -> dict[Keys, Held]:
+    """The values of rows at each path where one of them has something."""
+    values: dict[Keys, Held] = {}
+    for number, row in enumerate(objects):
+        for path, value in walk(row):
+            if path and value not in (None, ""):
+                values.setdefault(path, {})[number] = value
+    return values
 
 
 def _places(name: str, values: Mapping[Keys, Held], count: int) -> list[Keys]:
@@ -294,14 +301,11 @@ def _languages(value: Any) -> list[str]:
 def changed_at(rows: Sequence[Any]) -> list[str]:
     """Where rows may tell when they were changed last, the likeliest path first: in all of them,
     as a text or a Unix time, and not in the future."""
-    values: dict[Keys, list[Any]] = {}
     objects = [row for row in rows if isinstance(row, dict)][:ROWS]
-    for path, value in chain.from_iterable(map(walk, objects)):
-        values.setdefault(path, []).append(value)
     found = []
-    for path, held in values.items():
+    for path, held in _by_path(objects).items():
         words = [word for word in FIELDS["changed"] if word in _words(path)]
-        if words and len(held) == len(objects) and all(map(_is_past, held)):
+        if words and len(held) == len(objects) and all(map(_is_past, held.values())):
             found.append((len(path), FIELDS["changed"].index(words[0]), len(_words(path)), path))
     return [join(path) for *_, path in sorted(found)]
 
@@ -316,17 +320,21 @@ def order_of(rows: Sequence[Any]) -> tuple[str, bool]:
     """The field that explains the order of rows, and whether it does so strictly, as one that tells
     when they were created; empty where none does. Fields of times come first."""
     objects = [row for row in rows if isinstance(row, dict)]
-    values: dict[Keys, list[Any]] = {}
-    for path, value in chain.from_iterable(map(walk, objects)):
-        if _is_text_or_number(value) and len(str(value)) < LONGEST:
-            values.setdefault(path, []).append(value)
-    complete = {path: found for path, found in values.items() if len(found) == len(objects)}
     if len(objects) < BY_CHANCE:
         return "", False
+    complete = {
+        path: [*held.values()]
+        for path, held in _by_path(objects).items()
+        if len(held) == len(objects) and all(map(_may_order, held.values()))
+    }
     ordered = ((_rank(path), path) for path, found in complete.items() if _is_ordered(found))
     rank, path = min(ordered, default=(0, ()))
     is_strict = bool(path) and rank == 0 and bool(Order().then(complete[path]).directions)
     return join(path) if path else "", is_strict
+
+
+def _may_order(value: Any) -> bool:
+    return _is_text_or_number(value) and len(str(value)) < LONGEST
 
 
 def _rank(path: Keys) -> int:

@@ -1,7 +1,6 @@
 """What the first pages of a list show of its API: findings for the report of `check`.
 
-Each function gives what `Report.add` takes: a state, the name of the step, the finding in words,
-and settings to make, by their path below `sources.events`; or it raises `StopError`.
+Each function gives a step, or raises `StopError`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,9 +14,9 @@ from dlt.common.data_types import coerce_value, py_type_to_sc_type
 from events_assets import configuration, json_path
 from events_assets.commands import detect
 from events_assets.commands.pages import SIZES
-from events_assets.commands.report import FAILED, NOTE, OK, StopError, counted
+from events_assets.commands.report import FAILED, NOTE, OK, Step, counted
 from events_assets.commands.toml_file import inline
-from events_assets.errors import UnreadableTimeError
+from events_assets.errors import StopError, UnreadableTimeError
 from events_assets.paging.base import Order, Page
 from events_assets.paging.page_numbers import PageNumbers
 from events_assets.paging.touching_offsets import TouchingOffsets
@@ -36,11 +35,10 @@ ENDPOINT = "resources.endpoint"
 COLUMNS_SHOWN = 8
 """Of an example event."""
 
-Settings = Mapping[str, Any]
-Finding = tuple[str, str, str, Settings]
+Values = Mapping[str, Any]
 
 
-def key_place(headers: Settings, auth: Any) -> str:
+def where_key_goes(headers: Values, auth: Any) -> str:
     """Where the key goes, in words."""
     if not auth:
         named = [name for name in headers if "auth" in name.lower() or "key" in name.lower()]
@@ -54,19 +52,21 @@ def key_place(headers: Settings, auth: Any) -> str:
     return f"the key as {place} {table.get('name', 'Authorization')}"
 
 
-def rows(document: Any, count: int, selector: str | None) -> Finding:
+def rows(document: Any, count: int, selector: str | None) -> Step:
     finding = counted(count, "row")
     if not selector:
         best = [*detect.lists_of_rows(document)][:1]
         settings = {f"{ENDPOINT}.data_selector": path for path in best}
-        return NOTE, "rows", f"{finding}, found by guessing: no data_selector is set", settings
+        return Step(
+            NOTE, "rows", f"{finding}, found by guessing: no data_selector is set", settings
+        )
     finding += " as the whole answer" if selector == "$" else f' at "{selector}"'
     if count:
-        return OK, "rows", finding, {}
-    return NOTE, "rows", f"{finding}; without one, fields cannot be looked at", {}
+        return Step(OK, "rows", finding)
+    return Step(NOTE, "rows", f"{finding}; without one, fields cannot be looked at")
 
 
-def fields(page: Page, raw: list[Any]) -> Finding:
+def fields(page: Page, raw: Sequence[Any]) -> Step:
     """How the canonical fields come out, from the rows as they would be loaded, and from the same
     as the API gave them."""
     found = [row for row in page.rows if isinstance(row, dict)]
@@ -74,7 +74,7 @@ def fields(page: Page, raw: list[Any]) -> Finding:
         raise StopError("fields", "the rows are no objects; check data_selector")
     configured = configuration.field_settings()
     has_status = configured.status and configured.status.path
-    names = [*detect.CANONICAL, "status"] if has_status else detect.CANONICAL
+    names = [*detect.ALWAYS_THERE, "status"] if has_status else detect.ALWAYS_THERE
     values = {name: [row[name] for row in found if row.get(name) not in ABSENT] for name in names}
     missing = [name for name in names if not values[name]]
     proposed = detect.proposals(raw)
@@ -97,7 +97,7 @@ def fields(page: Page, raw: list[Any]) -> Finding:
         set_anew = {**{name: name for name in naive}, **set_anew, "timezone": "UTC"}
     settings = {f"fields.{name}": setting for name, setting in set_anew.items()}
     state = FAILED if "id" in missing or nowhere else NOTE if missing or said else OK
-    return state, "fields", "; ".join([finding, *said]), settings
+    return Step(state, "fields", "; ".join([finding, *said]), settings)
 
 
 def unclear_times(proposed: Mapping[str, Sequence[Any]]) -> list[str]:
@@ -120,7 +120,7 @@ def _told_missing(values: Mapping[str, Sequence[Any]], count: int) -> list[str]:
     ]
 
 
-def _set_anew(values: Settings, unread: Sequence[str], raw: list[Any]) -> dict[str, Any]:
+def _set_anew(values: Values, unread: Sequence[str], raw: Sequence[Any]) -> dict[str, Any]:
     """The proposed settings of fields that are missing, of times that are written otherwise, and
     of fields that more rows would have by them."""
     proposed = detect.field_settings(raw)
@@ -135,7 +135,7 @@ def _set_anew(values: Settings, unread: Sequence[str], raw: list[Any]) -> dict[s
     return detect.only(proposed, chosen)
 
 
-def _not_in(raw: list[Any], configured: FieldsSettings) -> tuple[list[str], list[str]]:
+def _not_in(raw: Sequence[Any], configured: FieldsSettings) -> tuple[list[str], list[str]]:
     """Configured paths that are in none of the rows: those without which there is no value, and
     those beside which there are others, or that tell something rare."""
     nowhere, unseen = list[str](), list[str]()
@@ -165,16 +165,16 @@ def example(row: Mapping[str, Any]) -> dict[str, Any]:
     """An event as its columns will hold it: the canonical fields, and a few others."""
     plain = [n for n, v in row.items() if v is not None and not isinstance(v, list | dict)]
     plain.sort(key=lambda name: name not in ("status", "all_day"))
-    names = [*dict.fromkeys([*detect.CANONICAL, *plain])][:COLUMNS_SHOWN]
+    names = [*dict.fromkeys([*detect.ALWAYS_THERE, *plain])][:COLUMNS_SHOWN]
     times = {n: time.isoformat(sep=" ") for n in detect.TIMES if (time := _time(row.get(n)))}
     return {name: row.get(name) for name in names} | times
 
 
-def total(page: Page, one: ListPass) -> Finding:
+def total(page: Page, one: ListPass) -> Step:
     """Whether the API counts its rows, and where."""
     evidence = one.evidence
     if evidence.total_last is not None:
-        return OK, "total", f"the API counts {counted(evidence.total_last, 'row')}", {}
+        return Step(OK, "total", f"the API counts {counted(evidence.total_last, 'row')}")
     by_offset = isinstance(one.endpoint.paging, TouchingOffsets)
     for place, count in detect.totals(page.document, page.headers, len(page.rows)).items():
         setting, where = "scan.total_header", f"in the header {place}"
@@ -182,11 +182,11 @@ def total(page: Page, one: ListPass) -> Finding:
             setting = f"{ENDPOINT}.paginator.total_path" if by_offset else "scan.total_path"
             where = f'at "{place}"'
         finding = f"no total is read, but the API counts {count:,} rows {where}"
-        return NOTE, "total", finding, {setting: place}
-    return OK, "total", "the API counts its rows nowhere", {}
+        return Step(NOTE, "total", finding, {setting: place})
+    return Step(OK, "total", "the API counts its rows nowhere")
 
 
-def only_page(page: Page, one: ListPass, way: Settings) -> Finding:
+def only_page(page: Page, one: ListPass, way: Values) -> Step:
     """That there is no second page, if that can be. `way` is what the answer suggests."""
     came, name = len(page.rows), "second page"
     counts = detect.totals(page.document, page.headers, came)
@@ -197,17 +197,15 @@ def only_page(page: Page, one: ListPass, way: Settings) -> Finding:
         raise StopError(name, finding + remedy, way)
     if way and page.rows:
         raise StopError(name, "the API has a next page, but the paginator ends here", way)
-    return OK, name, f"{_kind(one)}: all rows are on one page", {}
+    return Step(OK, name, f"{_kind(one)}: all rows are on one page")
 
 
-def second_page(
-    first: Page, second: Page | None, again: bool, one: ListPass, way: Settings
-) -> Finding:
+def second_page(first: Page, second: Page | None, again: bool, one: ListPass, way: Values) -> Step:
     """How the second page goes on from the first; where that came `again`, `second` is the third
     one. `way` is what the answer suggests."""
     kind, name, paging = _kind(one), "second page", one.endpoint.paging
     if second is None or not second.rows:
-        return OK, name, f"{kind}: empty, all rows are on the first page", {}
+        return Step(OK, name, f"{kind}: empty, all rows are on the first page")
     shared = len({*first.identities} & {*second.identities})
     first_twice = paging.first if again and isinstance(paging, PageNumbers) else None
     if first_twice or (same(second, first) and len(second.rows) > 1):
@@ -216,24 +214,24 @@ def second_page(
         raise StopError(name, f"{finding}; events-assets init tries the common ones", way)
     if first_twice == 0:
         finding = f"{kind}: the pages 0 and 1 are the same, so numbers start at 1"
-        return NOTE, name, finding, {f"{ENDPOINT}.paginator.base_page": 1}
+        return Step(NOTE, name, finding, {f"{ENDPOINT}.paginator.base_page": 1})
     finding = f"{kind}: {len(second.rows)} rows"
     if not isinstance(paging, TouchingOffsets):
         finding += f", {shared or 'none'} of them on the first page too"
-        return NOTE if shared else OK, name, finding, {}
+        return Step(NOTE if shared else OK, name, finding)
     if one.evidence.touching and shared and not again:
-        return OK, name, f"{finding}, {shared} shared with the first page, so the two touch", {}
+        return Step(OK, name, f"{finding}, {shared} shared with the first page, so the two touch")
     finding = f"{kind}: the API takes only multiples of the limit, so that pages cannot touch"
-    return NOTE, name, finding, {"scan.overlap": 0}
+    return Step(NOTE, name, finding, {"scan.overlap": 0})
 
 
-def numbering(paging: PageNumbers, before: Page | None, first: Page) -> Finding:
+def numbering(paging: PageNumbers, before: Page | None, first: Page) -> Step:
     """Whether numbers start where they are asked for; `before` is the page before the first."""
     name, number = paging.number_at.name, paging.first - 1
     if before and before.identities and not {*before.identities} & {*first.identities}:
         finding = f"there are rows at {name}={number}, before the first page asked for"
-        return FAILED, "numbering", finding, {f"{ENDPOINT}.paginator.base_page": number}
-    return OK, "numbering", f"{name} starts at {paging.first}", {}
+        return Step(FAILED, "numbering", finding, {f"{ENDPOINT}.paginator.base_page": number})
+    return Step(OK, "numbering", f"{name} starts at {paging.first}")
 
 
 def strictly(page: Page | None, count: int) -> bool | None:
@@ -244,8 +242,8 @@ def strictly(page: Page | None, count: int) -> bool | None:
 
 
 def order(
-    one: ListPass, raw: list[Any], is_repeated: bool, found: Settings | None, sent: Settings
-) -> Finding:
+    one: ListPass, raw: Sequence[Any], is_repeated: bool, found: Values | None, sent: Values
+) -> Step:
     """In which order rows come, as seen on the pages so far, or in the `raw` rows of the first.
 
     `is_repeated`: that page came once more as it was. `found` asks for rows by id, beside the
@@ -255,23 +253,23 @@ def order(
     if evidence.ordered:
         field = configuration.scan_settings().order or "id"
         way = "upwards" if "up" in " ".join(evidence.order.directions) else "downwards"
-        return OK, name, f"strictly by {field}, {way}", {}
+        return Step(OK, name, f"strictly by {field}, {way}")
     field, is_strict = detect.order_of(raw)
     if not is_repeated:
         finding = "two identical requests give other rows, or another order"
     elif is_strict:
         finding = f"strictly by {field}; name it, if it never changes"
-        return NOTE, name, finding, {"scan.order": field}
+        return Step(NOTE, name, finding, {"scan.order": field})
     elif field:
         finding = f"by {field}, not by id"
     if found:
         finding += f"; by id if asked with {', '.join(f'{n}={v}' for n, v in found.items())}"
-        return NOTE, name, finding, {f"{ENDPOINT}.params": {**sent, **found}}
+        return Step(NOTE, name, finding, {f"{ENDPOINT}.params": {**sent, **found}})
     finding += "; no common parameter asks for one by id" if found is not None else ""
-    return OK if is_repeated else NOTE, name, finding, {}
+    return Step(OK if is_repeated else NOTE, name, finding)
 
 
-def proof(one: ListPass, is_only: bool) -> Finding:
+def proof(one: ListPass, is_only: bool) -> Step:
     """What will prove that a list came whole, if its other pages are like those so far, and the
     last one says that it is. `is_only`: there are no other lists, and no windows."""
     evidence, rows, is_fixed = one.evidence, len(one.came), one.endpoint.order_of is not None
@@ -284,18 +282,18 @@ def proof(one: ListPass, is_only: bool) -> Finding:
     passes = configuration.scan_settings().passes
     once, twice = judge([reading], 1, is_fixed), judge([reading] * 2, 2, is_fixed)
     if once and once.word == COMPLETE:
-        return OK, "proof", f"{once.proof}: each load reads the list once", {}
+        return Step(OK, "proof", f"{once.proof}: each load reads the list once")
     if passes == 1 or not twice or twice.word != COMPLETE:
         verdict = once if passes == 1 else twice
-        return NOTE, "proof", f"none, loads stay unproven: {verdict and verdict.reason}", {}
+        return Step(NOTE, "proof", f"none, loads stay unproven: {verdict and verdict.reason}")
     finding = f"{twice.proof}: each load reads the list twice"
     if twice.proof in (TOUCHING, NAMED):
         finding += "; once, if you know that the API orders its rows by id, and say so"
-        return NOTE, "proof", finding, {"scan.order": "id"}
-    return OK, "proof", finding, {}
+        return Step(NOTE, "proof", finding, {"scan.order": "id"})
+    return Step(OK, "proof", finding)
 
 
-def page_size(page: Page, more: bool, limit: int | None, params: Settings) -> Finding:
+def page_size(page: Page, more: bool, limit: int | None, params: Values) -> Step:
     """How many rows came of those asked for, and whether `more` came with a further page."""
     asked = [
         (f"params.{n}", int(v)) for n, v in params.items() if n in SIZES and str(v).isdecimal()
@@ -304,15 +302,15 @@ def page_size(page: Page, more: bool, limit: int | None, params: Settings) -> Fi
     for setting, size in [("paginator.limit", limit)] if limit else asked:
         finding = f"{size} rows asked for, {came} came"
         if came > size:
-            return NOTE, name, f"{finding}: the API ignores it", {}
+            return Step(NOTE, name, f"{finding}: the API ignores it")
         if came < size and more:
             settings = {f"{ENDPOINT}.{setting}": came} if came else {}
-            return NOTE, name, f"{finding}: the API grants less", settings
-        return OK, name, finding, {}
-    return OK, name, f"none is asked for; {counted(came, 'row')} came", {}
+            return Step(NOTE, name, f"{finding}: the API grants less", settings)
+        return Step(OK, name, finding)
+    return Step(OK, name, f"none is asked for; {counted(came, 'row')} came")
 
 
-def other_way(page: Page, configured: Any) -> Settings:
+def other_way(page: Page, configured: Any) -> Values:
     """The paginator that the answer itself suggests, other than the configured one, as settings."""
     paginator, _ = detect.link_to_next(page.document, page.headers)
     for path in [*detect.cursors(page.document)][:1]:

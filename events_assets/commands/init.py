@@ -5,9 +5,9 @@ from urllib.parse import parse_qsl, unquote_plus
 
 from events_assets.commands import detect, findings, pages, since
 from events_assets.commands.location import PLACES, Dialogue, KeyPlace, challenge, key_place
-from events_assets.commands.report import NOTE, OK, Report, StopError
+from events_assets.commands.report import NOTE, OK, Report, Step
 from events_assets.commands.toml_file import Description, inline
-from events_assets.errors import ApiError
+from events_assets.errors import ApiError, StopError
 from events_assets.http.explain import message_of
 
 
@@ -55,7 +55,7 @@ def _clean_address(api: Dialogue) -> None:
     api.path += f"?{'&'.join(kept)}" if kept else ""
     if paging:
         finding = f"{', '.join(paging)} left out: init finds out how pages are asked for"
-        api.report.add(NOTE, "path", finding)
+        api.report.add(Step(NOTE, "path", finding))
 
 
 def _accepted_place(api: Dialogue) -> KeyPlace:
@@ -65,7 +65,7 @@ def _accepted_place(api: Dialogue) -> KeyPlace:
     refused = f"the API answers {first.status}" + (f' ("{words}")' if words else "")
     if place is None:
         raise StopError("key", refused + _remedy(api))
-    api.report.add(OK, "reachable", f"answered in {first.seconds:.1f} s")
+    api.report.add(Step(OK, "reachable", f"answered in {first.seconds:.1f} s"))
     if not 200 <= first.status < 300:
         hint = ": nothing is at this path; check base URL and path" if first.status == 404 else ""
         raise StopError("answer", refused + hint)
@@ -78,7 +78,7 @@ def _accepted_place(api: Dialogue) -> KeyPlace:
         finding = f"accepted: {place.description}"
     elif has_key and not api.place:
         finding += ", so none is sent; --key-in says where to send it all the same"
-    api.report.add(OK, "key", finding)
+    api.report.add(Step(OK, "key", finding))
     return place
 
 
@@ -106,7 +106,7 @@ def _event_list(api: Dialogue) -> pages.EventList:
         raise StopError("rows", f"{finding} by a parameter of the API, in the path")
     if not lists:
         raise StopError("rows", "there is no list of objects in the answer; check the path")
-    api.report.add(*findings.rows(document, len(rows), selector))
+    api.report.add(findings.rows(document, len(rows), selector))
     return pages.EventList(api.ask, selector, (key or "id").strip("'"), api.first)
 
 
@@ -114,12 +114,12 @@ def _fields(rows: list[dict[str, Any]], report: Report) -> dict[str, Any]:
     """Settings of the canonical fields that have other names, or are written otherwise."""
     proposed, found = detect.proposals(rows), detect.field_settings(rows)
     there = {*proposed, *(name for row in rows for name in row)}
-    known = [name for name in (*detect.CANONICAL, "status") if name in there]
+    known = [name for name in (*detect.ALWAYS_THERE, "status") if name in there]
     elsewhere = [name for name in known if found.get(name, name) != name]
     settings = detect.only(found, elsewhere)
     places = ", ".join(f"{n} ← {inline(settings[n])}" if n in elsewhere else n for n in known)
-    missing = ", ".join(name for name in detect.CANONICAL if name not in known)
+    missing = ", ".join(name for name in detect.ALWAYS_THERE if name not in known)
     unclear = findings.unclear_times(proposed)
     finding = f"{places or 'none'}; not found: {missing}" if missing else places
-    report.add(NOTE if missing or unclear else OK, "fields", "; ".join([finding, *unclear]))
+    report.add(Step(NOTE if missing or unclear else OK, "fields", "; ".join([finding, *unclear])))
     return settings

@@ -4,22 +4,23 @@ how an API is asked with the key in such a place."""
 import logging
 import re
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import click
 import requests
-from dlt.sources.helpers.rest_client.utils import join_url
 from requests.structures import CaseInsensitiveDict
 
 from events_assets.authentication import Authentication
 from events_assets.commands.report import Report
 from events_assets.http.answer import Answer
 from events_assets.http.session import ApiSession
+from events_assets.scan.list_request import url_of
 from events_assets.settings import HttpSettings
 
-SECRET = "{secrets.api_key}"  # noqa: S105, stands for the key
+THE_KEY = "{secrets.api_key}"
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def key_place(text: str) -> KeyPlace:
             words, auth = "header Authorization: Bearer", {"type": "bearer"}
         case "token" | "apikey", "":
             scheme = {"token": "Token"}.get(kind, kind)
-            headers = {"Authorization": f"{scheme} {SECRET}"}
+            headers = {"Authorization": f"{scheme} {THE_KEY}"}
             return KeyPlace(f"the key as header Authorization: {scheme}", {"headers": headers})
         case "query" | "header", _:
             name = name or {"query": "api_key", "header": "X-API-Key"}[kind]
@@ -56,7 +57,7 @@ def key_place(text: str) -> KeyPlace:
             auth = {"type": "api_key", "name": name, "location": kind}
         case "basic", _:
             words = f"{f'password of {name}' if name else 'user name'} (HTTP basic)"
-            user, password = (name, SECRET) if name else (SECRET, "")
+            user, password = (name, THE_KEY) if name else (THE_KEY, "")
             auth = {"type": "http_basic", "username": user, "password": password}
         case _:
             names = "query, query:NAME, header, header:NAME, bearer, token, basic, basic:USER"
@@ -86,6 +87,7 @@ def likeliest(refused: Mapping[str, str]) -> list[KeyPlace]:
 @dataclass
 class Dialogue:
     """Asks an API for a list, with the key in the place that it accepts; `report` counts requests.
+    A context that closes its session.
 
     `place` is where the key goes; None: the common places are tried.
     """
@@ -100,6 +102,13 @@ class Dialogue:
     def __post_init__(self) -> None:
         # A server error may be what the API thinks of a parameter; only these pass by waiting.
         self.settings = self.settings.model_copy(update={"retry_statuses": [429, 503]})
+        self._opened = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.close()
 
     def accepted_place(self) -> KeyPlace | None:
         """The first place of the key that is accepted, None if none is. `first` is the answer then.
@@ -125,9 +134,7 @@ class Dialogue:
         Raises:
             ApiError: there is none, or it leads to another origin.
         """
-        is_url = self.path.startswith(("http://", "https://"))
-        url = self.path if is_url else join_url(self.base_url, self.path)
-        sent = {**self.headers, **headers}
+        url, sent = url_of(self.base_url, self.path), {**self.headers, **headers}
         request = requests.Request("GET", url, params=dict(params), headers=sent)
         traffic = self.session.traffic
         before = traffic.requests
@@ -148,7 +155,8 @@ class Dialogue:
         client: Any = self.authentication.fill(config)["client"]
         self.headers = client.get("headers", {})
         auth = self.authentication.of(client.get("auth"), new_session)
-        self.session = new_session(self.base_url, auth)
+        self._opened.close()
+        self.session = self._opened.enter_context(new_session(self.base_url, auth))
 
 
 def _path_after(redirect: str, base_url: str, path: str) -> str:

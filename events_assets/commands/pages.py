@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from events_assets.commands import detect
-from events_assets.commands.report import NOTE, OK, Report, counted
+from events_assets.commands.report import NOTE, OK, Report, Step, counted
 from events_assets.commands.toml_file import Description
 from events_assets.http.answer import Answer
 from events_assets.paging.base import BY_CHANCE, Order
@@ -140,7 +140,7 @@ def find_way(events: EventList, api: Description, report: Report) -> None:
     if came < 2:
         endpoint["paginator"] = events.link[0] or {"type": "auto"}
         finding = "too few rows to find out; run init once more when there are more"
-        report.add(NOTE, "paging", finding)
+        report.add(Step(NOTE, "paging", finding))
         return
     for params, paginator, words in _trials(events):
         if params is None or events.are_others(events.page(params), events.few):
@@ -151,12 +151,12 @@ def find_way(events: EventList, api: Description, report: Report) -> None:
                 endpoint["params"] = large
             endpoint["paginator"] = {k: v for k, v in paginator.items() if DEFAULTS.get(k) != v}
             sizes = [f", {rows} rows a page by {size}" for size, rows in large.items()]
-            report.add(OK, "paging", "".join([words, *sizes]))
+            report.add(Step(OK, "paging", "".join([words, *sizes])))
             return
     if events.has_more_than(came, events.first):
-        report.add(NOTE, "paging", f"the API has more than these {came} rows, but {NO_WAY}")
+        report.add(Step(NOTE, "paging", f"the API has more than these {came} rows, but {NO_WAY}"))
     else:
-        report.add(OK, "paging", f"none found: all {came} rows at once")
+        report.add(Step(OK, "paging", f"none found: all {came} rows at once"))
 
 
 def _trials(events: EventList) -> Iterator[Trial]:
@@ -243,16 +243,16 @@ def ask_for_order(events: EventList, api: Description, report: Report) -> None:
         return is_ordered and len(rows) == came if rows else None
 
     if by_id({}):
-        report.add(OK, "order", f"strictly by {events.id}")
+        report.add(Step(OK, "order", f"strictly by {events.id}"))
     elif params := find_order(by_id, events.id):
         api.endpoint["params"] = api.endpoint.get("params", {}) | params
         asked = ", ".join(f"{name}={value}" for name, value in params.items())
-        report.add(OK, "order", f"strictly by {events.id}, asked for by {asked}")
+        report.add(Step(OK, "order", f"strictly by {events.id}, asked for by {asked}"))
     else:
         field, _ = detect.order_of(events.first_rows)
         seen = f"by {field}" if field else "none that can be seen"
         finding = f"{seen}; no common parameter asks for one by {events.id}"
-        report.add(NOTE, "order", finding)
+        report.add(Step(NOTE, "order", finding))
 
 
 def find_total(events: EventList, api: Description, report: Report) -> None:
@@ -274,7 +274,7 @@ def find_total(events: EventList, api: Description, report: Report) -> None:
             where = f"in the header {place}" if in_header else f'at "{place}"'
             asked = [f", asked for by {name}={v}" for name, v in (params or headers).items()][:1]
             finding = f"the API counts {counted(rows, 'row')} {where}"
-            report.add(OK, "total", "".join([finding, *asked]))
+            report.add(Step(OK, "total", "".join([finding, *asked])))
             api.endpoint |= {"headers": headers, "params": sent | params}
             if in_header:
                 api.scan["total_header"] = place
@@ -283,4 +283,4 @@ def find_total(events: EventList, api: Description, report: Report) -> None:
             elif place != "total":  # where offset paging looks by itself
                 paginator["total_path"] = place
             return
-    report.add(OK, "total", "the API counts its rows nowhere")
+    report.add(Step(OK, "total", "the API counts its rows nowhere"))

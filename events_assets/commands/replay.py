@@ -4,7 +4,7 @@ import dlt
 
 from events_assets import configuration, warehouse
 from events_assets.api import configured_api
-from events_assets.commands.report import NOTE, OK, Report, counted
+from events_assets.commands.report import NOTE, OK, Report, Step, counted
 from events_assets.retention import quarantined
 from events_assets.scan.quarantine import quarantine_of
 from events_assets.source import events_source
@@ -26,7 +26,7 @@ def replay_quarantine(report: Report) -> None:
             before = {table: quarantined(dataset, table) for table in tables}
         tables = [table for table in tables if before[table]]
         if not tables:
-            report.add(OK, "quarantine", "there is no row in it")
+            report.add(Step(OK, "quarantine", "there is no row in it"))
             return
         source = events_source(config, authentication=authentication, replay=True)
         with warehouse.loading() as pipeline:
@@ -38,7 +38,7 @@ def replay_quarantine(report: Report) -> None:
                 finding = f"{loaded:,} of {counted(before[table], 'row')} loaded"
                 if remaining:
                     finding += f"; the others remain: {_reasons(dataset, table)}"
-                report.add(NOTE if remaining else OK, table, finding)
+                report.add(Step(NOTE if remaining else OK, table, finding))
 
 
 def _reasons(dataset: dlt.Dataset, table: str) -> str:

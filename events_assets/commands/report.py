@@ -5,13 +5,12 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import click
 
 from events_assets.commands.toml_file import inline
-from events_assets.errors import EventsError
 from events_assets.http.redaction import Redaction
 
 OK, NOTE, FAILED = "ok", "note", "FAILED"
@@ -57,10 +56,6 @@ class Step:
         return text
 
 
-class StopError(EventsError):
-    """A step failed after which the others cannot be tried: its name, its finding, and settings."""
-
-
 @dataclass
 class Report:
     """Steps in order, and an example event, with all secrets masked.
@@ -74,11 +69,10 @@ class Report:
     example: dict[str, Any] = field(default_factory=dict)
     requests: int = 0
 
-    def add(
-        self, state: str, name: str, finding: str, settings: Mapping[str, Any] | None = None
-    ) -> None:
-        masked = self.redaction.value(dict(settings or {}))
-        step = Step(state, name, " ".join(self.redaction.text(finding).split()), masked)
+    def add(self, step: Step) -> None:
+        finding = " ".join(self.redaction.text(step.finding).split())
+        settings = self.redaction.value(dict(step.settings))
+        step = replace(step, finding=finding, settings=settings)
         self.steps.append(step)
         self.tell(step)
 

@@ -16,18 +16,18 @@ from events_assets.commands.changes import (
     FORMS,
     OBEYED,
     OLDER,
-    Rows,
+    Identified,
     Sample,
     ahead,
     asked_since,
 )
 from events_assets.commands.pages import NAMES, PAGE, EventList, Params
-from events_assets.commands.report import NOTE, OK, Report
+from events_assets.commands.report import NOTE, OK, Report, Step
 from events_assets.commands.toml_file import Description
 from events_assets.errors import ApiError, ConfigurationError
 from events_assets.scan.changes import Changes
 
-FIELDS, SINGLY = 2, 8
+FIELDS_TRIED, SINGLY = 2, 8
 """So many fields are tried, and so many parameters one by one if all at once are too much."""
 REFUSED = "refused"
 
@@ -60,7 +60,7 @@ class _Way:
         field = path.rpartition(".")[2].strip("'")
         names = dict.fromkeys(name.replace("{}", field) for name in NAMES["changed"])
         self.names = [name for name in names if name not in taken]
-        self._came: dict[tuple[str, ...], Rows | None] = {}
+        self._came: dict[tuple[str, ...], Identified | None] = {}
 
     def fault(self, names: Sequence[str]) -> str:
         """What is wrong with the answer to some parameters."""
@@ -102,14 +102,14 @@ class _Way:
         found |= {"lag": asking.lag} if asking.lag else {}
         return {**found, "on_cursor_value_missing": "include"}
 
-    def _ask(self, names: Sequence[str], changes: Changes) -> Rows | None:
+    def _ask(self, names: Sequence[str], changes: Changes) -> Identified | None:
         """The rows that come, None where the API refuses."""
         with suppress(ApiError):
             answer = self._events.get(self._params | dict.fromkeys(names, asked_since(changes)))
             return self._with_ids(self._events.rows(answer)) if answer.status < 300 else None
         return None
 
-    def _with_ids(self, rows: list[Any]) -> Rows:
+    def _with_ids(self, rows: list[Any]) -> Identified:
         ids = [row.get(self._events.id) for row in rows]
         return [one if isinstance(one, str | int) else repr(one) for one in ids], rows
 
@@ -120,9 +120,9 @@ def ask_for_changes(events: EventList, api: Description, report: Report) -> None
     params = events.sized(paginator.get("limit", PAGE)) | api.endpoint.get("params", {})
     if detect.changed_at(page):
         page = events.rows(events.get(params)) or page
-    paths = detect.changed_at(page)[:FIELDS]
+    paths = detect.changed_at(page)[:FIELDS_TRIED]
     if not paths:
-        return report.add(OK, name, "no field tells when a row was changed last")
+        return report.add(Step(OK, name, "no field tells when a row was changed last"))
     ways: dict[tuple[str, str], _Way] = {}
     for path, form in [*((path, None) for path in paths), *((paths[0], form) for form in FORMS)]:
         way = _Way(events, params, paginator.values(), page, path, form)
@@ -130,16 +130,16 @@ def ask_for_changes(events: EventList, api: Description, report: Report) -> None
             ways.setdefault((path, str(asked_since(way.changes))), way)
     if not ways:
         finding = f"{paths[0]} is the same in all rows; run init once more when it is not"
-        return report.add(NOTE, name, finding)
-    for way, param in islice(_understood([*ways.values()]), FIELDS):
+        return report.add(Step(NOTE, name, finding))
+    for way, param in islice(_understood([*ways.values()]), FIELDS_TRIED):
         if found := way.proven(param):
             api.endpoint["incremental"] = found
             hours = configuration.sync_settings().full_scan_every
             finding = f"each load asks by {param} for what changed since the last one, which "
             finding += f"{way.changes.path} tells; all rows are read every {hours:g} hours"
-            return report.add(OK, name, finding)
+            return report.add(Step(OK, name, finding))
     finding = f"no common parameter asks for what changed, which {paths[0]} tells"
-    return report.add(NOTE, name, f"{finding}: each load reads all rows")
+    return report.add(Step(NOTE, name, f"{finding}: each load reads all rows"))
 
 
 def _understood(ways: Sequence[_Way]) -> Iterator[tuple[_Way, str]]:

@@ -21,7 +21,7 @@ REMARKS = {
     "fields": "where the canonical columns are in a row of the API, as JSON paths",
 }
 
-ENDPOINT = ("path", "data_selector", "headers", "params", "paginator", "incremental")
+ENDPOINT_KEYS = ("path", "data_selector", "headers", "params", "paginator", "incremental")
 """The keys of the endpoint, in this order."""
 
 
@@ -43,7 +43,7 @@ def describe(document: tomlkit.TOMLDocument, api: Description) -> str:
     if "resource_defaults" not in events:
         defaults = {"primary_key": "id", "write_disposition": "merge"}
         _put(events, "resource_defaults", defaults)
-    endpoint = {key: api.endpoint[key] for key in ENDPOINT if api.endpoint.get(key)}
+    endpoint = {key: api.endpoint[key] for key in ENDPOINT_KEYS if api.endpoint.get(key)}
     _put(_resource(events), "endpoint", endpoint)
     if api.scan or "scan" in events:
         for name in ("total_path", "total_header"):

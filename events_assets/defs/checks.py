@@ -18,18 +18,17 @@ import dlt
 
 from events_assets import configuration, drift, warehouse
 from events_assets.defs.failures import explained
-from events_assets.defs.metadata import last_receipt, markdown_table
+from events_assets.defs.metadata import last_receipt, markdown_table, verdict
 from events_assets.defs.resources import POOL
 from events_assets.drift import Columns
 from events_assets.errors import WarehouseError
 from events_assets.rows.times import UNREADABLE
+from events_assets.scan.receipt import OFFENDERS_SHOWN
 from events_assets.scan.verdict import COMPLETE, TORN
 from events_assets.settings import CheckSettings
 from events_assets.sql import current, select
 
-OFFENDERS_SHOWN = 5
-
-Receipt = dict[str, Any]
+ReceiptRow = dict[str, Any]
 """That of the last scan, empty if there is none."""
 
 REMEDIES = {
@@ -96,7 +95,7 @@ SELECT reason, position, document FROM {quarantined_events} WHERE last_seen_at >
 """
 
 
-def event_ids_are_unique(dataset: dlt.Dataset, receipt: Receipt) -> Finding:
+def event_ids_are_unique(dataset: dlt.Dataset, receipt: ReceiptRow) -> Finding:
     """No id occurs twice, neither in the table nor in what the API answered in the last scan.
 
     A merge keeps one row for each id, so repeats must be looked for before it, too. Where the
@@ -119,7 +118,7 @@ def event_ids_are_unique(dataset: dlt.Dataset, receipt: Receipt) -> Finding:
     return Finding(answered + in_table, told, metadata)
 
 
-def events_end_after_they_start(dataset: dlt.Dataset, _receipt: Receipt) -> Finding:
+def events_end_after_they_start(dataset: dlt.Dataset, _receipt: ReceiptRow) -> Finding:
     """No event ends before it starts. An event without an end is fine.
 
     A time that cannot be read as one is kept by dlt in a variant column like
@@ -152,7 +151,7 @@ def events_end_after_they_start(dataset: dlt.Dataset, _receipt: Receipt) -> Find
     return Finding(backwards, told, metadata, warnings=unreadable + illegible)
 
 
-def events_scan_is_complete(_dataset: dlt.Dataset, receipt: Receipt) -> Finding:
+def events_scan_is_complete(_dataset: dlt.Dataset, receipt: ReceiptRow) -> Finding:
     """The last scan got every event that the API has, and its receipt proves it.
 
     An error where rows are known to be missing, a warning where there is neither evidence nor
@@ -163,17 +162,16 @@ def events_scan_is_complete(_dataset: dlt.Dataset, receipt: Receipt) -> Finding:
         return Finding(1, "there is no receipt of a scan", severity=settings.severity)
     numbers = ("rows_received", "distinct_ids", "repeats", "step_backs", "scans")
     told = ("proof", "total_first", "total_last")
-    proof = f" ({receipt['proof']})" if receipt["proof"] else ""
     missing = max(1, (receipt["total_last"] or 0) - receipt["distinct_ids"])
     return Finding(
         offenders=0 if receipt["verdict"] == COMPLETE else missing,
-        description=f"{receipt['verdict']}: {receipt['reason']}{proof}",
+        description=verdict(receipt),
         metadata={name: receipt[name] for name in numbers + told if receipt[name] is not None},
         severity=None if receipt["verdict"] == TORN else settings.unproven,
     )
 
 
-def no_events_were_quarantined(dataset: dlt.Dataset, receipt: Receipt) -> Finding:
+def no_events_were_quarantined(dataset: dlt.Dataset, receipt: ReceiptRow) -> Finding:
     """Every row that the API gave, since it was last read whole, could be loaded as an event.
 
     Those that could not are in `quarantined_events`, whole, with the reason.
@@ -191,7 +189,7 @@ def no_events_were_quarantined(dataset: dlt.Dataset, receipt: Receipt) -> Findin
     return Finding(len(found), f"rows set aside in quarantined_events: {len(found)}", metadata)
 
 
-def events_did_not_vanish(_dataset: dlt.Dataset, receipt: Receipt) -> Finding:
+def events_did_not_vanish(_dataset: dlt.Dataset, receipt: ReceiptRow) -> Finding:
     """The last scan did not miss more events at once than `sync.max_removed` lets go.
 
     Where it did, none of them is marked as removed: an API that answers with an empty list is more
@@ -204,7 +202,7 @@ def events_did_not_vanish(_dataset: dlt.Dataset, receipt: Receipt) -> Finding:
     return Finding(vanished, told, {"vanished": vanished, "marked_as_removed": removed})
 
 
-def event_fields_are_filled(_dataset: dlt.Dataset, receipt: Receipt) -> Finding:
+def event_fields_are_filled(_dataset: dlt.Dataset, receipt: ReceiptRow) -> Finding:
     """No canonical field is null in all events that was not before, nor in far more of them.
 
     This is compared with the last load in which the field had not fallen, so it fails in each load
@@ -233,7 +231,7 @@ def event_fields_are_filled(_dataset: dlt.Dataset, receipt: Receipt) -> Finding:
     )
 
 
-def event_columns_are_as_before(dataset: dlt.Dataset, receipt: Receipt) -> Finding:
+def event_columns_are_as_before(dataset: dlt.Dataset, receipt: ReceiptRow) -> Finding:
     """The columns of the events, their types, and which of them have values, are those of the load
     before. This warns once: the next load is compared with this one.
 
@@ -262,7 +260,7 @@ def event_columns_are_as_before(dataset: dlt.Dataset, receipt: Receipt) -> Findi
     )
 
 
-def _columns(receipt: Receipt) -> Columns | None:
+def _columns(receipt: ReceiptRow) -> Columns | None:
     """What is noted of the columns with a receipt, if there are events."""
     noted = receipt.get("event_columns")
     return Columns.read(noted, receipt["started_at"]) if noted else None

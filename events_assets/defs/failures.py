@@ -1,5 +1,6 @@
-"""Turns the errors of the source half into Dagster failures that lead with one sentence."""
+"""Turns what a step fails with into a Dagster failure that leads with one sentence."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -8,36 +9,61 @@ from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from events_assets import configuration
-from events_assets.errors import EventsError
+from events_assets.errors import EventsError, causes
+
+DROPPED = re.compile(
+    r"(column|table|relation)\b.* (not found|does not exist|does not have a column)", re.IGNORECASE
+)
+"""What a database says of what was dropped by hand."""
 
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Reads the configuration as it is now, and raises `dg.Failure` that leads with the explained
-    error behind a failure.
-
-    Where dlt failed for another reason, it leads with the step and the innermost cause.
-    """
-    try:
+    """Reads the configuration as it is now, and explains failures, that of reading included."""
+    with in_a_sentence():
         configuration.reload_providers()
         yield
-    except Exception as error:
-        causes = list(_causes(error))
-        known = next((cause for cause in causes if isinstance(cause, EventsError)), None)
-        if known is not None:
-            raise dg.Failure(description=str(known)) from error
-        if isinstance(error, ConfigurationException):
-            raise dg.Failure(description=" ".join(str(error).split())) from error
-        if isinstance(error, PipelineStepFailed):
-            reason = f"{type(causes[-1]).__name__}: {causes[-1]}".strip().split("\n")[0]
-            raise dg.Failure(
-                description=f"the load failed in dlt's step '{error.step}': {reason}; events are "
-                f"as they were, and the next run starts anew"
-            ) from error
+
+
+@contextmanager
+def in_a_sentence() -> Iterator[None]:
+    """Raises `dg.Failure` that leads with the explained error behind a failure.
+
+    Where there is none, it leads with the step that failed and the innermost cause. What Dagster
+    raises to steer a run passes.
+    """
+    try:
+        yield
+    except (dg.Failure, dg.RetryRequested):
         raise
+    except Exception as error:
+        raise dg.Failure(description=_sentence(error)) from error
 
 
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
+def _sentence(error: Exception) -> str:
+    chain = [*causes(error)]
+    for cause in chain:
+        if isinstance(cause, EventsError):
+            return str(cause)
+    if isinstance(error, ConfigurationException):
+        return " ".join(str(error).split())
+    reason = f"{type(chain[-1]).__name__}: {chain[-1]}".strip().split("\n")[0]
+    if isinstance(error, PipelineStepFailed):
+        return f"the load failed in dlt's step '{error.step}': {reason}; {_left_by(error.step)}"
+    remedy = "; a load makes again what was dropped by hand" if DROPPED.search(reason) else ""
+    return f"{_step()} failed: {reason}{remedy}"
+
+
+def _left_by(step: str) -> str:
+    """What is in the warehouse after a failed step: dlt commits each table by itself."""
+    if step == "load":
+        return "what it had committed stays, and the next load goes on from there"
+    return "nothing was loaded, and the next load starts anew"
+
+
+def _step() -> str:
+    """The step that is being executed, if Dagster does it."""
+    try:
+        return dg.OpExecutionContext.get().op.name
+    except dg.DagsterInvariantViolationError:
+        return "this"

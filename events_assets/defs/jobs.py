@@ -7,6 +7,7 @@ import dagster as dg
 from events_assets.commands import check
 from events_assets.commands.report import FAILED, NOTE, Report, Step
 from events_assets.defs.configured import TABLES
+from events_assets.defs.failures import in_a_sentence
 
 EVENTS = dg.AssetKey("events")
 
@@ -40,7 +41,8 @@ def try_api(context: dg.OpExecutionContext) -> None:
         level.get(step.state, context.log.info)(text)
 
     report = Report(tell)
-    check.try_api(report)
+    with in_a_sentence():
+        check.try_api(report)
     metadata: dict[str, Any] = {
         "report": dg.MetadataValue.md(report.markdown()),
         "requests": report.requests,

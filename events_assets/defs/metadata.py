@@ -9,8 +9,9 @@ from dlt import Dataset
 from dlt.common.pipeline import LoadInfo
 from tabulate import tabulate
 
+from events_assets.drift import own_columns
 from events_assets.retention import quarantined
-from events_assets.rows.marks import DIGEST, MARKS, fingerprint
+from events_assets.rows.marks import DIGEST, fingerprint
 from events_assets.scan.receipt import Receipt
 from events_assets.sql import current, records, select
 
@@ -31,10 +32,7 @@ SHOWN_OTHERWISE = (
 def load_metadata(dataset: Dataset, table: str, receipt: dict[str, Any]) -> dict[str, Any]:
     """Row count and preview of a table, and the numbers of the receipt of its load; rows that are
     marked as removed do not count."""
-    metadata = table_metadata(dataset, table) | {
-        "verdict": f"{receipt['verdict']}: {receipt['reason']}"
-        + (f" ({receipt['proof']})" if receipt["proof"] else ""),
-    }
+    metadata = table_metadata(dataset, table) | {"verdict": verdict(receipt)}
     metadata |= {
         name.removeprefix("_"): str(value) if isinstance(value, datetime) else value
         for name, value in receipt.items()
@@ -44,6 +42,12 @@ def load_metadata(dataset: Dataset, table: str, receipt: dict[str, Any]) -> dict
     metadata["scan_seconds"] = round(seconds, 3)
     metadata["rows_per_second"] = round(receipt["rows_received"] / seconds) if seconds else None
     return metadata
+
+
+def verdict(receipt: dict[str, Any]) -> str:
+    """The verdict of a receipt, with its reason and its proof."""
+    proof = f" ({receipt['proof']})" if receipt["proof"] else ""
+    return f"{receipt['verdict']}: {receipt['reason']}{proof}"
 
 
 def table_metadata(dataset: Dataset, table: str) -> dict[str, Any]:
@@ -121,10 +125,8 @@ def last_receipt(dataset: Dataset, resource: str, run_id: str) -> dict[str, Any]
 
 
 def preview(dataset: Dataset, table: str) -> dg.MarkdownMetadataValue:
-    """A few rows, without dlt's own columns."""
-    known = dataset.schema.get_table_columns(table)
-    own = [name for name in known if not name.startswith("_dlt") and name not in MARKS]
-    columns = own[:PREVIEW_COLUMNS]
+    """A few rows, without the columns of dlt and the marks."""
+    columns = own_columns(dataset, table)[:PREVIEW_COLUMNS]
     quoted = ", ".join(map(dataset.sql_client.escape_column_name, columns))
     there = current(dataset, table)
     query = f"SELECT {quoted} FROM {{{table}}} WHERE {there} LIMIT {PREVIEW_ROWS}"  # noqa: S608

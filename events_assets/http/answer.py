@@ -35,7 +35,7 @@ class Answer:
     """From sending the request to the last byte, without the attempts before."""
     redirected: bool
     response: requests.Response
-    """For paginators and hooks that are dlt's own; nothing of ours reads it."""
+    """As paginators and hooks that are dlt's own take it."""
     document: Any
     """The parsed JSON, None where it is none."""
     is_json: bool

@@ -20,7 +20,7 @@ OF_NO_ACCOUNT = {"authorization", "cookie", "if-none-match"}
 """Headers by which two requests for the same page may differ."""
 
 
-class Place(NamedTuple):
+class Kept(NamedTuple):
     """Where an answer is kept: `head` bytes of headers at `start`, and `body` bytes of body."""
 
     etag: str
@@ -45,12 +45,12 @@ class Remembered:
 
     def __init__(self, keeps: bool, told: Callable[[str], None]) -> None:
         self._told = told
-        self._places: dict[bytes, Place] = {}
+        self._places: dict[bytes, Kept] = {}
         self._file: FileIO | None = None
         self._has_ended = not keeps
         self._lock = Lock()
 
-    def find(self, request: requests.PreparedRequest) -> Place | None:
+    def find(self, request: requests.PreparedRequest) -> Kept | None:
         """Where the answer to such a request is kept, None where none is."""
         with self._lock:
             return self._places.get(_key(request))
@@ -68,7 +68,7 @@ class Remembered:
                 return
             try:
                 self._file = self._file or TemporaryFile(buffering=0)  # noqa: SIM115, see close()
-                place = Place(etag, self._file.seek(0, SEEK_END), len(head), len(body))
+                place = Kept(etag, self._file.seek(0, SEEK_END), len(head), len(body))
                 self._has_ended = self._file.write(head + body) < len(head) + len(body)
             except OSError:
                 self._has_ended = True
@@ -81,7 +81,7 @@ class Remembered:
         with self._lock:
             self._places.pop(_key(request), None)
 
-    def restore(self, response: requests.Response, place: Place) -> bytes:
+    def restore(self, response: requests.Response, place: Kept) -> bytes:
         """Makes a 304 the answer that is kept, with its newer headers, and returns the body."""
         with self._lock:
             if self._file is None or self._file.closed:

@@ -107,7 +107,7 @@ class ApiSession:
                 prepared.hooks["response"] = [self._transient if any_status else _any_error]
             return cast(T, self._retrying(self._attempt, prepared, read))
         except EmptyPageError as error:
-            return cast(T, error.answer)
+            return cast(T, error.found)
         except (requests.RequestException, NotAPageError) as error:
             failure = ApiError(explanation(error, asked, self.settings, self.redaction))
             failure.status = retry.status_of(error)

@@ -194,7 +194,7 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Step:
+class Outcome:
     """What follows from a page: a state, the evidence so far, and the next request or the end.
 
     `depth` is the number of rows from the first one of the list to the last one asked for next.
@@ -211,11 +211,11 @@ class Paging(ABC):
     says otherwise."""
 
     @abstractmethod
-    def begin(self) -> Step:
+    def begin(self) -> Outcome:
         """The first request."""
 
     @abstractmethod
-    def advance(self, state: Any, page: Page) -> Step:
+    def advance(self, state: Any, page: Page) -> Outcome:
         """What follows from a page.
 
         Raises:
@@ -232,18 +232,18 @@ class Paging(ABC):
         del ask, document, total
         return ""
 
-    def refused(self, state: Any, status: int) -> Step | None:
+    def refused(self, state: Any, status: int) -> Outcome | None:
         """What follows where an error status means that there are no further pages, or none that
         can be asked for so; None where it is an error."""
         evidence: Evidence = state.evidence
         told = f"the API refuses ({status}) what is after"
         if status in BEYOND_THE_END and (evidence.short or evidence.counted):
             ended = f"{told} the last row"
-            return Step(state, replace(evidence, pages=evidence.pages + 1, ended=ended))
+            return Outcome(state, replace(evidence, pages=evidence.pages + 1, ended=ended))
         if status in NOT_THERE or (
             status in BEYOND_THE_END and evidence.total == evidence.came
         ):  # or the API lets nobody page any further, and counts what is on a page
-            return Step(state, replace(evidence, unprovable=f"{told} {evidence.came} rows"))
+            return Outcome(state, replace(evidence, unprovable=f"{told} {evidence.came} rows"))
         return None
 
 

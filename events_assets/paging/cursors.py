@@ -32,10 +32,10 @@ from events_assets.paging.base import (
     Ask,
     Evidence,
     Flag,
+    Outcome,
     Page,
     Paging,
     Place,
-    Step,
     asking,
     idle,
 )
@@ -109,11 +109,11 @@ class Cursors(Paging):
     stop_after_empty_page: bool = False
     of_row: bool = False
 
-    def begin(self) -> Step:
+    def begin(self) -> Outcome:
         evidence = Evidence(paging="cursor" if self.cursor_at else "links", named=True)
-        return Step(CursorState(FIRST, evidence), evidence, FIRST)
+        return Outcome(CursorState(FIRST, evidence), evidence, FIRST)
 
-    def advance(self, state: CursorState, page: Page) -> Step:
+    def advance(self, state: CursorState, page: Page) -> Outcome:
         state = replace(state, evidence=state.evidence.seen(page))
         named, more = self.reference(page), self.has_more.says(page.document)
         ask = self._ask_for(named[0], page) if named else None
@@ -133,16 +133,16 @@ class Cursors(Paging):
         is_sure = state.is_sure or bool(name) or self.of_row
         flagged = state.is_flagged or more is not None
         state = CursorState(ask, evidence, earlier, power, laps, idle_pages, is_sure, flagged)
-        return Step(state, evidence, ask, evidence.came + evidence.granted)
+        return Outcome(state, evidence, ask, evidence.came + evidence.granted)
 
-    def refused(self, state: CursorState, status: int) -> Step | None:
+    def refused(self, state: CursorState, status: int) -> Outcome | None:
         end, evidence = super().refused(state, status), state.evidence
         if status not in BEYOND_THE_END or (end and (self.of_row or evidence.counted)):
             return end
         told = f"the API refuses ({status}) the page that it named"
         if status in NOT_THERE and (evidence.short or evidence.total == evidence.came):
-            return Step(state, replace(evidence, pages=evidence.pages + 1, unprovable=told))
-        return Step(state, replace(evidence, expired=told))
+            return Outcome(state, replace(evidence, pages=evidence.pages + 1, unprovable=told))
+        return Outcome(state, replace(evidence, expired=told))
 
     def _ask_for(self, value: Any, page: Page) -> Ask | None:
         """The request for the next page, None where the answer names none."""
@@ -151,7 +151,7 @@ class Cursors(Paging):
         is_id = bool(page.identities) and str(value) == str(page.identities[-1]) == "0"
         return asking((self.cursor_at, str(value) if is_id else value)) if value or is_id else None
 
-    def _at_end(self, state: CursorState, page: Page, is_told: bool, more: bool | None) -> Step:
+    def _at_end(self, state: CursorState, page: Page, is_told: bool, more: bool | None) -> Outcome:
         """Tells an end that the API names from one that merely happens."""
         evidence = state.evidence
         evidence = replace(
@@ -159,7 +159,7 @@ class Cursors(Paging):
         )
         doubtful = not page.rows and evidence.pages > 1 and not evidence.short
         if doubtful and not evidence.counted and not state.confirming:
-            return Step(replace(state, confirming=True), evidence, state.ask, evidence.came)
+            return Outcome(replace(state, confirming=True), evidence, state.ask, evidence.came)
         is_said = not doubtful and (not page.rows if self.of_row else is_told)
         if more:
             torn = (
@@ -172,7 +172,7 @@ class Cursors(Paging):
         elif evidence.pages == 1:
             unprovable = "the only page names neither a next one nor that there is none"
             evidence = replace(evidence, unprovable=unprovable)
-        return Step(state, evidence)
+        return Outcome(state, evidence)
 
 
 def _name(state: CursorState, ask: Ask, page: Page) -> bool | None:
@@ -214,12 +214,12 @@ def _holds(text: str, key: str) -> bool:
 class SinglePage(Paging):
     """All rows are on one page."""
 
-    def begin(self) -> Step:
-        return Step(None, Evidence(paging="single page"), Ask())
+    def begin(self) -> Outcome:
+        return Outcome(None, Evidence(paging="single page"), Ask())
 
-    def advance(self, state: Any, page: Page) -> Step:
+    def advance(self, state: Any, page: Page) -> Outcome:
         evidence = Evidence(paging="single page").seen(page)
-        return Step(state, replace(evidence, unprovable="it is a single page"))
+        return Outcome(state, replace(evidence, unprovable="it is a single page"))
 
 
 @dataclass(frozen=True)
@@ -228,10 +228,10 @@ class Detected(Paging):
 
     detect: Callable[[Page], Paging]
 
-    def begin(self) -> Step:
-        return Step(None, Evidence(), Ask())
+    def begin(self) -> Outcome:
+        return Outcome(None, Evidence(), Ask())
 
-    def advance(self, state: tuple[Paging, Any] | None, page: Page) -> Step:
+    def advance(self, state: tuple[Paging, Any] | None, page: Page) -> Outcome:
         if state is None:
             paging = self.detect(page)
             state = paging, paging.begin().state
@@ -239,6 +239,6 @@ class Detected(Paging):
         step = paging.advance(inner, page)
         return replace(step, state=(paging, step.state))
 
-    def refused(self, state: tuple[Paging, Any] | None, status: int) -> Step | None:
+    def refused(self, state: tuple[Paging, Any] | None, status: int) -> Outcome | None:
         step = state[0].refused(state[1], status) if state else None
         return replace(step, state=(state[0], step.state)) if state and step else None

@@ -20,10 +20,10 @@ from events_assets.paging.base import (
     Ask,
     Evidence,
     Flag,
+    Outcome,
     Page,
     Paging,
     Place,
-    Step,
     Total,
     asking,
     idle,
@@ -63,10 +63,10 @@ class PageNumbers(Paging):
     counts_pages: bool = False
     has_more: Flag = Flag()
 
-    def begin(self) -> Step:
+    def begin(self) -> Outcome:
         return self._next(NumberState(self.first, Evidence(paging="page numbers")))
 
-    def advance(self, state: NumberState, page: Page) -> Step:
+    def advance(self, state: NumberState, page: Page) -> Outcome:
         number, identities = state.number, tuple(page.identities)
         is_repeated = identities == state.before != ()
         evidence, more = state.evidence.seen(page), self.has_more.says(page.document)
@@ -82,9 +82,9 @@ class PageNumbers(Paging):
             return self._next(state)
         if self.maximum is not None and state.number >= self.maximum:
             ends = f"the scan ends at maximum_page {self.maximum}, as configured"
-            return Step(state, replace(evidence, cut_short=ends))
+            return Outcome(state, replace(evidence, cut_short=ends))
         ended = "the API says that there is no more" if more is False else self._ended(state)
-        return Step(state, replace(evidence, ended=ended)) if ended else self._next(state)
+        return Outcome(state, replace(evidence, ended=ended)) if ended else self._next(state)
 
     def upcoming(self, state: NumberState, count: int) -> Iterator[Ask]:
         """The numbers that follow, up to that of the last page if it is known."""
@@ -101,7 +101,7 @@ class PageNumbers(Paging):
                 return
             yield self.ask(number)
 
-    def refused(self, state: NumberState, status: int) -> Step | None:
+    def refused(self, state: NumberState, status: int) -> Outcome | None:
         end = super().refused(state, status)
         if end is None or end.evidence.ended:
             return end
@@ -122,11 +122,11 @@ class PageNumbers(Paging):
             return f"the API counts {state.most} pages"
         return ""
 
-    def _next(self, state: NumberState) -> Step:
+    def _next(self, state: NumberState) -> Outcome:
         depth = state.evidence.came + state.evidence.granted
-        return Step(state, state.evidence, self.ask(state.number), depth)
+        return Outcome(state, state.evidence, self.ask(state.number), depth)
 
-    def _end(self, state: NumberState, number: int) -> Step:
+    def _end(self, state: NumberState, number: int) -> Outcome:
         """The end before a page. The number of pages was not reached: then the API kept some back,
         or it names rows."""
         evidence, named = state.evidence, state.named
@@ -136,4 +136,4 @@ class PageNumbers(Paging):
                 evidence = replace(evidence, torn=torn)
             elif evidence.total_last is None:
                 evidence = evidence.counting(named)
-        return Step(state, evidence)
+        return Outcome(state, evidence)

@@ -35,10 +35,10 @@ from events_assets.paging.base import (
     Ask,
     Evidence,
     Flag,
+    Outcome,
     Page,
     Paging,
     Place,
-    Step,
     asking,
     idle,
 )
@@ -130,14 +130,14 @@ class TouchingOffsets(Paging):
     limit_at: Place = Place("limit")
     has_more: Flag = Flag()
 
-    def begin(self) -> Step:
+    def begin(self) -> Outcome:
         # From offset 1 on may be all rows of an API that counts from 1.
         skipped = self.first if self.first > 1 else 0
         evidence = Evidence(paging="touching", touching=True, skipped=skipped)
         state = OffsetState(Mode.TOUCHING, self.first, self.first, evidence)
         return self._step(state if self.overlap else state.plain())
 
-    def advance(self, state: OffsetState, page: Page) -> Step:
+    def advance(self, state: OffsetState, page: Page) -> Outcome:
         state = replace(state, evidence=state.evidence.seen(page))
         following = self._following(state, page)
         return self._step(replace(following, before=tuple(page.identities)))
@@ -162,14 +162,14 @@ class TouchingOffsets(Paging):
             return "the page is empty although the API says that it has more"
         return ""
 
-    def refused(self, state: OffsetState, status: int) -> Step | None:
+    def refused(self, state: OffsetState, status: int) -> Outcome | None:
         evidence = state.evidence
         is_first_overlap = evidence.pages == 1 and self.first < state.offset < state.end
         if status in BEYOND_THE_END and is_first_overlap:
             return self._step(state.plain(offset=state.end))  # only multiples may be allowed
         if status in NOT_THERE and evidence.pages == 1 and evidence.granted < self.limit:
             ended = f"the API refuses ({status}) what is after a short page"
-            return Step(state, replace(evidence, pages=2, ended=ended))
+            return Outcome(state, replace(evidence, pages=2, ended=ended))
         return super().refused(state, status)
 
     def _following(self, state: OffsetState, page: Page) -> OffsetState:
@@ -261,6 +261,6 @@ class TouchingOffsets(Paging):
     def _ask(self, offset: int) -> Ask:
         return asking((self.offset_at, offset), (self.limit_at, self.limit))
 
-    def _step(self, state: OffsetState) -> Step:
+    def _step(self, state: OffsetState) -> Outcome:
         following = None if state.mode is Mode.ENDED else self._ask(state.offset)
-        return Step(state, state.evidence, following, state.offset - self.first + self.limit)
+        return Outcome(state, state.evidence, following, state.offset - self.first + self.limit)

@@ -8,10 +8,8 @@ between them, whether the API includes the ends of a window or not.
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from events_assets.rows.times import UNIX_UNITS, from_text, to_text
+from events_assets.rows.times import UNIX_UNITS, from_text, is_date, to_text
 from events_assets.settings import WindowSettings
-
-TIME_OF_DAY = ("%H", "%I", "%c", "%X", "%s")
 
 
 @dataclass(frozen=True)
@@ -42,8 +40,8 @@ class Window:
     def halves(self) -> tuple["Window", "Window"] | None:
         """The two halves, None where it cannot be split any further."""
         form = self.settings.format
-        fine = form in UNIX_UNITS or any(part in form for part in TIME_OF_DAY)
-        unit = timedelta(seconds=1) if fine else timedelta(days=1)
+        is_coarse = form not in UNIX_UNITS and is_date("", form)
+        unit = timedelta(days=1) if is_coarse else timedelta(seconds=1)
         units = (self.end - self.start) // unit
         if units < 4:
             return None

@@ -13,7 +13,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 from dlt.common.time import ensure_datetime
 
-from events_assets.dlt_private import MARKS
+from events_assets.dlt_private import TYPE_MARKS
 from events_assets.rows.names import distinct
 
 Path = tuple[str, ...]
@@ -140,14 +140,14 @@ def _half_a_pair(text: str, _: Path) -> str | None:
 
 def _marked(text: str, _: Path) -> str | None:
     """dlt would take it for a value of another type that it has written itself."""
-    if text.startswith(MARKS):
+    if text.startswith(TYPE_MARKS):
         return f"a text that begins with U+{ord(text[0]):04X}, a mark of dlt's,"
     return None
 
 
 def _may_be_marked(texts: pa.Array, _: Path) -> Any:
-    after = chr(ord(MARKS[-1]) + 1)
-    return pc.and_(pc.greater_equal(texts, MARKS[0]), pc.less(texts, after))
+    after = chr(ord(TYPE_MARKS[-1]) + 1)
+    return pc.and_(pc.greater_equal(texts, TYPE_MARKS[0]), pc.less(texts, after))
 
 
 def _with_nul(text: str, _: Path) -> str | None:

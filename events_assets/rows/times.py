@@ -47,7 +47,7 @@ RFC_2822 = re.compile(
     r"(?:GMT|UTC?|[+-][0-9]{4})"
 )
 ISO_DATE = re.compile(r"[0-9W-]{7,10}")
-TIME_OF_DAY = re.compile(r"%[HIMcXTR]")
+TIME_OF_DAY = re.compile(r"%[HIMcXTRs]")
 """What a format has that says more than a date."""
 NUMBER = re.compile(r"[+-]?[0-9]{1,30}(?:\.[0-9]{1,30})?")
 CLOCK = re.compile(r"([0-9]+):([0-5][0-9])(?::([0-5][0-9](?:\.[0-9]+)?))?")

@@ -57,7 +57,7 @@ class Changes:
             ConfigurationError: there is a lag, and the value is none of which it can be taken off.
         """
         self.since, self.newest, self.ignored, self.begun = last, last, {}, datetime.now(UTC)
-        self._reached = place(self.initial_value if last is None else last)
+        self._reached = comparable(self.initial_value if last is None else last)
         if last is not None and self.lag:
             order: Callable[..., Any] = min if self.is_falling else max
             number = int(last) if isinstance(last, str) and unix_unit(last) else last
@@ -106,7 +106,7 @@ class Changes:
         return is_missing and self.on_missing == "exclude"
 
     def _move(self, value: Any, latest: datetime) -> None:
-        now, known = place(value), self._reached
+        now, known = comparable(value), self._reached
         if now is None or (known is not None and type(known) is not type(now)):
             self.ignored["is of another type than before"] = str(value)
         elif self.newest is None or self._is_beyond(now, known):
@@ -134,7 +134,7 @@ def instant(value: Any) -> datetime | None:
     return None
 
 
-def place(value: Any) -> Any:
+def comparable(value: Any) -> Any:
     """What cursors are compared by: instants, numbers, else texts; None for what is no cursor."""
     if isinstance(value, str):
         with suppress(UnreadableTimeError, OverflowError):

@@ -69,7 +69,7 @@ class Intake:
         doubtful = self._doubtful(page)
         overlapping = _overlap(before, page.identities) if doubtful else 0
         on_page: set[Hashable] = set()
-        digests, unchanged = list[bytes](), list[Hashable]()
+        digests = list[bytes]()
         rows = zip(page.rows, page.originals, page.identities, strict=True)
         for place, (row, came, identity) in enumerate(rows):
             digest = content_digest(row)
@@ -88,19 +88,17 @@ class Intake:
             else:
                 one.distinct += 1
                 versions.last[identity] = version
-                if changes and changes.excludes(came):
-                    self._receipt.rows_excluded += 1
-                    versions.refuse(identity)
-                    continue
-                if versions.is_unchanged(identity, version):
-                    unchanged.append(identity)
-                    continue
+            if changes and changes.excludes(came):
+                self._receipt.rows_excluded += 1
+                versions.refuse(identity, is_later=is_later)
+                continue
+            if not is_later and versions.is_unchanged(identity, version):
+                continue
             waiting = Waiting(row, Original(came, one.endpoint.name, one.distinct - 1), is_later)
             if refusal := self._refusal(row, identity):
                 yield self._set_aside(identity, waiting, refusal)
             else:
                 self._waiting[identity] = waiting
-        versions.count_loaded(unchanged)
         one.digest.update(b"".join(digests))
         if len(self._waiting) >= BATCH:
             yield from self.flush()
@@ -122,15 +120,11 @@ class Intake:
             if self._is_loaded:
                 rows = self._identity.with_keys(rows, some)
             refused = take(rows, [*map(self.versions.last.__getitem__, some)]) if rows else {}
-            loaded = [*some]
-            if refused:
-                for place, reason in refused.items():
-                    yield self._set_aside(loaded[place], some[loaded[place]], reason)
-                loaded = [one for place, one in enumerate(loaded) if place not in refused]
+            keys = [*some]
+            for place, reason in refused.items():
+                yield self._set_aside(keys[place], some[keys[place]], reason)
             if later:
-                self._receipt.repeats += len(loaded)
-            else:
-                self.versions.count_loaded(loaded)
+                self._receipt.repeats += len(some) - len(refused)
         yield from self._batches.items()
 
     def _doubtful(self, page: Page) -> set[Hashable]:

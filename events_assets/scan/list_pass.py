@@ -8,7 +8,7 @@ from typing import Any
 from dlt.sources.helpers.rest_client.exceptions import IgnoreResponseException
 
 from events_assets.errors import ApiError, EndlessScanError
-from events_assets.paging.base import Evidence, Page, Step
+from events_assets.paging.base import Evidence, Outcome, Page
 from events_assets.paging.windows import Window
 from events_assets.scan.endpoint import Endpoint
 from events_assets.scan.list_request import ListRequest
@@ -53,29 +53,29 @@ class ListPass:
             EndlessScanError: it has no end.
         """
         request, paging = self.request.within(self.window), self.endpoint.paging
-        step = paging.begin()
-        while step.next is not None and not self.too_deep:
-            upcoming = paging.upcoming(step.state, self.endpoint.threads)
+        outcome = paging.begin()
+        while outcome.next is not None and not self.too_deep:
+            upcoming = paging.upcoming(outcome.state, self.endpoint.threads)
             try:
-                page = self.endpoint.page(request, step.next, upcoming, self.came)
+                page = self.endpoint.page(request, outcome.next, upcoming, self.came)
             except ApiError as error:
                 end = None
                 if error.status and self.evidence.pages:
-                    end = paging.refused(step.state, error.status)
+                    end = paging.refused(outcome.state, error.status)
                 if end is None:
                     raise
-                step, self.evidence, self.error = end, end.evidence, error
+                outcome, self.evidence, self.error = end, end.evidence, error
                 continue
             except IgnoreResponseException:
                 return
             try:
-                step = paging.advance(step.state, page)
+                outcome = paging.advance(outcome.state, page)
             except EndlessScanError as error:  # or rows moved, so that a page came again
                 self.error = error
-                step = Step(step.state, replace(self.evidence, expired=str(error)))
-            self.evidence = step.evidence
-            self.goes_on = step.next is not None
-            self.too_deep = self.goes_on and self._is_too_deep(step.depth)
+                outcome = Outcome(outcome.state, replace(self.evidence, expired=str(error)))
+            self.evidence = outcome.evidence
+            self.goes_on = outcome.next is not None
+            self.too_deep = self.goes_on and self._is_too_deep(outcome.depth)
             self._require_end()
             self.came.update(page.identities)
             yield page

@@ -1,5 +1,6 @@
 """The request for a list, without paging: as it is configured, or for one parent of its rows."""
 
+import re
 import string
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
@@ -124,7 +125,7 @@ class ListRequests:
         path = expand_placeholders(self._path, quoted)
         return ListRequest(
             method=self._method,
-            url=path if "://" in path else join_url(self._base_url, path),
+            url=url_of(self._base_url, path),
             headers={**self._headers, **expand_placeholders(self._own_headers, values)},
             params=_filled(self._params, values) | asked,
             json=_filled(self._json, values, preserve_value_type=True),
@@ -132,6 +133,11 @@ class ListRequests:
             hooks=self._hooks,
             inherited={own: parent.get(name) for own, name in self._inherited.items()},
         )
+
+
+def url_of(base_url: str, path: str) -> str:
+    """Where a list is: its path below the base URL, or all of the URL in its place."""
+    return path if re.match(r"[a-z]+://", path, re.IGNORECASE) else join_url(base_url, path)
 
 
 def _filled(value: Any, values: Mapping[str, Any], **how: bool) -> Any:

@@ -20,7 +20,7 @@ from dlt.sources.helpers.rest_client.paginators import (
 )
 from dlt.sources.rest_api.config_setup import create_paginator
 
-from events_assets.paging.base import Ask, Evidence, Flag, Page, Paging, Place, Step, Total, idle
+from events_assets.paging.base import Ask, Evidence, Flag, Outcome, Page, Paging, Place, Total, idle
 from events_assets.paging.cursors import (
     Cursors,
     Detected,
@@ -142,11 +142,11 @@ class Followed(Paging):
 
     paginator: BasePaginator
 
-    def begin(self) -> Step:
+    def begin(self) -> Outcome:
         state = _Following(deepcopy(self.paginator))
-        return Step(state, state.evidence, state.ask())
+        return Outcome(state, state.evidence, state.ask())
 
-    def advance(self, state: _Following, page: Page) -> Step:
+    def advance(self, state: _Following, page: Page) -> Outcome:
         assert state.request is not None  # noqa: S101, begun
         state.evidence = state.evidence.seen(page)
         state.pages += 1
@@ -154,7 +154,7 @@ class Followed(Paging):
         if not state.paginator.has_next_page:
             why = "a paginator that is not ours says that this is the end"
             counted = state.evidence.total_last is not None
-            return Step(state, replace(state.evidence, unprovable="" if counted else why))
+            return Outcome(state, replace(state.evidence, unprovable="" if counted else why))
         state.idle_pages = idle(page, state.evidence, state.idle_pages)
         state.paginator.update_request(state.request)
-        return Step(state, state.evidence, state.ask())
+        return Outcome(state, state.evidence, state.ask())

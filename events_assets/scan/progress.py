@@ -11,6 +11,8 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
+from events_assets.http.transport import Log
+
 INTERVAL = 5.0
 """Seconds between two lines in the log."""
 
@@ -24,9 +26,6 @@ class BesideBar(logging.LoggerAdapter[Any]):
     def log(self, level: int, msg: object, *args: Any, **kwargs: Any) -> None:
         with tqdm.external_write_mode(file=sys.stderr):
             super().log(level, msg, *args, **kwargs)
-
-
-Log = logging.Logger | logging.LoggerAdapter[Any]
 
 
 class Progress:

@@ -42,6 +42,7 @@ class Replay(TableScan):
                 yield from self.intake.take(one, page, ())
                 one.came.update(identities)
             yield from self.intake.flush()
+        self.intake.versions.count()
 
     def _end(self) -> None:
         pass

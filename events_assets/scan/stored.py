@@ -59,17 +59,16 @@ class Stored:
         fetch = partial(fetched, name, columns=keys, marks=[*marks, is_outdated])
         return cls(fetch, is_outdated)
 
-    def is_known(self) -> bool:
-        """Whether there are rows, and the content of each is known and would be held so today;
-        then the fingerprint is."""
+    def known_fingerprint(self) -> int | None:
+        """The fingerprint, if there are rows, and the content of each is known and would be held so
+        today."""
         if self._fetch is None:
-            return False
+            return None
         is_known = f"{DIGEST} IS NOT NULL AND ({REMOVED} IS NOT NULL OR NOT {self._is_outdated})"
         known = f"count(CASE WHEN {is_known} THEN 1 END)"
         total = f"sum(CASE WHEN {REMOVED} IS NULL THEN {DIGEST} END)"
         ((rows, known_rows, found),) = self._fetch(columns={}, marks=["count(*)", known, total])
-        self.fingerprint = int(found or 0)
-        return bool(0 < rows == known_rows)
+        return int(found or 0) if 0 < rows == known_rows else None
 
     def fetch_all(self) -> None:
         """Fetches all rows at once."""

@@ -104,15 +104,15 @@ class TableScan:
             abs(self.receipt.started_at - datetime.fromisoformat(full_scan_at)) >= every
         )
         is_known = self._changes.keys() <= cursors.keys() and bool(self._changes)
-        is_full = is_due or not is_known or not stored.is_known()
+        held = stored.known_fingerprint() if is_known and not is_due else None
         for name, changes in self._changes.items():
-            changes.begin(None if is_full else cursors[name])
-        if is_full:
+            changes.begin(None if held is None else cursors[name])
+        if held is None:
             stored.fetch_all()
         else:
-            self.receipt.scan_kind = "changes"
-            for endpoint in self.table.endpoints:
-                endpoint.window = None
+            self.receipt.scan_kind, stored.fingerprint = "changes", held
+            whole = [replace(endpoint, window=None) for endpoint in self.table.endpoints]
+            self.table = replace(self.table, endpoints=whole)
         self.intake.compare_with(stored)
 
     def _end(self) -> None:
@@ -170,6 +170,7 @@ class TableScan:
         for traffic in self.table.traffic():
             self.receipt.add_cost(traffic)
         self.receipt.scans = len(readings)
+        self.intake.versions.count()
         if is_partial:
             since = ", ".join(str(changes.since) for changes in self._changes.values())
             verdict = replace(verdict, reason=f"of what changed since {since}: {verdict.reason}")

@@ -32,7 +32,7 @@ class Versions:
         return stored.has(identity, version) and identity not in stored.outdated
 
     def again(self, identity: Hashable, version: int) -> tuple[bool, bool]:
-        """Counts a row that may have come before.
+        """Takes note of a row that may have come before.
 
         Returns whether it is to be loaded, and whether an earlier version is.
         """
@@ -40,19 +40,14 @@ class Versions:
         if known == version or version in self._refused:
             self._receipt.repeats += 1
             return False, False
-        is_given, is_counted = identity in self._loaded_before, False
-        if known is not None and (known not in self._refused or is_given):
-            is_counted = True
-            is_given = is_given or not self.is_unchanged(identity, known)
-            self.count_loaded([identity], -1)
+        is_given = identity in self._loaded_before
+        if known is not None and known not in self._refused and not is_given:
+            is_given = not self.is_unchanged(identity, known)
+            self._receipt.repeats += not is_given
         self.last[identity] = version
         self.has_later |= is_given
-        if is_given:
-            self.count_loaded([identity])
-            if self.is_unchanged(identity, version):
-                self._loaded_before.add(identity)
-        elif is_counted:
-            self._receipt.repeats += 1
+        if is_given and self.is_unchanged(identity, version):
+            self._loaded_before.add(identity)
         return True, is_given
 
     def refuse(self, identity: Hashable, *, is_later: bool = False) -> None:
@@ -61,15 +56,19 @@ class Versions:
         if is_later:
             self._loaded_before.add(identity)
 
-    def count_loaded(self, rows: Sequence[Hashable], times: int = 1) -> None:
-        """Counts rows that are in the warehouse after the load, by what the load does to them."""
-        receipt, stored = self._receipt, self.stored
-        known = [one for one in rows if one in stored.digests] if stored.digests else []
-        unchanged = sum(stored.has(one, self.last[one]) for one in known)
-        receipt.rows_loaded += times * len(rows)
-        receipt.rows_inserted += times * (len(rows) - len(known))
-        receipt.rows_unchanged += times * unchanged
-        receipt.rows_updated += times * (len(known) - unchanged)
+    def count(self) -> None:
+        """Counts the rows that are in the warehouse after the load, by what that does to them."""
+        receipt, stored = self._receipt, self.stored.digests
+        for identity, version in self.last.items():
+            if version in self._refused and identity not in self._loaded_before:
+                continue
+            receipt.rows_loaded += 1
+            if identity not in stored:
+                receipt.rows_inserted += 1
+            elif stored[identity] == version:
+                receipt.rows_unchanged += 1
+            else:
+                receipt.rows_updated += 1
 
     def is_loaded(self, identity: Hashable) -> bool:
         """Whether the last version of a row came, and the warehouse will hold it."""
