@@ -64,6 +64,8 @@ setup-dev: .venv/.complete-dev   ## add what tests and linters need
 PIN := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header pyproject.toml
 lock:             ## pin the newest versions that pyproject.toml admits (needs uv)
 	$(PIN) --upgrade --extra setup -o requirements.lock
-	$(PIN) --upgrade --extra dev -c requirements.lock -o requirements-dev.lock \
+	$(PIN) --upgrade deploy/requirements.in --extra postgres -c requirements.lock -o deploy/requirements.lock \
+	  $$(sed -n 's/==.*//p' requirements.lock | sort -u | sed 's/^/--no-emit-package /')
+	$(PIN) --upgrade --extra dev -c requirements.lock -c deploy/requirements.lock -o requirements-dev.lock \
 	  $$(sed -n 's/==.*//p' requirements.lock | sort -u | sed 's/^/--no-emit-package /')
 	$(PIN) --upgrade --resolution lowest-direct --extra embedded-elt --extra test -o requirements-oldest.lock

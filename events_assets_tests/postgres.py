@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
@@ -27,7 +28,7 @@ SETTINGS = {
 
 def installed() -> Path | None:
     """The folder of `initdb` and `pg_ctl`, of the newest version where there are several."""
-    folders = [Path(found).parent] if (found := shutil.which("initdb")) else DEBIAN[::-1]
+    folders = [Path(found).resolve().parent] if (found := shutil.which("initdb")) else DEBIAN[::-1]
     return next((folder for folder in folders if (folder / "pg_ctl").exists()), None)
 
 
@@ -38,18 +39,20 @@ def free_port() -> int:
 
 
 @contextmanager
-def cluster(programs: Path, auth: str = "trust") -> Iterator[str]:
+def cluster(programs: Path, password: str = "") -> Iterator[str]:
     """A cluster that keeps nothing, and the URL of its database `postgres`.
 
-    The role `events` may do everything; its password, if `auth` asks for one, is its name.
+    The role `events` may do everything, and is asked for its password where there is one.
     PostgreSQL refuses to run as root: there it runs as the user `postgres`, which its package has
     made.
     """
     user = "postgres" if os.geteuid() == 0 else None
     with tempfile.TemporaryDirectory(prefix="events_assets_postgres_") as folder:
-        (Path(folder) / "password").write_text("events")
+        secret = Path(folder) / "password"
+        secret.write_text(password or "events")
         if user:
-            shutil.chown(folder, user, user)
+            for path in (folder, secret):
+                shutil.chown(path, user, user)
 
         def call(program: str, *words: str) -> None:
             command = [programs / program, "-D", f"{folder}/data", *words]
@@ -61,14 +64,15 @@ def cluster(programs: Path, auth: str = "trust") -> Iterator[str]:
                     log.seek(0)
                     raise RuntimeError(f"{program} failed: {log.read()}")
 
-        call("initdb", "--username=events", f"--auth={auth}",
-             f"--pwfile={folder}/password", "--encoding=UTF8", "--locale=C",
-             "--no-sync")  # fmt: skip
+        auth = "scram-sha-256" if password else "trust"
+        call("initdb", "--username=events", f"--auth={auth}", f"--pwfile={secret}", "--locale=C",
+             "--encoding=UTF8", "--no-sync")  # fmt: skip
         port = free_port()
         options = " ".join(f"-c {name}='{value}'" for name, value in SETTINGS.items())
         call("pg_ctl", "start", "--wait", "--silent", "--options", f"-p {port} {options}")
         try:
-            yield f"postgresql://events:events@127.0.0.1:{port}/postgres"
+            login = f"events:{quote(secret.read_text(), safe='')}"
+            yield f"postgresql://{login}@127.0.0.1:{port}/postgres"
         finally:
             call("pg_ctl", "stop", "--wait", "--silent", "--mode=immediate")
 

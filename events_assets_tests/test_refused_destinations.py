@@ -175,7 +175,7 @@ def test_a_wrong_password_is_told_nowhere(serve, run, monkeypatch, everything_sa
     if not (programs := installed()):
         pytest.skip("no PostgreSQL on this machine: neither in PATH nor in /usr/lib/postgresql")
     with ExitStack() as stack:
-        url = stack.enter_context(cluster(programs, auth="scram-sha-256"))
+        url = stack.enter_context(cluster(programs, password="events"))
         monkeypatch.setenv("DESTINATION_TYPE", "postgres")
         monkeypatch.setenv(CREDENTIALS, url.replace("events:events@", f"events:{PASSWORD}@"))
         told, said = everything_said(run)

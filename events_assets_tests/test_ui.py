@@ -117,15 +117,15 @@ class Buttons:
     def launch(self) -> str:
         return self.ask(LAUNCH)["launchRun"]["run"]["runId"]
 
-    def until(self, *expected: str) -> None:
+    def statuses(self) -> list[str]:
+        return [run["status"] for run in self.ask(STATUSES)["runsOrError"]["results"]]
+
+    def until(self, *expected: str, within: float = 60) -> None:
         """Waits until the runs have these statuses."""
 
-        def differ() -> bool:
-            runs = self.ask(STATUSES)["runsOrError"]["results"]
-            return sorted(run["status"] for run in runs) != sorted(expected)
-
-        stop = stop_after_delay(60)
-        Retrying(stop=stop, wait=wait_fixed(0.2), retry=retry_if_result(bool))(differ)
+        stop = stop_after_delay(within)
+        differ = retry_if_result(lambda statuses: sorted(statuses) != sorted(expected))
+        Retrying(stop=stop, wait=wait_fixed(0.2), retry=differ)(self.statuses)
 
 
 @pytest.fixture

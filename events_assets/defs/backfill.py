@@ -85,59 +85,62 @@ def read_window_again(context: dg.OpExecutionContext, part: str) -> str:
     return _read(context, part, 2)
 
 
-@dg.op(pool=POOL)
+class LoadWindowsConfig(dg.Config):
+    accept_removed: bool = Field(
+        default=False, description=LoadConfig.model_fields["accept_removed"].description
+    )
+
+
+@dg.op(pool=POOL, out=dg.Out(dg.Nothing))
 def load_windows(
     context: dg.OpExecutionContext,
-    config: LoadConfig,
+    config: LoadWindowsConfig,
     parts: list[str],
     parts_again: list[str],
     dlt: DagsterDltResource,
     events_api: EventsApi,
-) -> None:
+) -> Iterator[Any]:
     """Loads what was read as one scan of all events."""
     with explained():
         plan = Plan.named(parts[0].partition("/")[0])
         context.log.info(f"loading {len(parts) + len(parts_again)} parts that were read")
-        recorded = plan.recorded()
+        recorded, told = plan.recorded(), LoadConfig(accept_removed=config.accept_removed)
         with (
             closing(recorded.recordings),
-            events_api.source(context.run_id, context.log, config, recorded) as source,
+            events_api.source(context.run_id, context.log, told, recorded) as source,
         ):
             for result in load(context, source.with_resources("events"), dlt):
                 version = result.data_version
-                context.log_event(
-                    dg.AssetMaterialization(
-                        EVENTS,
-                        metadata=result.metadata,
-                        tags={"dagster/data_version": version.value} if version else None,
-                    )
+                yield dg.AssetMaterialization(
+                    EVENTS,
+                    metadata=result.metadata,
+                    tags={"dagster/data_version": version.value} if version else None,
                 )
         plan.forget()
+    yield dg.Output(None)
 
 
-@dg.op(pool=POOL, ins={"loaded": dg.In(dg.Nothing)})
-def check_windows(context: dg.OpExecutionContext) -> None:
+@dg.op(pool=POOL, ins={"loaded": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing))
+def check_windows(context: dg.OpExecutionContext) -> Iterator[Any]:
     """Checks the events as the asset checks do."""
     with explained():
         results = evaluated(context, CLAIMS)
     blocking = {claim.__name__ for claim in BLOCKING}
     for result in results:
         name = str(result.check_name)
-        evaluation: Any = (  # which Dagster takes, though its types do not say so
-            dg.AssetCheckEvaluation(
-                asset_key=EVENTS,
-                check_name=name,
-                passed=result.passed,
-                metadata=result.metadata,
-                severity=result.severity,
-                description=result.description,
-                blocking=name in blocking,
-            )
+        yield dg.AssetCheckEvaluation(
+            asset_key=EVENTS,
+            check_name=name,
+            passed=result.passed,
+            metadata=result.metadata,
+            severity=result.severity,
+            description=result.description,
+            blocking=name in blocking,
         )
-        context.log_event(evaluation)
     wrong = [one for one in results if not one.passed and one.check_name in blocking]
     if failed := [one.check_name for one in wrong if one.severity is dg.AssetCheckSeverity.ERROR]:
         raise dg.Failure(f"events failed {', '.join(map(str, failed))}", allow_retries=False)
+    yield dg.Output(None)
 
 
 def _span(context: dg.OpExecutionContext) -> tuple[datetime | None, datetime | None]:
