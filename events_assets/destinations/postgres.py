@@ -27,7 +27,7 @@ LOCK = "hashtextextended('events_assets ' || %s, 0)"
 TAKE = f"SELECT pg_try_advisory_lock({LOCK})"
 # The values of classid and objid are the two halves of the lock's number.
 HOLDERS = f"""
-SELECT a.pid, coalesce(a.client_addr::text, 'this machine')
+SELECT a.pid, coalesce(a.client_addr::text, 'this machine or of another role')
 FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
 WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
 AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
