@@ -4,8 +4,9 @@ import json
 import logging
 import re
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 
+import psycopg2
 import pytest
 from dagster._core.events.log import EventLogEntry
 
@@ -183,3 +184,47 @@ def test_a_wrong_password_is_told_nowhere(serve, run, monkeypatch, everything_sa
         assert PASSWORD not in said and api.paths == []
         monkeypatch.setenv(CREDENTIALS, url)  # the server asks for a password, and takes the right
         assert run("events_job").success
+
+
+@pytest.fixture
+def server(postgres):
+    """Runs statements on the server of the tests."""
+
+    def server(*statements: str) -> None:
+        with closing(psycopg2.connect(postgres)) as connection:
+            connection.autocommit = True
+            for statement in statements:
+                connection.cursor().execute(statement)
+
+    return server
+
+
+def test_a_database_that_would_turn_texts_into_others_gets_none(
+    serve, run, postgres, server, monkeypatch
+):
+    api = serve([event(1, event_name="東京")])
+    server("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0")
+    monkeypatch.setenv("DESTINATION_TYPE", "postgres")
+    monkeypatch.setenv(CREDENTIALS, postgres.replace("/postgres", "/latin"))
+    told = failure(run("events_job"))
+    server("DROP DATABASE latin WITH (FORCE)")
+    assert told.startswith("the database latin has the encoding LATIN1, in which not every text")
+    assert api.paths == []
+
+
+def test_a_role_that_may_make_no_schemas_is_told_what_to_grant_before_the_first_request(
+    serve, run, postgres, server, monkeypatch
+):
+    api = serve([event(1)])
+    server("CREATE ROLE loader LOGIN", "CREATE DATABASE house")
+    monkeypatch.setenv("DESTINATION_TYPE", "postgres")
+    url = postgres.replace("/postgres", "/house").replace("events:events@", "loader:any@")
+    monkeypatch.setenv(CREDENTIALS, url)
+    told = failure(run("events_job"))
+    assert "where events_data and events_data_staging have to be: " in told and api.paths == []
+    server(told.rpartition(": ")[2])
+    loaded = run("events_job").success
+    server('REVOKE CREATE ON DATABASE house FROM "loader"')
+    loaded = loaded and run("events_job").success  # it has them now
+    server("DROP DATABASE house WITH (FORCE)", "DROP ROLE loader")
+    assert loaded

@@ -27,12 +27,18 @@ LOCK = "hashtextextended('events_assets ' || %s, 0)"
 TAKE = f"SELECT pg_try_advisory_lock({LOCK})"
 # The values of classid and objid are the two halves of the lock's number.
 HOLDERS = f"""
-SELECT a.pid, coalesce(a.client_addr::text, 'this machine')
+SELECT a.pid, coalesce(a.client_addr::text, 'this machine or of another role')
 FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
 WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
 AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 AND (l.classid::bigint << 32) | l.objid::bigint = {LOCK}
 """  # noqa: S608
+FITNESS = """
+SELECT current_setting('server_encoding'), current_database(), current_user,
+       has_database_privilege(current_database(), 'CREATE') OR 2 = (
+           SELECT count(*) FROM pg_namespace
+           WHERE nspname IN (%s, %s) AND has_schema_privilege(oid, 'CREATE'))
+"""
 LOST = (
     "the connection that kept other loads out of the warehouse broke, and nothing was loaded: load "
     "again"
@@ -123,6 +129,7 @@ class Postgres:
         return f"{cause(error)}; check [destination.{self.name}.credentials], and that it runs"
 
     def hold(self, dataset: dlt.Dataset) -> None:
+        _require_fit(dataset)
         if not _asked(dataset, TAKE)[0][0]:
             holders = [f"process {pid} of {host}" for pid, host in _asked(dataset, HOLDERS)]
             who = ", ".join(holders) or "another load"
@@ -146,6 +153,24 @@ class Postgres:
 
     def gave_memory(self, *_: Any) -> bool:
         return False
+
+
+def _require_fit(dataset: dlt.Dataset) -> None:
+    """Sees to it that a load, which is about to begin, can end: with another encoding than UTF-8,
+    texts would even be loaded, and be other texts."""
+    client = dataset.sql_client
+    schemas = client.dataset_name, client.staging_dataset_name
+    ((encoding, database, user, may_write),) = client.execute_sql(FITNESS, *schemas) or []
+    if encoding != "UTF8":
+        raise WarehouseError(
+            f"the database {database} has the encoding {encoding}, in which not every text can be "
+            f"held: make another one with ENCODING 'UTF8' TEMPLATE template0"
+        )
+    if not may_write:
+        raise WarehouseError(
+            f"{user} may make no schemas in the database {database}, where {' and '.join(schemas)} "
+            f'have to be: GRANT CREATE ON DATABASE "{database}" TO "{user}"'
+        )
 
 
 def _require_hold(dataset: dlt.Dataset) -> None:
