@@ -65,7 +65,7 @@ PIN := uv pip compile --quiet --universal --python-version 3.11 --generate-hashe
 lock:             ## pin the newest versions that pyproject.toml admits (needs uv)
 	$(PIN) --upgrade --extra setup -o requirements.lock
 	$(PIN) --upgrade deploy/requirements.in --extra postgres -c requirements.lock -o deploy/requirements.lock \
-	  $$(sed -n 's/==.*//p' requirements.lock | sort -u | sed 's/^/--no-emit-package /')
+	  $$(sed -n '/;/!s/==.*//p' requirements.lock | sort -u | sed 's/^/--no-emit-package /')
 	$(PIN) --upgrade --extra dev -c requirements.lock -c deploy/requirements.lock -o requirements-dev.lock \
-	  $$(sed -n 's/==.*//p' requirements.lock | sort -u | sed 's/^/--no-emit-package /')
+	  $$(sed -n '/;/!s/==.*//p' requirements.lock | sort -u | sed 's/^/--no-emit-package /')
 	$(PIN) --upgrade --resolution lowest-direct --extra embedded-elt --extra test -o requirements-oldest.lock

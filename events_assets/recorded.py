@@ -91,11 +91,26 @@ class Plan:
         return cls(_folder() / name)
 
     @classmethod
-    def last(cls) -> "Plan | None":
-        """The newest one whose events are not loaded yet."""
+    def resumed(cls, name: str) -> "Plan":
+        """The newest one that is not loaded yet, under another name.
+
+        Raises:
+            ConfigurationError: there is none.
+        """
         base = _folder()
         plans = [cls(path.parent) for path in base.glob(f"*/{PLAN}")] if base.exists() else []
-        return max(plans, key=lambda plan: plan.began_at, default=None)
+        if not plans:
+            raise ConfigurationError("there is no backfill to resume: leave resume out")
+        last = max(plans, key=lambda plan: plan.began_at)
+        return cls(last.folder.rename(base / name))
+
+    def passes(self) -> int:
+        """How often each part is read: twice, if a list may be read more than once at all."""
+        return min(2, configuration.scan_settings().passes)
+
+    def done(self, number: int) -> int:
+        """How many parts a pass has been made over."""
+        return sum(self.path(part, number).exists() for part in self.parts)
 
     def path(self, part: str, number: int) -> UPath:
         """Where a pass over a part is kept."""

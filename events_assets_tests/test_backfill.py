@@ -1,6 +1,7 @@
 """All events are read window by window, side by side, and loaded as one scan."""
 
 import json
+import sys
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +17,10 @@ from events_assets.sample_api import Answer
 from events_assets.settings import WindowSettings
 from events_assets_tests.conftest import RESOURCE, event, failure, load_configured
 
+DAGSTER = [
+    sys.executable,
+    *["-m", "dagster", "job", "execute", "-m", "events_assets.definitions", "-j"],
+]
 JOB = "events_backfill_job"
 WINDOWS = (
     '[sources.events.client]\nbase_url = "set by the environment"\n'
@@ -138,7 +143,7 @@ def test_a_backfill_that_broke_off_is_resumed_where_it_stopped(calendar, run, ro
     calendar.events.append(moved(500, "2026-07-01T00:00:00Z"))
     calendar.refuses = lambda query: query.get("until", "").startswith("2026-07")
     broken = run(JOB)
-    assert not broken.success and "answers 500" in failure(broken, "read_window")
+    assert not broken.success and "answers 500" in failure(broken, "read_windows_1")
     assert rows("SELECT count(*) FROM events") == [(150,)]
     calendar.refuses = lambda query: False
     calendar.asked.clear()
@@ -279,3 +284,26 @@ def test_neighbouring_windows_share_a_moment_and_reach_to_the_ends(every, cuts, 
     assert (parts[0].start, parts[-1].end) == (whole.start, whole.end)
     for before, after in pairwise(parts):
         assert after.start < before.end and after.parameters()["a"] != before.parameters()["b"]
+
+
+EXECUTORS = {
+    "multiprocess": {},
+    "dask": {"cluster": {"local": {"n_workers": 2, "dashboard_address": None}}},
+}
+
+
+@pytest.mark.parametrize("executor", [*EXECUTORS])
+def test_processes_read_side_by_side_what_one_would(calendar, spawn, rows, executor, project):
+    env = {
+        "SOURCES__EVENTS__BACKFILL__EXECUTOR": executor,
+        "SOURCES__EVENTS__BACKFILL__EXECUTOR_CONFIG": json.dumps(EXECUTORS[executor]),
+        "DAGSTER_HOME": str(project / "home"),
+    }
+    (project / "home").mkdir()
+    calendar.events.append(moved(500, "2026-06-15T00:00:00Z"))
+    run = spawn(*DAGSTER, JOB, **env)
+    out, err = run.communicate()
+    assert run.returncode == 0, err[-3000:]
+    assert "key-of-the-tests" not in out + err
+    assert receipts(rows, "verdict", "rows_loaded", "rows_inserted")[1] == ("complete", 151, 1)
+    assert len({line.split(" - ")[5] for line in err.splitlines() if "STEP_SUCCESS" in line}) > 2

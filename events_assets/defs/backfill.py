@@ -1,13 +1,16 @@
 """The job that reads all events window by window, side by side, and loads them as one scan.
 
-    plan ─► read each window ─► read each again ─► load ─► check
+    plan ─┬─► read windows 1 ─┬─► read windows 1 again ─┬─► load ─► check
+          └─► read windows 2 ─┴─► read windows 2 again ─┘
 
-A window that fails is tried again alone; a run that failed goes on where it stopped when it is
-executed again from its failure, or with `resume`.
+Each reader has its share of the windows, and starts once for all of them. A window that fails is
+tried again alone; a run that failed goes on where it stopped when it is executed again, or with
+`resume`. What is read stands in a folder that is named after the run: Dask runs neither dynamic
+outputs (dagster #9785) nor hands on several outputs as one input.
 """
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import datetime
 from typing import Any
@@ -16,7 +19,7 @@ import dagster as dg
 from dagster_dlt import DagsterDltResource
 from pydantic import Field
 
-from events_assets import configuration, warehouse
+from events_assets import configuration, recorded, warehouse
 from events_assets.defs.assets import load
 from events_assets.defs.checks import BLOCKING, CLAIMS, evaluated
 from events_assets.defs.configured import configured
@@ -44,45 +47,50 @@ class PlanConfig(dg.Config):
     )
 
 
-@dg.op(out=dg.DynamicOut(str))
-def plan_windows(
-    context: dg.OpExecutionContext, config: PlanConfig
-) -> Iterator[dg.DynamicOutput[str]]:
+READERS = configured(recorded.workers, 1)
+IS_ON_DASK = configured(lambda: configuration.backfill_settings().executor, "") == "dask"
+POOL_OF_JOB = None if IS_ON_DASK else POOL
+"""dagster-dask cannot hand on a run that has pools to a Dask newer than 2024.11."""
+RETRIES = dg.RetryPolicy(max_retries=2, delay=1, backoff=dg.Backoff.EXPONENTIAL)
+
+
+AFTER = {"after": dg.In(dg.Nothing)}
+
+
+@dg.op(out=dg.Out(dg.Nothing))
+def plan_windows(context: dg.OpExecutionContext, config: PlanConfig) -> None:
     """Plans the windows of start times that are read."""
     with explained():
         executor()  # where it is wrong, the definitions have the default: the run says what is
-        plan = Plan.last() if config.resume else None
-        if config.resume and plan is None:
-            raise ConfigurationError("there is no backfill to resume: leave resume out")
-        plan = plan or Plan.new(context.run.root_run_id or context.run_id, *_span(context))
+        if config.resume:
+            plan = Plan.resumed(_name(context))
+        else:
+            plan = Plan.new(_name(context), *_span(context))
     context.log.info(f"{len(plan.parts)} parts, kept in {plan.folder} until all are loaded")
-    for part in plan.parts:
-        yield dg.DynamicOutput(f"{plan.folder.name}/{part}", mapping_key=part)
 
 
-@dg.op(retry_policy=dg.RetryPolicy(max_retries=2, delay=1, backoff=dg.Backoff.EXPONENTIAL))
-def read_window(context: dg.OpExecutionContext, part: str) -> str:
-    """Asks the API for the events of a window, and keeps its answers."""
-    return _read(context, part, 1)
+def reading(reader: int, nth: int) -> Callable[..., Any]:
+    """An op that reads the windows of one reader in the first pass or in the second."""
+    again = " once more, now that all were: two equal passes are the proof" if nth > 1 else ""
 
+    @dg.op(
+        name=f"read_windows_{reader + 1}{'_again' if nth > 1 else ''}",
+        description=f"Asks the API for a share of the windows{again}, and keeps its answers.",
+        retry_policy=RETRIES,
+        ins=AFTER,
+        out=dg.Out(dg.Nothing),
+    )
+    def read(context: dg.OpExecutionContext) -> None:
+        with explained():
+            plan = Plan.named(_name(context))
+            for part in [*plan.parts][reader::READERS] if nth <= plan.passes() else ():
+                found = plan.record(part, nth, context.log)
+                context.log.info(
+                    f"{part}: {found['rows']} rows in {found['requests']} requests; "
+                    f"{plan.done(nth)} of {len(plan.parts)} parts are read"
+                )
 
-@dg.op(out=dg.DynamicOut(str))
-def plan_second_pass(
-    context: dg.OpExecutionContext, parts: list[str]
-) -> Iterator[dg.DynamicOutput[str]]:
-    """Lets each window be read once more, now that all were: two equal passes are the proof."""
-    with explained():
-        passes = configuration.scan_settings().passes
-    if passes == 1:
-        context.log.info("scan.passes is 1: nothing is read twice, and so nothing is proven")
-    for part in parts if passes > 1 else ():
-        yield dg.DynamicOutput(part, mapping_key=part.rpartition("/")[2])
-
-
-@dg.op(retry_policy=dg.RetryPolicy(max_retries=2, delay=1, backoff=dg.Backoff.EXPONENTIAL))
-def read_window_again(context: dg.OpExecutionContext, part: str) -> str:
-    """Asks the API for the events of a window once more."""
-    return _read(context, part, 2)
+    return read
 
 
 class LoadWindowsConfig(dg.Config):
@@ -91,23 +99,20 @@ class LoadWindowsConfig(dg.Config):
     )
 
 
-@dg.op(pool=POOL, out=dg.Out(dg.Nothing))
+@dg.op(pool=POOL_OF_JOB, ins=AFTER, out=dg.Out(dg.Nothing))
 def load_windows(
     context: dg.OpExecutionContext,
     config: LoadWindowsConfig,
-    parts: list[str],
-    parts_again: list[str],
     dlt: DagsterDltResource,
     events_api: EventsApi,
 ) -> Iterator[Any]:
     """Loads what was read as one scan of all events."""
     with explained():
-        plan = Plan.named(parts[0].partition("/")[0])
-        context.log.info(f"loading {len(parts) + len(parts_again)} parts that were read")
-        recorded, told = plan.recorded(), LoadConfig(accept_removed=config.accept_removed)
+        plan = Plan.named(_name(context))
+        answers, told = plan.recorded(), LoadConfig(accept_removed=config.accept_removed)
         with (
-            closing(recorded.recordings),
-            events_api.source(context.run_id, context.log, told, recorded) as source,
+            closing(answers.recordings),
+            events_api.source(context.run_id, context.log, told, answers) as source,
         ):
             for result in load(context, source.with_resources("events"), dlt):
                 version = result.data_version
@@ -120,7 +125,7 @@ def load_windows(
     yield dg.Output(None)
 
 
-@dg.op(pool=POOL, ins={"loaded": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing))
+@dg.op(pool=POOL_OF_JOB, ins=AFTER, out=dg.Out(dg.Nothing))
 def check_windows(context: dg.OpExecutionContext) -> Iterator[Any]:
     """Checks the events as the asset checks do."""
     with explained():
@@ -143,6 +148,11 @@ def check_windows(context: dg.OpExecutionContext) -> Iterator[Any]:
     yield dg.Output(None)
 
 
+def _name(context: dg.OpExecutionContext) -> str:
+    """That of the folder of a backfill: the run that was executed first."""
+    return context.run.root_run_id or context.run_id
+
+
 def _span(context: dg.OpExecutionContext) -> tuple[datetime | None, datetime | None]:
     """The start times of the events that are there, if there are any."""
     with warehouse.reading(context.log) as dataset:
@@ -150,16 +160,6 @@ def _span(context: dg.OpExecutionContext) -> tuple[datetime | None, datetime | N
             return None, None
         first, last = select(dataset, SPAN)[0]
     return first, last
-
-
-def _read(context: dg.OpExecutionContext, part: str, number: int) -> str:
-    folder, _, name = part.partition("/")
-    with explained():
-        plan = Plan.named(folder)
-        found = plan.record(name, number, context.log)
-    context.log.info(f"{name}: {found['rows']} rows in {found['requests']} requests")
-    context.add_output_metadata(found)
-    return part
 
 
 def executor() -> dg.ExecutorDefinition:
@@ -190,6 +190,7 @@ def executor() -> dg.ExecutorDefinition:
     ),
 )
 def events_backfill_job() -> None:
-    parts = plan_windows().map(read_window).collect()
-    again = plan_second_pass(parts).map(read_window_again).collect()
-    check_windows(load_windows(parts, again))
+    plan = plan_windows()
+    read = [reading(number, 1)(after=plan) for number in range(READERS)]
+    read_again = [reading(number, 2)(after=read) for number in range(READERS)]
+    check_windows(after=load_windows(after=read_again))
