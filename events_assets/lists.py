@@ -100,6 +100,10 @@ class Lists:
         self._make_session = partial(RecordingSession, recorder=recorder)
         self._rate_limit = RateLimit(self._http.max_requests, self._http.period, workers=workers)
 
+    def ask_in(self, windows: Sequence[Window]) -> None:
+        """From here on only the events of some windows are asked for."""
+        self._windows, self._is_counted = windows, False
+
     def play(self, recordings: Recordings, windows: Sequence[Window] | None) -> None:
         """From here on answers are those that were kept, for these windows of the events."""
         self._windows, self.settings.read_ahead = windows, 0

@@ -2,7 +2,7 @@
 table, which scans the lists that go to it."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import dlt
@@ -12,6 +12,7 @@ from dlt.sources.rest_api.typing import RESTAPIConfig
 from events_assets import configuration
 from events_assets.authentication import Authentication
 from events_assets.lists import Lists
+from events_assets.paging.windows import Window
 from events_assets.recorded import Recorded
 from events_assets.rows.names import distinct
 from events_assets.scan.quarantine import Aside
@@ -39,6 +40,7 @@ def events_source(
     sync: SyncSettings | None = None,
     replay: bool = False,
     recorded: Recorded | None = None,
+    windows: Sequence[Window] | None = None,
 ) -> DltSource:
     """A dlt source named `events` with one resource for each table configured.
 
@@ -54,6 +56,7 @@ def events_source(
         sync: how events are kept in step, instead of what is configured.
         replay: loads what is in quarantine, and asks the API for nothing.
         recorded: reads what the API has answered already.
+        windows: asks for the events of these only.
 
     Raises:
         ConfigurationError: `auth` needs a key and there is none, or it is too short to be masked,
@@ -64,12 +67,16 @@ def events_source(
     if recorded:
         lists.play(recorded.recordings, recorded.windows)
         sync.full_scan_every = 0
+    if windows is not None:
+        lists.ask_in(windows)
 
     def scan(table: str) -> TableScan:
         kind = Replay if replay else TableScan
         synced = sync if lists.is_synced(table) else None
         began_at = recorded.began_at if recorded else None
         one = kind(lists.table(table), run_id, lists.settings.passes, synced, began_at)
+        if windows is not None:
+            one.receipt.scan_kind = "window"
         if recorded:
             one.table.begin = recorded.recordings.begin
             one.receipt.add_cost(recorded.traffic)

@@ -9,9 +9,11 @@ from urllib.parse import parse_qsl, urlsplit
 from zipfile import ZipFile
 
 import dagster as dg
+import psutil
 import pytest
 
 from events_assets.definitions import defs
+from events_assets.defs.partitions import by_window, partitions
 from events_assets.paging.windows import Window
 from events_assets.sample_api import Answer
 from events_assets.settings import WindowSettings
@@ -306,4 +308,96 @@ def test_processes_read_side_by_side_what_one_would(calendar, spawn, rows, execu
     assert run.returncode == 0, err[-3000:]
     assert "key-of-the-tests" not in out + err
     assert receipts(rows, "verdict", "rows_loaded", "rows_inserted")[1] == ("complete", 151, 1)
-    assert len({line.split(" - ")[5] for line in err.splitlines() if "STEP_SUCCESS" in line}) > 2
+    with dg.DagsterInstance.from_config(env["DAGSTER_HOME"]) as instance:
+        (record,) = instance.get_run_records()
+        events = instance.all_logs(
+            record.dagster_run.run_id, of_type=dg.DagsterEventType.STEP_SUCCESS
+        )
+        assert len({one.dagster_event.pid for one in events}) > 1
+
+
+def test_readers_that_are_killed_lose_only_the_window_they_were_at(calendar, spawn, rows, project):
+    env = {
+        "SOURCES__EVENTS__BACKFILL__EXECUTOR": "multiprocess",
+        "SOURCES__EVENTS__BACKFILL__WORKERS": "2",
+        "DAGSTER_HOME": str(project / "home"),
+    }
+    (project / "home").mkdir()
+    calendar.events.append(moved(500, "2026-06-15T00:00:00Z"))
+    runs = []
+
+    def kill(query):
+        if query.get("until", "").startswith("2100") and len(runs) == 1:
+            for reader in psutil.Process(runs[0].pid).children(recursive=True):
+                reader.kill()
+        return False
+
+    calendar.refuses = kill
+    runs.append(spawn(*DAGSTER, JOB, **env))
+    assert runs[0].communicate() and runs[0].returncode == 1
+    done = {path.name for path in FOLDER.glob("*/*.zip")}
+    assert "until_2100_01_01.1.zip" not in done
+    calendar.asked.clear()
+    (project / "resume.yaml").write_text(json.dumps(RESUME))
+    runs.append(spawn(*DAGSTER, JOB, "-c", "resume.yaml", **env))
+    assert runs[1].communicate() and runs[1].returncode == 0
+    assert receipts(rows, "verdict", "rows_loaded", "rows_inserted")[1] == ("complete", 151, 1)
+    asked = [
+        query.get("until", "count")[:10].replace("-", "_")
+        for query in calendar.asked
+        if query["offset"] == "0"
+    ]
+    for name in done:
+        assert (
+            asked.count(name.removeprefix("until_").removesuffix(".1.zip")) == 1
+        )  # the second pass
+
+
+def backfill_job():
+    return defs.resolve_job_def(JOB)
+
+
+def test_a_run_is_executed_again_from_its_failure(calendar, instance, rows):
+    job = dg.reconstructable(backfill_job)
+    calendar.events.append(moved(500, "2026-07-01T00:00:00Z"))
+    calendar.refuses = lambda query: query.get("until", "").startswith("2026-07")
+    with dg.execute_job(job, instance) as broken:
+        assert not broken.success
+    calendar.refuses = lambda query: False
+    calendar.asked.clear()
+    again = dg.ReexecutionOptions.from_failure(broken.run_id, instance)
+    with dg.execute_job(job, instance, reexecution_options=again) as mended:
+        assert mended.success
+    assert [query["until"][:7] for query in calendar.asked[:3]] == ["2026-07"] * 3
+    assert receipts(rows, "verdict", "rows_inserted")[1] == ("complete", 1)
+
+
+def test_a_month_is_loaded_alone_as_a_partition(calendar, instance, rows):
+    months = by_window(partitions(), "month")
+    calendar.events[:2] = [moved(1, "2026-06-30T23:00:00Z"), moved(500, "2026-06-15T00:00:00Z")]
+    calendar.events += [moved(501, "2026-07-15T00:00:00Z")]
+    result = dg.materialize(
+        [months, *defs.assets],
+        selection=[months],
+        partition_key="2026-06-01",
+        instance=instance,
+        resources=defs.resources,
+    )
+    assert result.success
+    ids = "SELECT id FROM current_events WHERE id IN (0, 500, 501) ORDER BY id"
+    assert rows(ids) == [(0,), (500,)]  # nothing is removed, and nothing of July was asked for
+    assert rows("SELECT event_name FROM events WHERE start_time = '2026-06-30T23:00:00Z'") != []
+    (found,) = receipts(rows, "scan_kind", "verdict", "reason", "rows_removed")[1:]
+    kind, verdict, reason, removed = found
+    assert (kind, verdict, removed) == ("window", "complete", 0)
+    assert reason.startswith("of the events from 2026-05-31T23:59:59Z to 2026-07-01T00:00:00Z: ")
+    assert instance.get_materialized_partitions(months.key) == {"2026-06-01"}
+    assert {query.get("until") for query in calendar.asked} == {"2026-07-01T00:00:00Z"}
+
+
+def test_without_windows_there_are_no_partitions():
+    assert partitions() is None
+    assert {key.to_user_string() for key in defs.resolve_all_asset_keys()} == {
+        "events",
+        "daily_events",
+    }

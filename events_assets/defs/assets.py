@@ -94,7 +94,7 @@ def load(
                     metadata, version = replay_metadata(dataset, table, info)
                     context.log.info(replay_summary(table, metadata))
                 else:
-                    receipt = last_receipt(dataset, table, context.run_id)
+                    receipt = last_receipt(dataset, table, context.run.run_id)
                     metadata = load_metadata(dataset, table, receipt)
                     version = receipt["fingerprint"]
                     context.log.info(summary(table, metadata))

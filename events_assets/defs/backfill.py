@@ -112,7 +112,7 @@ def load_windows(
         answers, told = plan.recorded(), LoadConfig(accept_removed=config.accept_removed)
         with (
             closing(answers.recordings),
-            events_api.source(context.run_id, context.log, told, answers) as source,
+            events_api.source(context.run.run_id, context.log, told, answers) as source,
         ):
             for result in load(context, source.with_resources("events"), dlt):
                 version = result.data_version
@@ -150,7 +150,7 @@ def check_windows(context: dg.OpExecutionContext) -> Iterator[Any]:
 
 def _name(context: dg.OpExecutionContext) -> str:
     """That of the folder of a backfill: the run that was executed first."""
-    return context.run.root_run_id or context.run_id
+    return context.run.root_run_id or context.run.run_id
 
 
 def _span(context: dg.OpExecutionContext) -> tuple[datetime | None, datetime | None]:

@@ -1,7 +1,7 @@
 """What runs use: the API, whose key enters here, at run time and nowhere else; the executor."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import dagster as dg
@@ -11,6 +11,7 @@ from pydantic import Field
 
 from events_assets import configuration
 from events_assets.api import configured_api
+from events_assets.paging.windows import Window
 from events_assets.recorded import Recorded
 from events_assets.source import events_source
 
@@ -50,9 +51,10 @@ class EventsApi(dg.ConfigurableResource):  # type: ignore[type-arg]
         log: logging.Logger,
         load: LoadConfig | None = None,
         recorded: Recorded | None = None,
+        windows: Sequence[Window] | None = None,
     ) -> Iterator[DltSource]:
         """The source to load, as it is configured and, for one load, told; of what the API has
-        answered already, where that is recorded.
+        answered already, where that is recorded, or only of some windows.
 
         Raises:
             ConfigurationError: the API is not, or wrongly, configured, or its key is missing.
@@ -71,6 +73,7 @@ class EventsApi(dg.ConfigurableResource):  # type: ignore[type-arg]
                 sync=sync,
                 replay=bool(load and load.replay),
                 recorded=recorded,
+                windows=windows,
             )
 
 

@@ -23,8 +23,10 @@ class Receipt:
     `scans` is the number of passes over all lists. Of several passes, `total_first`, `total_last`,
     `distinct_ids` and `walks`, the lists and windows read, are those of the last one, and all else
     that is counted is the sum. `proof` says what shows that the scan is complete, if it is;
-    `scan_kind` is `full`, or `changes` where only what changed since the `cursor` before was asked
-    for. `origin` is what the API is called: its lists, if nothing else is configured.
+    `scan_kind` is `full`, `changes` where only what changed since the `cursor` before was asked
+    for, or `window` where only the events of some start times were. A backfill adds a receipt for
+    each of its windows, whose `resource` names it. `origin` is what the API is called: its lists,
+    if nothing else is configured.
     `event_columns` is noted after the load: which columns events have, and in how many of them.
     """
 

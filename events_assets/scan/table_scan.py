@@ -103,7 +103,8 @@ class TableScan:
             abs(self.receipt.started_at - datetime.fromisoformat(full_scan_at)) >= every
         )
         is_known = self._changes.keys() <= cursors.keys() and bool(self._changes)
-        held = stored.known_fingerprint() if is_known and not is_due else None
+        is_full = is_due or not is_known or self.receipt.scan_kind == "window"
+        held = None if is_full else stored.known_fingerprint()
         for name, changes in self._changes.items():
             changes.begin(None if held is None else cursors[name])
         if held is None:
@@ -121,7 +122,8 @@ class TableScan:
         for name, changes in self._changes.items():
             for reason, value in changes.ignored.items():
                 log.warning(f"a value of the cursor {name} {reason}, and does not move it: {value}")
-        if receipt.verdict == COMPLETE and not receipt.rows_vanished:
+        is_whole = receipt.scan_kind != "window"  # of other windows nothing is known
+        if is_whole and receipt.verdict == COMPLETE and not receipt.rows_vanished:
             newest = {name: changes.newest for name, changes in self._changes.items()}
             found = {name: value for name, value in newest.items() if value is not None}
             state["cursors"] = state.get("cursors", {}) | found
@@ -153,7 +155,7 @@ class TableScan:
         """
         first = self.table.endpoints[0]
         log = first.session.log
-        is_partial = self.receipt.scan_kind == "changes"
+        is_partial = self.receipt.scan_kind != "full"
         readings: list[Reading] = []
         verdict: Verdict | None = None
         with self.table.opened(), closing(Progress(self.table.name, log)) as progress:
@@ -171,10 +173,16 @@ class TableScan:
         self.receipt.scans = len(readings)
         self.intake.versions.count()
         if is_partial:
-            since = ", ".join(str(changes.since) for changes in self._changes.values())
-            verdict = replace(verdict, reason=f"of what changed since {since}: {verdict.reason}")
+            verdict = replace(verdict, reason=f"{self._part(one.lists)}: {verdict.reason}")
         self.receipt.conclude(one.lists, verdict)
         self._windows = [self._of_window(each, readings) for each in one.lists if each.window]
+
+    def _part(self, lists: Sequence[ListPass]) -> str:
+        """What was asked for, where that is not all."""
+        if self.receipt.scan_kind == "window":
+            return f"of the events {', '.join(str(one.window) for one in lists)}"
+        since = ", ".join(str(changes.since) for changes in self._changes.values())
+        return f"of what changed since {since}"
 
     def _of_window(self, one: ListPass, readings: Sequence[Reading]) -> Receipt:
         """The receipt of a window alone."""

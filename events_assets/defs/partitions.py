@@ -1,0 +1,90 @@
+"""The events window by window as partitions, to be loaded anew from Dagster's own backfill page.
+
+They are there where `[sources.events.windows]` says how to ask for a span of start times.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+from dagster_dlt import DagsterDltResource
+
+from events_assets import configuration
+from events_assets.defs.assets import load
+from events_assets.defs.configured import DESTINATION, configured
+from events_assets.defs.failures import explained
+from events_assets.defs.jobs import EVENTS
+from events_assets.defs.resources import POOL, EventsApi, LoadConfig
+from events_assets.paging.windows import Window
+from events_assets.recorded import AROUND
+from events_assets.rows.times import from_text
+
+CRON = {
+    "day": "0 0 * * *",
+    "week": "0 0 * * 1",
+    "month": "0 0 1 * *",
+    "quarter": "0 0 1 */3 *",
+    "year": "0 0 1 1 *",
+}
+YEARS = 10
+"""Partitions begin so many years ago, and end when events are no longer expected, where the
+configuration does not say when events start."""
+
+
+def partitions() -> dg.TimeWindowPartitionsDefinition | None:
+    """Those of start times, None where the API cannot be asked for them."""
+    settings, every = configuration.window_settings(), configuration.backfill_settings().every
+    if not (settings.start_param and settings.end_param):
+        return None
+    set_by_user, now = settings.model_fields_set, datetime.now(UTC)
+    first = now.replace(year=now.year - YEARS, month=1, day=1)
+    last = now + AROUND
+    return dg.TimeWindowPartitionsDefinition(
+        start=from_text(settings.initial_value, UTC) if "initial_value" in set_by_user else first,
+        end=from_text(settings.end_value, UTC) if "end_value" in set_by_user else last,
+        cron_schedule=CRON[every],
+        fmt="%Y-%m-%d",
+    )
+
+
+def by_window(partitions: dg.TimeWindowPartitionsDefinition, every: str) -> dg.AssetsDefinition:
+    """The asset of these partitions."""
+
+    @dg.asset(
+        name=f"events_by_{every}",
+        partitions_def=partitions,
+        group_name="events",
+        kinds={"dlt", DESTINATION},
+        pool=POOL,
+        description=(
+            f"The events that start in one {every}, asked for alone and loaded into `events`. "
+            "None is marked as removed by that: an event may only have moved to another one."
+        ),
+    )
+    def events_by_window(
+        context: dg.AssetExecutionContext, dlt: DagsterDltResource, events_api: EventsApi
+    ) -> Iterator[Any]:
+        span, told = context.partition_time_window, LoadConfig()
+        with explained():
+            settings = configuration.window_settings()
+            # One more second at the start: where the API leaves out the ends of a window.
+            windows = [Window(span.start - timedelta(seconds=1), span.end, settings)]
+            run_id = context.run.run_id
+            with events_api.source(run_id, context.log, told, windows=windows) as source:
+                for result in load(context, source.with_resources("events"), dlt):
+                    version = result.data_version
+                    tags = {"dagster/data_version": version.value} if version else None
+                    context.log_event(
+                        dg.AssetMaterialization(EVENTS, metadata=result.metadata, tags=tags)
+                    )
+                    yield dg.MaterializeResult(metadata=result.metadata)
+
+    return events_by_window
+
+
+@dg.definitions
+def windows() -> dg.Definitions:
+    found = configured(partitions, None)
+    every = configured(lambda: configuration.backfill_settings().every, "month")
+    return dg.Definitions(assets=[by_window(found, every)] if found else [])
