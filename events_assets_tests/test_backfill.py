@@ -2,7 +2,7 @@
 
 import json
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
@@ -393,6 +393,19 @@ def test_a_month_is_loaded_alone_as_a_partition(calendar, instance, rows):
     assert reason.startswith("of the events from 2026-05-31T23:59:59Z to 2026-07-01T00:00:00Z: ")
     assert instance.get_materialized_partitions(months.key) == {"2026-06-01"}
     assert {query.get("until") for query in calendar.asked} == {"2026-07-01T00:00:00Z"}
+
+
+@pytest.mark.parametrize("every", ["day", "week", "month", "quarter", "year"])
+def test_partitions_reach_to_the_events_that_are_still_to_come(calendar, monkeypatch, every):
+    monkeypatch.setenv("SOURCES__EVENTS__BACKFILL__EVERY", every)
+    monkeypatch.setenv("SOURCES__EVENTS__WINDOWS__INITIAL_VALUE", "2024-01-01")
+    now = datetime.now(UTC)
+    found = partitions()
+    assert found.get_first_partition_window().start <= datetime(
+        2024, 1, 2 if every != "week" else 9, tzinfo=UTC
+    )
+    last = found.get_last_partition_window()
+    assert last.start <= now + timedelta(days=366) <= last.end
 
 
 def test_without_windows_there_are_no_partitions():

@@ -16,7 +16,7 @@ from events_assets.defs.configured import DESTINATION, configured
 from events_assets.defs.failures import explained
 from events_assets.defs.jobs import EVENTS
 from events_assets.defs.resources import POOL, EventsApi, LoadConfig
-from events_assets.paging.windows import Window
+from events_assets.paging.windows import Window, cuts
 from events_assets.recorded import AROUND
 from events_assets.rows.times import from_text
 
@@ -28,8 +28,8 @@ CRON = {
     "year": "0 0 1 1 *",
 }
 YEARS = 10
-"""Partitions begin so many years ago, and end when events are no longer expected, where the
-configuration does not say when events start."""
+"""Partitions begin so many years ago, and end in a year, where the configuration does not say when
+events start."""
 
 
 def partitions() -> dg.TimeWindowPartitionsDefinition | None:
@@ -38,13 +38,17 @@ def partitions() -> dg.TimeWindowPartitionsDefinition | None:
     if not (settings.start_param and settings.end_param):
         return None
     set_by_user, now = settings.model_fields_set, datetime.now(UTC)
-    first = now.replace(year=now.year - YEARS, month=1, day=1)
-    last = now + AROUND
+    first, last = datetime(now.year - YEARS, 1, 1, tzinfo=UTC), now + AROUND
+    if "initial_value" in set_by_user:
+        first = from_text(settings.initial_value, UTC)
+    if "end_value" in set_by_user:
+        last = from_text(settings.end_value, UTC)
     return dg.TimeWindowPartitionsDefinition(
-        start=from_text(settings.initial_value, UTC) if "initial_value" in set_by_user else first,
-        end=from_text(settings.end_value, UTC) if "end_value" in set_by_user else last,
+        start=first,
         cron_schedule=CRON[every],
         fmt="%Y-%m-%d",
+        # Dagster's own partitions end today; most events are still to come.
+        end_offset=sum(1 for _ in cuts(every, now, last)) if last > now else 0,
     )
 
 
@@ -54,7 +58,7 @@ def by_window(partitions: dg.TimeWindowPartitionsDefinition, every: str) -> dg.A
     @dg.asset(
         name=f"events_by_{every}",
         partitions_def=partitions,
-        group_name="events",
+        group_name="backfill",
         kinds={"dlt", DESTINATION},
         pool=POOL,
         description=(

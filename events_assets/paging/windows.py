@@ -53,9 +53,9 @@ class Window:
     def parts(self, every: str, first: datetime, last: datetime) -> "list[Window]":
         """Windows of a calendar's day, week, month, quarter or year each, for start times from the
         first to the last; the outermost ones reach to the ends of this window."""
-        cuts = [cut for cut in _cuts(every, first, last) if self.start < cut < self.end]
-        starts = [self.start, *(cut - self._unit() for cut in cuts)]
-        ends = [*cuts, self.end]
+        found = [cut for cut in cuts(every, first, last) if self.start < cut < self.end]
+        starts = [self.start, *(cut - self._unit() for cut in found)]
+        ends = [*found, self.end]
         return [Window(*pair, self.settings) for pair in zip(starts, ends, strict=True)]
 
     def _unit(self) -> timedelta:
@@ -69,7 +69,7 @@ class Window:
         return f"from {to_text(self.start, form)} to {to_text(self.end, form)}"
 
 
-def _cuts(every: str, first: datetime, last: datetime) -> Iterator[datetime]:
+def cuts(every: str, first: datetime, last: datetime) -> Iterator[datetime]:
     """The moments, in UTC, at which spans of a calendar begin, from that of the first on."""
     cut = first.replace(hour=0, minute=0, second=0, microsecond=0)
     if every == "week":

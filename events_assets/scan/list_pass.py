@@ -90,7 +90,7 @@ class ListPass:
             )
             evidence = replace(evidence, torn=torn)
         digest = self.digest.digest()
-        return Seen(str(self), evidence, self.distinct, digest, self.is_doubled)
+        return Seen(str(self), evidence, self.distinct, digest, self.is_doubled, self.shared)
 
     def count_double(self, identity: Hashable, on_page: bool, before: bool) -> None:
         """Notes a row that came once more: on the same page, or not `before`, on its neighbour."""

@@ -20,14 +20,15 @@ CHAINS = ("cursor", "links")
 @dataclass(frozen=True)
 class Seen:
     """What one pass over one list saw: the name of the list, the evidence of its pages, its rows,
-    each counted once, the digest of all that came, in this order, and whether a row came from two
-    places."""
+    each counted once, the digest of all that came, in this order, whether a row came from two
+    places, and how many came in a list before, too."""
 
     name: str
     evidence: Evidence
     rows: int = 0
     digest: bytes = b""
     is_doubled: bool = False
+    shared: int = 0
 
     @property
     def is_impossible(self) -> bool:
@@ -246,5 +247,5 @@ def _compared(last: Reading) -> str:
 
 
 def _rows(last: Reading) -> str:
-    rows = sum(one.rows for one in last.lists)
+    rows = sum(one.rows - one.shared for one in last.lists)
     return f"{rows:,} row{'' if rows == 1 else 's'}"
