@@ -250,6 +250,12 @@ data_selector = "data"
 """The resource of events, to which a test adds how it is paged, and the client."""
 
 
+COLUMNS = """
+SELECT column_name FROM information_schema.columns
+WHERE table_schema = 'events_data' AND table_name = '{}' ORDER BY ordinal_position
+"""
+
+
 def event(number: int, **fields: Any) -> dict[str, Any]:
     """An event as the API answers it."""
     return {

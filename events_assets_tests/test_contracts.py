@@ -8,7 +8,7 @@ import pytest
 
 from events_assets import configuration
 from events_assets.errors import ContractError
-from events_assets_tests.conftest import event, failure, load, load_configured
+from events_assets_tests.conftest import COLUMNS, event, failure, load, load_configured
 from events_assets_tests.test_checks import evaluations
 from events_assets_tests.test_older_warehouse import WRITTEN
 
@@ -41,7 +41,7 @@ def contract(project):
 
 
 def columns(rows, table="events"):
-    return [name for (name,) in rows(f"SELECT column_name FROM (DESCRIBE {table})")]
+    return [name for (name,) in rows(COLUMNS.format(table))]
 
 
 @pytest.mark.parametrize("line", CONTRACTS)

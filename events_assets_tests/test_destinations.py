@@ -13,6 +13,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from benchmarks.loads import PROJECT
 from events_assets.errors import WarehouseError
 from events_assets_tests.conftest import (
+    COLUMNS,
     event,
     forget_providers,
     in_duckdb,
@@ -25,10 +26,6 @@ from events_assets_tests.test_two_at_once import OVERLAPPING, RECEIPTS
 TABLES = """
 SELECT table_name FROM information_schema.tables
 WHERE table_schema = 'events_data' AND table_name NOT LIKE '%dlt%'
-"""
-COLUMNS = """
-SELECT column_name FROM information_schema.columns
-WHERE table_schema = 'events_data' AND table_name = '{}' ORDER BY ordinal_position
 """
 BREAK_LOCKS = """
 SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'

@@ -10,7 +10,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from events_assets import warehouse
 from events_assets.definitions import defs
 from events_assets.sample_api import Answer
-from events_assets_tests.conftest import event, load, load_configured, unplugged
+from events_assets_tests.conftest import COLUMNS, event, load, load_configured, unplugged
 from events_assets_tests.model import COUNTS, Model
 from events_assets_tests.test_checks import answer_of, evaluations
 
@@ -196,7 +196,7 @@ def test_tables_that_are_not_merged_are_left_alone(serve, run, rows, monkeypatch
     monkeypatch.setenv("SOURCES__EVENTS__RESOURCE_DEFAULTS__WRITE_DISPOSITION", disposition)
     serve([event(1)])
     run()
-    columns = {name for (name,) in rows("SELECT column_name FROM (DESCRIBE events)")}
+    columns = {name for (name,) in rows(COLUMNS.format("events"))}
     assert not columns & {"_first_seen_at", "_removed_at", "_digest"}
 
 

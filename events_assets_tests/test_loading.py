@@ -10,7 +10,7 @@ import pytest
 from events_assets import warehouse
 from events_assets.sample_api import Answer
 from events_assets.source import events_source
-from events_assets_tests.conftest import event, load, load_configured, refused
+from events_assets_tests.conftest import COLUMNS, event, load, load_configured, refused
 from events_assets_tests.shapes import Shape, offsets, serving_routes
 
 
@@ -67,12 +67,7 @@ def test_canonical_columns_exist_where_every_value_is_null(serve, rows):
     assert columns["start_time"] == columns["end_time"] == "TIMESTAMP WITH TIME ZONE"
 
 
-COLUMNS = """
-SELECT column_name FROM duckdb_columns()
-WHERE table_name = 'events' AND schema_name = 'events_data' ORDER BY column_index
-"""
-
-
+EVENT_COLUMNS = COLUMNS.format("events")
 CANONICAL = [("id",), ("event_name",), ("start_time",), ("end_time",)]
 
 
@@ -81,7 +76,7 @@ def test_values_of_an_event_land_as_they_are_and_no_canonical_column_hides_behin
     venue = {"city": "Kraków", "geo": {"lat": 50.1}}
     time = {"start_time": "2026-07-01T23:30:00-03:00", "end_time": None}
     load([{"venue": venue} | event(1, tags=["x", "y"], **time)])
-    assert rows(COLUMNS)[:4] == CANONICAL
+    assert rows(EVENT_COLUMNS)[:4] == CANONICAL
     assert rows("SELECT id, typeof(id) FROM events") == [(1, "BIGINT")]
     ((start, end),) = rows("SELECT start_time, end_time FROM events")
     assert start.astimezone(UTC) == datetime(2026, 7, 2, 2, 30, tzinfo=UTC) and end is None
@@ -92,7 +87,7 @@ def test_values_of_an_event_land_as_they_are_and_no_canonical_column_hides_behin
 def test_text_that_looks_like_a_time_stays_an_id(serve, rows):
     serve()
     load([{"venue": "x"} | event(0, id="2026-05-01T10:00:00Z"), event(1, id="b")])
-    assert rows(COLUMNS)[:4] == CANONICAL
+    assert rows(EVENT_COLUMNS)[:4] == CANONICAL
     assert rows("SELECT id, typeof(id) FROM events ORDER BY id") == [
         ("2026-05-01T10:00:00Z", "VARCHAR"),
         ("b", "VARCHAR"),
@@ -104,7 +99,7 @@ def test_canonical_columns_come_first_before_the_first_event(serve, rows):
     load([])
     assert rows("SELECT id, event_name, start_time, end_time FROM events") == []
     load([event(1, venue="x")])
-    assert rows(COLUMNS)[:4] == CANONICAL
+    assert rows(EVENT_COLUMNS)[:4] == CANONICAL
 
 
 def test_canonical_columns_come_first_where_the_key_is_another_one(serve, rows, project):
@@ -112,7 +107,7 @@ def test_canonical_columns_come_first_where_the_key_is_another_one(serve, rows, 
     path.write_text(path.read_text().replace('primary_key = "id"', 'primary_key = ["venue", "id"]'))
     serve()
     load([event(1, venue="x"), event(1, venue="y")])
-    assert rows(COLUMNS)[:4] == CANONICAL
+    assert rows(EVENT_COLUMNS)[:4] == CANONICAL
     assert rows("SELECT venue, id FROM events ORDER BY 1") == [("x", 1), ("y", 1)]
 
 
