@@ -1,6 +1,7 @@
 """All events are read window by window, side by side, and loaded as one scan."""
 
 import json
+import re
 import sys
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -12,12 +13,20 @@ import dagster as dg
 import psutil
 import pytest
 
+from events_assets import configuration
 from events_assets.definitions import defs
 from events_assets.defs.partitions import by_window, partitions
 from events_assets.paging.windows import Window
 from events_assets.sample_api import Answer
 from events_assets.settings import WindowSettings
-from events_assets_tests.conftest import RESOURCE, event, failure, load_configured
+from events_assets_tests.conftest import (
+    RESOURCE,
+    ROOT,
+    event,
+    failure,
+    forget_providers,
+    load_configured,
+)
 
 DAGSTER = [
     sys.executable,
@@ -414,3 +423,26 @@ def test_without_windows_there_are_no_partitions():
         "events",
         "daily_events",
     }
+
+
+@pytest.mark.slow
+def test_a_backfill_into_postgresql_loads_the_same(into_postgres, calendar, run):
+    calendar.events[:2] = [moved(1, "2026-06-01T00:00:00Z"), moved(500, "2026-07-31T00:00:00Z")]
+    assert run(JOB).success
+    names = ("resource", "verdict", "rows_inserted", "rows_updated", "rows_removed")
+    assert receipts(into_postgres, *names)[1] == ("events", "complete", 1, 1, 1)
+    assert into_postgres("SELECT id FROM current_events ORDER BY id") == [
+        *((number,) for number in range(1, 150)),
+        (500,),
+    ]
+
+
+def test_the_documented_lines_configure_a_backfill(project, monkeypatch):
+    monkeypatch.undo()
+    documented = (ROOT / "docs" / "backfill.md").read_text(encoding="utf-8")
+    (lines,) = re.findall(r"```toml\n(.*?)```", documented, re.DOTALL)
+    (project / ".dlt" / "config.toml").write_text(lines, encoding="utf-8")
+    monkeypatch.chdir(project)
+    forget_providers()
+    assert configuration.window_settings().end_param == "starts_before"
+    assert configuration.backfill_settings().executor == "multiprocess"
