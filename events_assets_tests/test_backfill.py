@@ -117,6 +117,15 @@ def test_all_windows_make_one_scan_with_a_receipt_for_each(calendar, run, rows):
     assert not [*FOLDER.iterdir()]
 
 
+def test_a_wrong_year_makes_no_window_of_each_month_up_to_it(calendar, run, rows):
+    calendar.events += [moved(500, "1971-01-01T00:00:00Z"), moved(501, "2099-01-01T00:00:00Z")]
+    load_configured()
+    calendar.asked.clear()
+    assert run(JOB).success
+    assert len({query.get("until") for query in calendar.asked}) == 5
+    assert rows("SELECT count(*) FROM current_events") == [(152,)]
+
+
 def test_the_load_asks_for_nothing_that_was_read(calendar, run, rows):
     assert run(JOB).success
     pages = [json.dumps(query) for query in calendar.asked]

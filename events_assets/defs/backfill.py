@@ -6,7 +6,8 @@
 Each reader has its share of the windows, and starts once for all of them. A window that fails is
 tried again alone; a run that failed goes on where it stopped when it is executed again, or with
 `resume`. What is read stands in a folder that is named after the run: Dask runs neither dynamic
-outputs (dagster #9785) nor hands on several outputs as one input.
+outputs (dagster #9785) nor hands on several outputs as one input. The job is in no pool, so that
+loads need not wait for it while it reads; what it loads waits for them at the warehouse.
 """
 
 import importlib
@@ -25,7 +26,7 @@ from events_assets.defs.checks import BLOCKING, CLAIMS, evaluated
 from events_assets.defs.configured import configured
 from events_assets.defs.failures import explained
 from events_assets.defs.jobs import EVENTS
-from events_assets.defs.resources import POOL, EventsApi, LoadConfig
+from events_assets.defs.resources import EventsApi, LoadConfig
 from events_assets.errors import ConfigurationError
 from events_assets.recorded import Plan
 from events_assets.sql import select
@@ -37,7 +38,13 @@ EXECUTORS = {
     "celery": "dagster_celery:celery_executor",
     "k8s": "dagster_k8s:k8s_job_executor",
 }
-SPAN = "SELECT min(start_time), max(start_time) FROM {events}"
+READERS = configured(recorded.workers, 1)
+RETRIES = dg.RetryPolicy(max_retries=2, delay=1, backoff=dg.Backoff.EXPONENTIAL)
+AFTER = {"after": dg.In(dg.Nothing)}
+SPAN = """
+SELECT percentile_disc(0.01) WITHIN GROUP (ORDER BY start_time),
+       percentile_disc(0.99) WITHIN GROUP (ORDER BY start_time) FROM {events}
+"""
 
 
 class PlanConfig(dg.Config):
@@ -45,16 +52,6 @@ class PlanConfig(dg.Config):
         default=False,
         description="Go on with the last backfill that was not loaded, instead of a new one.",
     )
-
-
-READERS = configured(recorded.workers, 1)
-IS_ON_DASK = configured(lambda: configuration.backfill_settings().executor, "") == "dask"
-POOL_OF_JOB = None if IS_ON_DASK else POOL
-"""dagster-dask cannot hand on a run that has pools to a Dask newer than 2024.11."""
-RETRIES = dg.RetryPolicy(max_retries=2, delay=1, backoff=dg.Backoff.EXPONENTIAL)
-
-
-AFTER = {"after": dg.In(dg.Nothing)}
 
 
 @dg.op(out=dg.Out(dg.Nothing))
@@ -99,7 +96,7 @@ class LoadWindowsConfig(dg.Config):
     )
 
 
-@dg.op(pool=POOL_OF_JOB, ins=AFTER, out=dg.Out(dg.Nothing))
+@dg.op(ins=AFTER, out=dg.Out(dg.Nothing))
 def load_windows(
     context: dg.OpExecutionContext,
     config: LoadWindowsConfig,
@@ -125,7 +122,7 @@ def load_windows(
     yield dg.Output(None)
 
 
-@dg.op(pool=POOL_OF_JOB, ins=AFTER, out=dg.Out(dg.Nothing))
+@dg.op(ins=AFTER, out=dg.Out(dg.Nothing))
 def check_windows(context: dg.OpExecutionContext) -> Iterator[Any]:
     """Checks the events as the asset checks do."""
     with explained():
@@ -154,7 +151,8 @@ def _name(context: dg.OpExecutionContext) -> str:
 
 
 def _span(context: dg.OpExecutionContext) -> tuple[datetime | None, datetime | None]:
-    """The start times of the events that are there, if there are any."""
+    """The start times between which nearly all events are, if there are any; a few far from the
+    others would make a window of each month up to them."""
     with warehouse.reading(context.log) as dataset:
         if "events" not in dataset.tables:
             return None, None

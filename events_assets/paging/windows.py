@@ -53,7 +53,8 @@ class Window:
     def parts(self, every: str, first: datetime, last: datetime) -> "list[Window]":
         """Windows of a calendar's day, week, month, quarter or year each, for start times from the
         first to the last; the outermost ones reach to the ends of this window."""
-        found = [cut for cut in cuts(every, first, last) if self.start < cut < self.end]
+        within = cuts(every, max(first, self.start), min(last, self.end))
+        found = [cut for cut in within if self.start < cut < self.end]
         starts = [self.start, *(cut - self._unit() for cut in found)]
         ends = [*found, self.end]
         return [Window(*pair, self.settings) for pair in zip(starts, ends, strict=True)]
