@@ -21,7 +21,7 @@ import dlt
 from events_assets import configuration
 from events_assets.rows.marks import MARKS, REMOVED
 from events_assets.scan.tables import RECEIPTS
-from events_assets.sql import current, select
+from events_assets.sql import current, execute, select
 
 FAR, FEW = 0.2, 10
 """A field falls where its share of the events does by more than this, in at least so many."""
@@ -139,7 +139,7 @@ def note_columns(dataset: dlt.Dataset) -> None:
     if now.rows:
         fields = configuration.check_settings().event_fields_are_filled.fields
         now = now.knowing(last.known if last else {}, fields)
-        select(dataset, NOTE_COLUMNS, now.text(), load_id)
+        execute(dataset, NOTE_COLUMNS, now.text(), load_id)
 
 
 def _are_written(dataset: dlt.Dataset) -> bool:

@@ -9,7 +9,7 @@ import dlt
 from events_assets.scan.quarantine import quarantine_of
 from events_assets.scan.tables import CHANGES, RECEIPTS
 from events_assets.settings import RetentionSettings
-from events_assets.sql import select
+from events_assets.sql import execute, select
 
 DOUBLES = """
 DELETE FROM {table} WHERE rowid NOT IN (SELECT min(rowid) FROM {table} GROUP BY _dlt_id)
@@ -46,7 +46,7 @@ def forget_doubles(dataset: dlt.Dataset) -> None:
     """Removes rows that DuckDB appended twice: dlt may not have heard that a job was done already
     when another one ran out of memory, and does it again, with the same row ids."""
     for table in _appended(dataset):
-        select(dataset, DOUBLES, table=_qualified(dataset, table))
+        execute(dataset, DOUBLES, table=_qualified(dataset, table))
 
 
 def forget_unfinished(dataset: dlt.Dataset) -> None:
@@ -56,14 +56,14 @@ def forget_unfinished(dataset: dlt.Dataset) -> None:
     """
     for table in _appended(dataset):
         by_dlt = "change = 'removed'" if table == CHANGES else "1 = 1"
-        select(dataset, UNFINISHED, table=_qualified(dataset, table), by_dlt=by_dlt)
+        execute(dataset, UNFINISHED, table=_qualified(dataset, table), by_dlt=by_dlt)
 
 
 def forget_superseded(dataset: dlt.Dataset) -> None:
     """Keeps the last word on each row that was set aside: rows leave that were loaded since."""
     for table in _quarantines(dataset):
         if "row_key" in dataset.schema.get_table_columns(table):
-            select(dataset, SUPERSEDED, table=_qualified(dataset, table))
+            execute(dataset, SUPERSEDED, table=_qualified(dataset, table))
 
 
 def quarantined(dataset: dlt.Dataset, table: str) -> int:
@@ -78,13 +78,13 @@ def quarantined(dataset: dlt.Dataset, table: str) -> int:
 def forget_old(dataset: dlt.Dataset, settings: RetentionSettings) -> None:
     """Removes what is older than it is to be kept; the last receipt of each table stays."""
     if settings.receipts and RECEIPTS in dataset.tables:
-        select(dataset, OLD_RECEIPTS, _before(settings.receipts))
+        execute(dataset, OLD_RECEIPTS, _before(settings.receipts))
     old = [(table, "last_seen_at", settings.quarantine) for table in _quarantines(dataset)]
     if CHANGES in dataset.tables:
         old.append((CHANGES, "seen_at", settings.changes))
     for table, time, days in old:
         if days and time in dataset.schema.get_table_columns(table):  # an older version had none
-            select(dataset, OLD, _before(days), table=_qualified(dataset, table), time=time)
+            execute(dataset, OLD, _before(days), table=_qualified(dataset, table), time=time)
 
 
 def _appended(dataset: dlt.Dataset) -> list[str]:

@@ -8,7 +8,7 @@ from events_assets.rows.marks import REMOVED
 
 
 def select(dataset: dlt.Dataset, sql: str, *parameters: Any, **parts: str) -> list[tuple[Any, ...]]:
-    """The rows of a statement.
+    """The rows of a query.
 
     Args:
         sql: a template; `{events}` stands for the qualified name of the table `events`.
@@ -17,6 +17,11 @@ def select(dataset: dlt.Dataset, sql: str, *parameters: Any, **parts: str) -> li
     """
     rows = dataset.sql_client.execute_sql(_filled(dataset, sql, parts), *parameters)
     return [tuple(row) for row in rows or []]
+
+
+def execute(dataset: dlt.Dataset, sql: str, *parameters: Any, **parts: str) -> None:
+    """Executes a statement that changes something, as `select` takes it."""
+    dataset.sql_client.execute_sql(_filled(dataset, sql, parts), *parameters)
 
 
 def records(dataset: dlt.Dataset, sql: str, *parameters: Any, **parts: str) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ import dlt
 from events_assets.destinations.base import Destination
 from events_assets.drift import note_columns
 from events_assets.scan.tables import CHANGES, EVENT_COLUMNS, VERSIONS
-from events_assets.sql import select
+from events_assets.sql import execute, select
 
 CURRENT = "current_events"
 NOTED = (*EVENT_COLUMNS, "status")
@@ -81,15 +81,15 @@ def _keep_in_step(dataset: dlt.Dataset) -> None:
             for parts in _notes(dataset, key):
                 key_of_event = ", ".join(f"e.{name}" for name in quoted)
                 parts |= {"key": ", ".join(quoted), "key_of_event": key_of_event}
-                select(dataset, NOTE, same=same, loads=loads, **parts)
-            select(dataset, KEEP_MARKS, same=same, loads=loads)
-            select(dataset, FORGET_VERSIONS, same=same, loads=loads)
+                execute(dataset, NOTE, same=same, loads=loads, **parts)
+            execute(dataset, KEEP_MARKS, same=same, loads=loads)
+            execute(dataset, FORGET_VERSIONS, same=same, loads=loads)
             kept = columns.keys() & dataset.schema.get_table_columns(VERSIONS).keys()
             taken = ", ".join(map(client.escape_column_name, sorted(kept)))
-            select(dataset, TAKE_VERSIONS, columns=taken, loads=loads)
+            execute(dataset, TAKE_VERSIONS, columns=taken, loads=loads)
         for target in map(client.make_qualified_table_name, ("events", VERSIONS)):
-            select(dataset, MARK_REMOVED, target=target, same=same)
-        select(dataset, SEE_CURRENT, view=client.make_qualified_table_name(CURRENT))
+            execute(dataset, MARK_REMOVED, target=target, same=same)
+        execute(dataset, SEE_CURRENT, view=client.make_qualified_table_name(CURRENT))
 
 
 def require_unique_keys(dataset: dlt.Dataset, destination: Destination) -> None:

@@ -35,7 +35,7 @@ from events_assets.retention import (
 from events_assets.rows.marks import DIGEST
 from events_assets.rows.names import distinct
 from events_assets.scan.tables import CHANGES, VERSIONS
-from events_assets.sql import select
+from events_assets.sql import execute
 from events_assets.sync import drop_view, require_unique_keys, settle
 
 T = TypeVar("T")
@@ -273,7 +273,7 @@ def _make_again(dataset: dlt.Dataset, log: logging.Logger) -> None:
     for table in [name for name in dropped if name in found]:
         for nested in map(itemgetter("name"), get_nested_tables(schema.tables, table)[1:]):
             if found.get(nested):  # no row is left that its rows belong to
-                select(dataset, "DELETE FROM {table}", table=qualified(nested))
+                execute(dataset, "DELETE FROM {table}", table=qualified(nested))
     if dropped:
         log.warning(f"made again what was dropped from the warehouse: {', '.join(dropped)}")
         with client:
@@ -281,4 +281,4 @@ def _make_again(dataset: dlt.Dataset, log: logging.Logger) -> None:
         for table, _ in dropped.values():
             root = str(get_root_table(schema.tables, table)["name"])
             if DIGEST in schema.get_table_columns(root):  # so that its rows are loaded once more
-                select(dataset, "UPDATE {table} SET _digest = NULL", table=qualified(root))
+                execute(dataset, "UPDATE {table} SET _digest = NULL", table=qualified(root))
