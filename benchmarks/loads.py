@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.children import Usage, measured
+from benchmarks.children import Look, Usage, measured
 from benchmarks.server import KEY, ROOT, serving
 from benchmarks.verification import DATABASE, verify
 
@@ -111,12 +111,13 @@ def every_load(sizes: Sizes) -> dict[str, Load]:
 
 
 @contextmanager
-def runner() -> Iterator[Callable[[str, Load], tuple[Usage, Path]]]:
+def runner() -> Iterator[Callable[..., tuple[Usage, Path]]]:
     """A function that runs a load, compares what is in the table then, and gives back what it
     used and the folder that it ran in.
 
     Each load starts from the committed configuration, an empty database, and a Dagster instance
-    that has run before.
+    that has run before. `look` is that of `measured`; `fetch` brings what was loaded elsewhere to
+    the DuckDB file that is compared.
     """
     servers: dict[tuple[int, float], str] = {}
     folders: dict[str, Path] = {}
@@ -130,7 +131,12 @@ def runner() -> Iterator[Callable[[str, Load], tuple[Usage, Path]]]:
         (fresh / "data").mkdir()
         measured(EMPTY, fresh, _environment(fresh))
 
-        def run(name: str, load: Load) -> tuple[Usage, Path]:
+        def run(
+            name: str,
+            load: Load,
+            look: Look | None = None,
+            fetch: Callable[[Path], None] | None = None,
+        ) -> tuple[Usage, Path]:
             if load.follows:
                 folders[name] = folders[load.follows]
             else:
@@ -144,8 +150,10 @@ def runner() -> Iterator[Callable[[str, Load], tuple[Usage, Path]]]:
                     servers[served] = stack.enter_context(serving(*served))
                 environment["BASE_URL"] = servers[served]
                 environment[BASE_URL] = servers[served]
-            usage = measured(load.command, folder, environment)
+            usage = measured(load.command, folder, environment, look)
             if load.events:
+                if fetch:
+                    fetch(folder)
                 verify(folder, load.events)
                 usage = replace(usage, database_bytes=(folder / DATABASE).stat().st_size)
             return usage, folder

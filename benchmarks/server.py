@@ -1,9 +1,9 @@
 """The API of the benchmark, in a process of its own: fast enough not to be what is measured.
 
-`GET /v1/events?api_key=&offset=&limit=` answers `{"data": [...], "total": N}`, at most 100 rows,
-and 401 without the key; `from_id=` asks for those with this id or a later one, `from=&until=` for
-those that start in that span, both ends included, whose pages also name a `next` one: `after=` the
-last id. It speaks as much HTTP as that takes.
+`GET /v1/events?api_key=&offset=&limit=` answers `{"data": [...], "next": ID, "total": N}`, at
+most 100 rows, and 401 without the key; `after=` takes what a page names as `next`, `from_id=` asks
+for those with this id or a later one, `from=&until=` for those that start in that span, both ends
+included. It speaks as much HTTP as that takes.
 """
 
 import re
@@ -71,11 +71,8 @@ class Server(ThreadingTCPServer):
         start += bisect_left(numbers, _number(AFTER, request_line, 0))
         end = min(start + min(limit, MAX_LIMIT), len(numbers))
         rows = b",".join(map(self.row, numbers[start:end]))
-        following = b""
-        if window:
-            last_id = b"%d" % (numbers[end - 1] + 1) if end < len(numbers) else b"null"
-            following = b',"next":' + last_id
-        return b"200 OK", b'{"data":[%s]%s,"total":%d}' % (rows, following, len(numbers))
+        following = b"%d" % (numbers[end - 1] + 1) if end < len(numbers) else b"null"
+        return b"200 OK", b'{"data":[%s],"next":%s,"total":%d}' % (rows, following, len(numbers))
 
     def within(self, start: bytes, end: bytes) -> Sequence[int]:
         """The numbers of the events that start in a span, in their order."""
