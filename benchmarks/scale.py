@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import chdir, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from uuid import uuid4
 
@@ -199,15 +200,15 @@ def postgres() -> Iterator[Postgres | str]:
     try:
         import psycopg2  # noqa: F401
 
-        from events_assets_tests.postgres import cluster, installed
+        found = import_module("events_assets_tests.postgres")
     except ImportError as error:
         yield f"{error.name} is not installed (make setup-dev)"
         return
-    programs = installed()
+    programs = found.installed()
     if programs is None:
         yield "no PostgreSQL on this machine: neither in PATH nor in /usr/lib/postgresql"
         return
-    with cluster(programs) as url:
+    with found.cluster(programs) as url:
         yield Postgres(url)
 
 
@@ -245,7 +246,7 @@ def backfiller(latency: float, every: str) -> Iterator[Callable[[str, Backfill],
         yield backfilled
 
 
-def every_backfill(events: int, few: int, large: bool, many: int) -> dict[str, Backfill]:
+def every_backfill(events: int, few: int, many: int) -> dict[str, Backfill]:
     """All backfills by name, in the order in which they run."""
     some = [
         Backfill("cursor", 0, "duckdb", events),
@@ -256,6 +257,6 @@ def every_backfill(events: int, few: int, large: bool, many: int) -> dict[str, B
         Backfill("cursor", 4, "duckdb", events, is_forked=False),
         *(Backfill("cursor", 4, destination, few) for destination in ("duckdb", "postgres")),
     ]
-    if large:
+    if many:
         some += [Backfill("cursor", 4, one, many) for one in ("duckdb", "postgres")]
     return {f"{one.title}, {one.destination}, {one.events}": one for one in some}
