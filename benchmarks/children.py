@@ -12,6 +12,9 @@ from pathlib import Path
 INTERVAL = 0.01
 """Seconds between two looks at the processes."""
 
+LOOKING = 0.05
+"""The same where each process is looked at by itself, which takes longer."""
+
 PAGE_SIZE, TICKS = os.sysconf("SC_PAGE_SIZE"), os.sysconf("SC_CLK_TCK")
 
 Look = Callable[[Path, int], None]
@@ -74,7 +77,7 @@ def measured(
         )
         peak, ended = 0, 0
         while not ended:
-            time.sleep(INTERVAL)
+            time.sleep(LOOKING if look else INTERVAL)
             if look:
                 look(folder, process.pid)
             peak = max(peak, sum(map(_resident, _tree(process.pid))))

@@ -13,7 +13,7 @@ from tabulate import tabulate
 from benchmarks.report import machine
 from benchmarks.scale import Backfill, Cost, median
 
-SECTIONS = re.compile(r"(?<=<!-- (results|reckoned) -->\n).*?(?=<!-- end of \1 -->)", re.DOTALL)
+SECTIONS = re.compile(r"(<!-- (results|reckoned) -->\n).*?(<!-- end of \2 -->)", re.DOTALL)
 SIZES = (10**6, 10**7, 10**8)
 ROWS, PASSES, WORKERS, PRICE = 100, 2, 4, 1.0
 """Of a request; over all events; that read at once; of 1,000 requests."""
@@ -41,7 +41,7 @@ def write(found: dict[str, Any], folder: Path, page: Path) -> str:
     tables = {"results": results(found), "reckoned": reckoned(found)}
     if page.exists():
         before = page.read_text(encoding="utf-8")
-        text = SECTIONS.sub(lambda marker: f"\n{tables[marker[1]]}\n\n", before)
+        text = SECTIONS.sub(lambda at: f"{at[1]}\n{tables[at[2]]}\n\n{at[3]}", before)
         page.write_text(text, encoding="utf-8")
     return "\n\n".join(tables.values())
 
