@@ -50,4 +50,5 @@ def main(
                 costs.append(cost := run(name, backfill))
                 told = cost if isinstance(cost, str) else f"{cost.seconds:7.1f} s"
                 click.echo(f"{told}  {name}")
-    click.echo(f"\n{write(document(runs, latency / 1000, every), results, page)}")
+            text = write(document(runs, latency / 1000, every), results, page)
+    click.echo(f"\n{text}")
