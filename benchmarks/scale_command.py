@@ -43,7 +43,7 @@ def main(
         if not only or any(part in name for part in only)
     }
     if not runs:
-        raise click.UsageError(f"no backfill is named so; there are {', '.join(backfills)}")
+        raise click.UsageError(f"no backfill is named so; there are: {'; '.join(backfills)}")
     with backfiller(latency / 1000, every) as run:
         for number in range(rounds):
             for name, (backfill, costs) in runs.items():

@@ -48,11 +48,16 @@ def write(found: dict[str, Any], folder: Path, page: Path) -> str:
 
 def results(found: dict[str, Any]) -> str:
     """The table of what was measured."""
-    lines = [_line(backfill, costs) for backfill, costs in _loads(found)]
-    headers = ["load", "into", "events", "seconds", "reading", "loading", "CPU s, all"]
-    headers += ["CPU s, workers", "CPU s, load", "MB, worker", "MB, load"]
+    alone = {
+        (backfill.paging, backfill.destination, backfill.events): median(costs).reading
+        for backfill, costs in _loads(found)
+        if backfill.workers == 1 and not isinstance(costs, str)
+    }
+    lines = [_line(backfill, costs, alone) for backfill, costs in _loads(found)]
+    headers = ["load", "into", "events", "seconds", "reading", "to 1 worker", "loading"]
+    headers += ["CPU s, all", "CPU s, workers", "CPU s, load", "MB, worker", "MB, load"]
     table = tabulate(
-        lines, headers, "github", disable_numparse=True, colalign=("left", "left", *["right"] * 9)
+        lines, headers, "github", disable_numparse=True, colalign=("left", "left", *["right"] * 10)
     )
     rounds = max(len(load["runs"]) for load in found["loads"])
     return (
@@ -61,16 +66,26 @@ def results(found: dict[str, Any]) -> str:
     )
 
 
-def _line(backfill: Backfill, costs: list[Cost] | str) -> tuple[str, ...]:
-    about = (backfill.title, backfill.destination, f"{backfill.events:,}")
+def _line(backfill: Backfill, costs: list[Cost] | str, alone: Mapping[Any, float]) -> list[str]:
+    about = [backfill.title, backfill.destination, f"{backfill.events:,}"]
     if isinstance(costs, str):
-        return (*about, f"not run: {costs}", *[""] * 7)
+        return [*about, f"not run: {costs}", *[""] * 8]
     cost = median(costs)
-    seconds = (cost.seconds, cost.reading, cost.loading)
+    one = alone.get((backfill.paging, backfill.destination, backfill.events), 0.0)
+    ratio = cost.reading / one if one else 0.0
     cpu = (cost.cpu_seconds, cost.worker_cpu, cost.load_cpu)
     memory = (cost.worker_bytes / 1e6, cost.load_bytes / 1e6)
-    figures = [f"{one:,.1f}" if one else "" for one in (*seconds, *cpu)]
-    return (*about, *figures, *(f"{one:,.0f}" if one else "" for one in memory))
+    figures = [
+        *(_figure(seconds, ",.1f") for seconds in (cost.seconds, cost.reading)),
+        _figure(ratio, ".2f"),
+        *(_figure(seconds, ",.1f") for seconds in (cost.loading, *cpu)),
+        *(_figure(size, ",.0f") for size in memory),
+    ]
+    return [*about, *figures]
+
+
+def _figure(number: float, form: str) -> str:
+    return format(number, form) if number else ""
 
 
 def reckoned(found: dict[str, Any]) -> str:
@@ -84,7 +99,11 @@ def reckoned(found: dict[str, Any]) -> str:
         ("hours of the load into DuckDB", _grown(found, "loading", 3600), ",.2f"),
         ("hours of the load into PostgreSQL", _grown(found, "loading", 3600, "postgres"), ",.2f"),
         ("GB of memory of the load into DuckDB", _grown(found, "load_bytes", 1e9), ",.1f"),
-        ("hours of the checks in DuckDB", _grown(found, "checking", 3600), ",.2f"),
+        (
+            "GB of memory of the load into PostgreSQL",
+            _grown(found, "load_bytes", 1e9, "postgres"),
+            ",.1f",
+        ),
     ]
     by_hand: list[tuple[str, Callable[[int], float], str]] = [
         (f"requests: {PASSES} passes of {ROWS} rows each", requests, ",.0f"),
