@@ -123,13 +123,7 @@ def runner() -> Iterator[Callable[..., tuple[Usage, Path]]]:
     folders: dict[str, Path] = {}
     with ExitStack() as stack:
         top = Path(stack.enter_context(TemporaryDirectory(prefix="benchmark_")))
-        fresh = top / "fresh"
-        shutil.copytree(
-            ROOT / ".dlt", fresh / ".dlt", ignore=shutil.ignore_patterns("secrets.toml")
-        )
-        shutil.copy(ROOT / "dagster.yaml", fresh)
-        (fresh / "data").mkdir()
-        measured(EMPTY, fresh, _environment(fresh))
+        fresh = _fresh(top)
 
         def run(
             name: str,
@@ -159,6 +153,16 @@ def runner() -> Iterator[Callable[..., tuple[Usage, Path]]]:
             return usage, folder
 
         yield run
+
+
+def _fresh(top: Path) -> Path:
+    """A folder with the committed configuration and a Dagster instance."""
+    fresh = top / "fresh"
+    shutil.copytree(ROOT / ".dlt", fresh / ".dlt", ignore=shutil.ignore_patterns("secrets.toml"))
+    shutil.copy(ROOT / "dagster.yaml", fresh)
+    (fresh / "data").mkdir()
+    measured(EMPTY, fresh, _environment(fresh))
+    return fresh
 
 
 def _environment(folder: Path) -> dict[str, str]:

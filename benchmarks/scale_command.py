@@ -1,6 +1,8 @@
 """Backfills on 1, 2 and 4 worker processes, into DuckDB and PostgreSQL, several rounds."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -8,6 +10,7 @@ from benchmarks.scale import Backfill, Cost, backfiller, every_backfill
 from benchmarks.scale_page import document, write
 from benchmarks.server import ROOT
 
+Runs = dict[str, tuple[Backfill, list[Cost | str]]]
 A_PATH = click.Path(path_type=Path)
 
 
@@ -25,26 +28,37 @@ A_PATH = click.Path(path_type=Path)
 @click.option("--page", type=A_PATH, default=ROOT / "docs" / "scale.md", help="Gets a copy.")
 def main(
     scale: bool,  # noqa: ARG001 - what has brought us here
-    events: int,
-    few: int,
-    many: int,
-    large: bool,
-    latency: int,
-    every: str,
-    rounds: int,
     only: tuple[str, ...],
     results: Path,
     page: Path,
+    large: bool,
+    every: str,
+    events: int,
+    few: int,
+    many: int,
+    latency: int,
+    rounds: int,
 ) -> None:
     backfills = every_backfill(events, few, many if large else 0)
-    runs: dict[str, tuple[Backfill, list[Cost | str]]] = {
+    runs: Runs = {
         name: (backfill, [])
         for name, backfill in backfills.items()
         if not only or any(part in name for part in only)
     }
     if not runs:
         raise click.UsageError(f"no backfill is named so; there are: {'; '.join(backfills)}")
-    with backfiller(latency / 1000, every) as run:
+    text = ""
+    for found in rounds_of(runs, rounds, many, latency / 1000, every):
+        text = write(found, results, page)
+    click.echo(f"\n{text}")
+
+
+def rounds_of(
+    runs: Runs, rounds: int, many: int, latency: float, every: str
+) -> Iterator[dict[str, Any]]:
+    """Runs all backfills so often, those of so `many` events once; gives after each round all that
+    was measured."""
+    with backfiller(latency, every) as run:
         for number in range(rounds):
             for name, (backfill, costs) in runs.items():
                 if number and backfill.events == many:
@@ -52,5 +66,4 @@ def main(
                 costs.append(cost := run(name, backfill))
                 told = cost if isinstance(cost, str) else f"{cost.seconds:7.1f} s"
                 click.echo(f"{told}  {name}")
-            text = write(document(runs, latency / 1000, every), results, page)
-    click.echo(f"\n{text}")
+            yield document(runs, latency, every)
