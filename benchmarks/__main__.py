@@ -1,6 +1,7 @@
 """Loads the same events with this project, with plain dlt and as fast as can be, several rounds."""
 
 import json
+import sys
 from pathlib import Path
 
 import click
@@ -9,6 +10,7 @@ from benchmarks.children import Usage, median
 from benchmarks.loads import Sizes, every_load, runner
 from benchmarks.measures import measures
 from benchmarks.report import write
+from benchmarks.scale_command import main as scale_command
 from benchmarks.server import ROOT
 
 LARGE = ("many", "checks")
@@ -30,6 +32,7 @@ A_PATH = click.Path(path_type=Path)
 @click.option("--rows", default=10_000_000, help="Rows of the large table that is checked.")
 @click.option("--large", is_flag=True, help="Also --many events, and the checks of --rows rows.")
 @click.option("--others", is_flag=True, help="Also plain dlt with Parquet files.")
+@click.option("--scale", is_flag=True, help="Backfills instead: see --scale --help.")
 @click.option("--only", multiple=True, type=click.Choice(NAMES), help="Only these loads.")
 @click.option("--results", type=A_PATH, default=ROOT / "benchmarks" / "results", help="A folder.")
 @click.option("--page", type=A_PATH, default=ROOT / "docs" / "performance.md", help="Gets a copy.")
@@ -40,6 +43,7 @@ def main(
     results: Path,
     page: Path,
     latency: int,
+    scale: bool,  # noqa: ARG001 - another command
     **numbers: int,
 ) -> None:
     sizes = Sizes(latency=latency / 1000, **numbers)
@@ -68,4 +72,4 @@ def main(
 
 
 if __name__ == "__main__":
-    main()
+    (scale_command if "--scale" in sys.argv else main)()

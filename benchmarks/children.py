@@ -5,14 +5,20 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 INTERVAL = 0.01
 """Seconds between two looks at the processes."""
 
-PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
+LOOKING = 0.05
+"""The same where each process is looked at by itself, which takes longer."""
+
+PAGE_SIZE, TICKS = os.sysconf("SC_PAGE_SIZE"), os.sysconf("SC_CLK_TCK")
+
+Look = Callable[[Path, int], None]
+"""Looks at the folder and the process of a command while it runs."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,20 @@ class Usage:
     """Size of the database afterwards."""
 
 
+@dataclass
+class Process:
+    """What one process of several used, as far as it was seen."""
+
+    cpu_seconds: float = 0.0
+    peak_bytes: int = 0
+
+    def look(self, pid: int) -> None:
+        numbers = _read(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()
+        if numbers:
+            self.cpu_seconds = (int(numbers[11]) + int(numbers[12])) / TICKS
+        self.peak_bytes = max(self.peak_bytes, _resident(pid))
+
+
 def median(usages: Sequence[Usage]) -> Usage:
     """The median of each number by itself."""
     return Usage(
@@ -35,8 +55,16 @@ def median(usages: Sequence[Usage]) -> Usage:
     )
 
 
-def measured(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> Usage:
+def measured(
+    command: Sequence[str],
+    folder: Path,
+    environment: Mapping[str, str],
+    look: Look | None = None,
+) -> Usage:
     """Runs a command to its end; what it writes goes to `output.txt` in the folder.
+
+    Args:
+        look: called again and again.
 
     Raises:
         RuntimeError: it failed; with the end of what it wrote.
@@ -49,7 +77,9 @@ def measured(command: Sequence[str], folder: Path, environment: Mapping[str, str
         )
         peak, ended = 0, 0
         while not ended:
-            time.sleep(INTERVAL)
+            time.sleep(LOOKING if look else INTERVAL)
+            if look:
+                look(folder, process.pid)
             peak = max(peak, sum(map(_resident, _tree(process.pid))))
             ended, status, usage = os.wait4(process.pid, os.WNOHANG)
         seconds = time.perf_counter() - started
@@ -60,6 +90,14 @@ def measured(command: Sequence[str], folder: Path, environment: Mapping[str, str
     if not peak:  # No /proc. On Linux, ru_maxrss begins with the memory of the parent.
         peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return Usage(seconds, usage.ru_utime + usage.ru_stime, peak)
+
+
+def descendants(pid: int) -> Iterator[int]:
+    """All processes that a process has started, and those that they have."""
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in map(int, _read(children).split()):
+            yield child
+            yield from descendants(child)
 
 
 def _tree(pid: int) -> Iterator[int]:

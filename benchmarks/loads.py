@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.children import Usage, measured
+from benchmarks.children import Look, Usage, measured
 from benchmarks.server import KEY, ROOT, serving
 from benchmarks.verification import DATABASE, verify
 
@@ -111,26 +111,26 @@ def every_load(sizes: Sizes) -> dict[str, Load]:
 
 
 @contextmanager
-def runner() -> Iterator[Callable[[str, Load], tuple[Usage, Path]]]:
+def runner() -> Iterator[Callable[..., tuple[Usage, Path]]]:
     """A function that runs a load, compares what is in the table then, and gives back what it
     used and the folder that it ran in.
 
     Each load starts from the committed configuration, an empty database, and a Dagster instance
-    that has run before.
+    that has run before. `look` is that of `measured`; `fetch` brings what was loaded elsewhere to
+    the DuckDB file that is compared.
     """
     servers: dict[tuple[int, float], str] = {}
     folders: dict[str, Path] = {}
     with ExitStack() as stack:
         top = Path(stack.enter_context(TemporaryDirectory(prefix="benchmark_")))
-        fresh = top / "fresh"
-        shutil.copytree(
-            ROOT / ".dlt", fresh / ".dlt", ignore=shutil.ignore_patterns("secrets.toml")
-        )
-        shutil.copy(ROOT / "dagster.yaml", fresh)
-        (fresh / "data").mkdir()
-        measured(EMPTY, fresh, _environment(fresh))
+        fresh = _fresh(top)
 
-        def run(name: str, load: Load) -> tuple[Usage, Path]:
+        def run(
+            name: str,
+            load: Load,
+            look: Look | None = None,
+            fetch: Callable[[Path], None] | None = None,
+        ) -> tuple[Usage, Path]:
             if load.follows:
                 folders[name] = folders[load.follows]
             else:
@@ -144,13 +144,25 @@ def runner() -> Iterator[Callable[[str, Load], tuple[Usage, Path]]]:
                     servers[served] = stack.enter_context(serving(*served))
                 environment["BASE_URL"] = servers[served]
                 environment[BASE_URL] = servers[served]
-            usage = measured(load.command, folder, environment)
+            usage = measured(load.command, folder, environment, look)
             if load.events:
+                if fetch:
+                    fetch(folder)
                 verify(folder, load.events)
                 usage = replace(usage, database_bytes=(folder / DATABASE).stat().st_size)
             return usage, folder
 
         yield run
+
+
+def _fresh(top: Path) -> Path:
+    """A folder with the committed configuration and a Dagster instance."""
+    fresh = top / "fresh"
+    shutil.copytree(ROOT / ".dlt", fresh / ".dlt", ignore=shutil.ignore_patterns("secrets.toml"))
+    shutil.copy(ROOT / "dagster.yaml", fresh)
+    (fresh / "data").mkdir()
+    measured(EMPTY, fresh, _environment(fresh))
+    return fresh
 
 
 def _environment(folder: Path) -> dict[str, str]:

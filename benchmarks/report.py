@@ -28,10 +28,10 @@ Runs = Mapping[str, Sequence[Usage]]
 def write(loads: Loads, runs: Runs, measures: Sequence[Measure], folder: Path, page: Path) -> str:
     """Writes `table.md`, `results.json` and `chart.png`; puts the table between the markers of a
     page, too, and gives it back."""
-    tables = [_loads_table(loads, runs), _measures_table(measures), f"Measured on {_machine()}."]
+    tables = [_loads_table(loads, runs), _measures_table(measures), f"Measured on {machine()}."]
     text = "\n\n".join(tables) + "\n"
     document = {
-        "machine": _machine(),
+        "machine": machine(),
         "loads": {
             name: {
                 "load": asdict(replace(loads[name], command=_without_folders(loads[name].command))),
@@ -118,7 +118,7 @@ def _chart(loads: Loads, runs: Runs) -> Figure:
     return figure
 
 
-def _machine() -> str:
+def machine() -> str:
     info = Path("/proc/cpuinfo")
     models = re.findall(r"model name\s*: (.*)", info.read_text()) if info.exists() else []
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9

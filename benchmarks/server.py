@@ -1,20 +1,25 @@
 """The API of the benchmark, in a process of its own: fast enough not to be what is measured.
 
-`GET /v1/events?api_key=&offset=&limit=` answers `{"data": [...], "total": N}`, at most 100 rows,
-and 401 without the key; `from_id=` asks for those with this id or a later one. It speaks as much
-HTTP as that takes.
+`GET /v1/events?api_key=&offset=&limit=` answers `{"data": [...], "next": ID, "total": N}`, at
+most 100 rows, and 401 without the key; `after=` takes what a page names as `next`, `from_id=` asks
+for those with this id or a later one, `from=&until=` for those that start in that span, both ends
+included. It speaks as much HTTP as that takes.
 """
 
 import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from socketserver import StreamRequestHandler, ThreadingTCPServer
+from urllib.parse import unquote
 
-from benchmarks.events import serialized
+from benchmarks.events import event, serialized
 
 ROOT = Path(__file__).parent.parent
 KEY = "key-of-the-benchmark"
@@ -24,7 +29,8 @@ PREPARED = 100_000
 
 KEY_GIVEN = re.compile(rb"[?&]api_key=" + KEY.encode() + rb"[& ]")
 OFFSET, LIMIT = re.compile(rb"[?&]offset=(\d+)"), re.compile(rb"[?&]limit=(\d+)")
-FROM_ID = re.compile(rb"[?&]from_id=(\d+)")
+FROM_ID, AFTER = re.compile(rb"[?&]from_id=(\d+)"), re.compile(rb"[?&]after=(\d+)")
+WINDOW = re.compile(rb"[?&]from=([^& ]+)&until=([^& ]+)")
 
 ANSWER = b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
 
@@ -52,18 +58,37 @@ class Server(ThreadingTCPServer):
         self.events = events
         self.latency = latency
         self.prepared = [serialized(number) for number in range(min(events, PREPARED))]
+        self.windows: dict[tuple[bytes, bytes], list[int]] = {}
 
     def page(self, request_line: bytes) -> tuple[bytes, bytes]:
         """Status and body of an answer."""
         if not KEY_GIVEN.search(request_line):
             return b"401 Unauthorized", b'{"error": "api_key is missing or wrong"}'
         first = _number(FROM_ID, request_line, 1) - 1
+        window = WINDOW.search(request_line)
+        numbers = self.within(*window.groups()) if window else range(first, self.events)
         start, limit = _number(OFFSET, request_line, 0), _number(LIMIT, request_line, MAX_LIMIT)
-        start += first
-        end = min(start + min(limit, MAX_LIMIT), self.events)
-        rows = self.prepared[start:end]
-        rows += map(serialized, range(start + len(rows), end))
-        return b"200 OK", b'{"data":[%s],"total":%d}' % (b",".join(rows), self.events - first)
+        start += bisect_left(numbers, _number(AFTER, request_line, 0))
+        end = min(start + min(limit, MAX_LIMIT), len(numbers))
+        rows = b",".join(map(self.row, numbers[start:end]))
+        following = b"%d" % (numbers[end - 1] + 1) if end < len(numbers) else b"null"
+        return b"200 OK", b'{"data":[%s],"next":%s,"total":%d}' % (rows, following, len(numbers))
+
+    def within(self, start: bytes, end: bytes) -> Sequence[int]:
+        """The numbers of the events that start in a span, in their order."""
+        if (start, end) not in self.windows:
+            first, last = (_seconds(unquote(time.decode())) for time in (start, end))
+            begin = bisect_left(self.by_start, (first, 0))
+            found = self.by_start[begin : bisect_right(self.by_start, (last, self.events))]
+            self.windows[start, end] = sorted(number for _, number in found)
+        return self.windows[start, end]
+
+    @cached_property
+    def by_start(self) -> list[tuple[float, int]]:
+        return sorted((_seconds(event(n).start_time), n) for n in range(self.events))
+
+    def row(self, number: int) -> bytes:
+        return self.prepared[number] if number < PREPARED else serialized(number)
 
 
 class Connection(StreamRequestHandler):
@@ -83,6 +108,10 @@ class Connection(StreamRequestHandler):
 def _number(parameter: re.Pattern[bytes], request_line: bytes, default: int) -> int:
     found = parameter.search(request_line)
     return int(found.group(1)) if found else default
+
+
+def _seconds(time: str) -> float:
+    return datetime.fromisoformat(time).timestamp()
 
 
 if __name__ == "__main__":
