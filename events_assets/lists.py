@@ -80,7 +80,7 @@ class Lists:
         self._identities: dict[tuple[str, bool], Identity] = {}
         self._make_session: Callable[..., ApiSession] = ApiSession
         self._windows: Sequence[Window] | None = None
-        self._is_counted = True
+        self._is_counted = configuration.window_settings().undated
         self.names: dict[str, list[str]] = {}
         for name, entry in self._entries.items():
             if entry.get("selected", True):
@@ -178,9 +178,11 @@ class Lists:
         page_size, fields = getattr(paging, "limit", None), configuration.fields()
         inherited = self.resources[name].get("include_from_parent") or []
         parameters = self._parameters[name] or []
+        session = self._session(endpoint.get("auth", self._client.get("auth")))
+        session.name = name
         return Endpoint(
             name=name,
-            session=self._session(endpoint.get("auth", self._client.get("auth"))),
+            session=session,
             paging=paging,
             request_for=ListRequests(self._client, endpoint, parameters, inherited, changes),
             rows_of=DataSelector(configured.get("data_selector"), settings.absent_when_empty),

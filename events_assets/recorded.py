@@ -10,9 +10,9 @@ import json
 import logging
 import shutil
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from tempfile import TemporaryFile
 from typing import Any
 
@@ -34,6 +34,7 @@ PLAN = "plan.json"
 WHOLE, COUNT = "all", "count"
 """Parts that are no windows: all events at once; how many there are without windows."""
 COST = ("requests", "retries", "seconds_waited", "bytes")
+EXACT = "%Y_%m_%d_%H%M%S"
 AROUND = timedelta(days=366)
 """Where it is not known when events start, they are expected so long before and after today."""
 
@@ -41,11 +42,12 @@ AROUND = timedelta(days=366)
 @dataclass
 class Recorded:
     """What was recorded: answers of two passes, the windows that were asked for, when the first of
-    them was asked, and what it cost to ask."""
+    them was asked, which API that was, and what it cost to ask."""
 
     recordings: Recordings
     windows: Sequence[Window] | None
     began_at: datetime
+    origin: str
     traffic: Traffic
 
 
@@ -62,7 +64,14 @@ class Plan:
 
     def __init__(self, folder: UPath) -> None:
         self.folder = folder
-        found = json.loads((folder / PLAN).read_text())
+        try:
+            found = json.loads((folder / PLAN).read_text())
+        except (FileNotFoundError, ValueError) as error:
+            raise ConfigurationError(
+                f"there is nothing in {folder} that was read: it was loaded, or is resumed by "
+                f"another run, or was never planned; launch events_backfill_job anew"
+            ) from error
+        self.origin = found["origin"]
         settings = configuration.window_settings()
         self.began_at = datetime.fromisoformat(found["began_at"])
         self.parts: dict[str, Part] = {}
@@ -75,15 +84,21 @@ class Plan:
     def new(cls, name: str, first: datetime | None, last: datetime | None) -> "Plan":
         """Begins a folder of that name for events that start from the first time to the last."""
         folder = _folder() / name
+        if folder.exists():  # the run is executed again as a whole
+            folder.fs.rm(folder.path, recursive=True)
         folder.mkdir(parents=True, exist_ok=True)
+        with configured_api() as (config, authentication):
+            origin = Lists(config, authentication, None).origin("events")
         parts = {
             part.name: [part.window.start.isoformat(), part.window.end.isoformat()]
             if part.window
             else None
             for part in _parts(first, last)
         }
-        plan = {"began_at": datetime.now(UTC).isoformat(), "parts": parts}
-        (folder / PLAN).write_text(json.dumps(plan))
+        plan = {"began_at": datetime.now(UTC).isoformat(), "origin": origin, "parts": parts}
+        half = folder / f"{PLAN}.part"
+        half.write_text(json.dumps(plan))
+        half.rename(folder / PLAN)
         return cls(folder)
 
     @classmethod
@@ -91,18 +106,23 @@ class Plan:
         return cls(_folder() / name)
 
     @classmethod
-    def resumed(cls, name: str) -> "Plan":
-        """The newest one that is not loaded yet, under another name.
+    def last(cls) -> "Plan":
+        """The newest one that is not loaded yet.
 
         Raises:
             ConfigurationError: there is none.
         """
-        base = _folder()
-        plans = [cls(path.parent) for path in base.glob(f"*/{PLAN}")] if base.exists() else []
+        base, plans = _folder(), list[Plan]()
+        for path in base.glob(f"*/{PLAN}") if base.exists() else ():
+            with suppress(ConfigurationError):  # it was cut off when it was written
+                plans.append(cls(path.parent))
         if not plans:
             raise ConfigurationError("there is no backfill to resume: leave resume out")
-        last = max(plans, key=lambda plan: plan.began_at)
-        return cls(last.folder.rename(base / name))
+        return max(plans, key=lambda plan: plan.began_at)
+
+    def renamed(self, name: str) -> "Plan":
+        """The same as that of another run."""
+        return Plan(self.folder.rename(self.folder.parent / name))
 
     def passes(self) -> int:
         """How often each part is read: twice, if a list may be read more than once at all."""
@@ -167,10 +187,23 @@ class Plan:
             cost.add(**{name: noted[name] for name in COST})
         windows = [part.window for part in self.parts.values() if part.window]
         is_whole = WHOLE in self.parts
-        return Recorded(Recordings(passes), None if is_whole else windows, self.began_at, cost)
+        windows_read = None if is_whole else windows
+        return Recorded(Recordings(passes), windows_read, self.began_at, self.origin, cost)
+
+    def require(self, number: int) -> None:
+        """Raises ConfigurationError if a pass was not made over all parts."""
+        if missing := len(self.parts) - self.done(number):
+            raise ConfigurationError(
+                f"{missing} of {len(self.parts)} parts were not read in pass {number}, as the "
+                f"number of workers has changed: resume it by {{ops: {{plan_windows: {{config: "
+                f"{{resume: true}}}}}}}}"
+            )
 
     def forget(self) -> None:
-        """Removes what was recorded."""
+        """Removes what was recorded; the plan at last, without which nothing can be resumed."""
+        for path in self.folder.iterdir():
+            if path.name != PLAN:
+                path.unlink()
         self.folder.fs.rm(self.folder.path, recursive=True)
 
 
@@ -200,5 +233,9 @@ def _parts(first: datetime | None, last: datetime | None) -> list[Part]:
     except ValueError as error:
         raise ConfigurationError(str(error)) from error
     windows = whole.parts(every, first or now - AROUND, last or now + AROUND)
-    named = [Part(f"until_{window.end:%Y_%m_%d}", window) for window in windows]
-    return [Part(COUNT), *named]
+    # Only the end of the last window may be no midnight.
+    named = [
+        Part(f"until_{window.end:{'%Y_%m_%d' if window.end.time() == time.min else EXACT}}", window)
+        for window in windows
+    ]
+    return [*([Part(COUNT)] if settings.undated else []), *named]

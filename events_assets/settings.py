@@ -238,6 +238,9 @@ class WindowSettings(Settings):
     """ISO 8601; events before it are not asked for."""
     end_value: Moment = "2100-01-01T00:00:00Z"
     """ISO 8601; events after it are not asked for."""
+    undated: bool = True
+    """Whether events without a start time may exist, which are in no window: then the API is asked
+    without windows, too, how many there are."""
     format: Text = "%Y-%m-%dT%H:%M:%SZ"
     """Of the parameters: for `strftime`, or `seconds` or `milliseconds` since 1970."""
 
@@ -254,7 +257,7 @@ class BackfillSettings(Settings):
 
     every: Literal["day", "week", "month", "quarter", "year"] = "month"
     """The span of start times that a window has."""
-    workers: Count = 4
+    workers: Annotated[int, Field(ge=1)] = 4
     """Windows that are read at once, which share max_requests of [sources.events.http]."""
     folder: Text = "data/backfill"
     """Where what was read is kept until all of it is loaded: a folder, or a URL, that all workers

@@ -11,6 +11,7 @@ from dlt.sources.rest_api.typing import RESTAPIConfig
 
 from events_assets import configuration
 from events_assets.authentication import Authentication
+from events_assets.errors import ConfigurationError
 from events_assets.lists import Lists
 from events_assets.paging.windows import Window
 from events_assets.recorded import Recorded
@@ -67,7 +68,17 @@ def events_source(
     if recorded:
         lists.play(recorded.recordings, recorded.windows)
         sync.full_scan_every = 0
+    if recorded and recorded.origin != lists.origin("events"):
+        raise ConfigurationError(
+            f"what was read of {recorded.origin} cannot be loaded as events of "
+            f"{lists.origin('events')}: launch events_backfill_job anew"
+        )
     if windows is not None:
+        if not lists.is_synced("events"):
+            raise ConfigurationError(
+                "only events that are merged on a primary_key can be loaded window by window: "
+                "all others would be lost, or come twice"
+            )
         lists.ask_in(windows)
 
     def scan(table: str) -> TableScan:

@@ -60,7 +60,13 @@ def plan_windows(context: dg.OpExecutionContext, config: PlanConfig) -> None:
     with explained():
         executor()  # where it is wrong, the definitions have the default: the run says what is
         if config.resume:
-            plan = Plan.resumed(_name(context))
+            plan = Plan.last()
+            run = context.instance.get_run_by_id(plan.folder.name)
+            if run and not run.is_finished:
+                raise ConfigurationError(
+                    f"run {run.run_id} is reading what is to be resumed: terminate it first"
+                )
+            plan = plan.renamed(_name(context))
         else:
             plan = Plan.new(_name(context), *_span(context))
     context.log.info(f"{len(plan.parts)} parts, kept in {plan.folder} until all are loaded")
@@ -80,6 +86,8 @@ def reading(reader: int, nth: int) -> Callable[..., Any]:
     def read(context: dg.OpExecutionContext) -> None:
         with explained():
             plan = Plan.named(_name(context))
+            if nth > 1:
+                plan.require(1)
             for part in [*plan.parts][reader::READERS] if nth <= plan.passes() else ():
                 found = plan.record(part, nth, context.log)
                 context.log.info(
@@ -106,6 +114,8 @@ def load_windows(
     """Loads what was read as one scan of all events."""
     with explained():
         plan = Plan.named(_name(context))
+        for number in range(plan.passes()):
+            plan.require(number + 1)
         answers, told = plan.recorded(), LoadConfig(accept_removed=config.accept_removed)
         with (
             closing(answers.recordings),

@@ -105,13 +105,17 @@ def last_receipt(dataset: Dataset, resource: str, run_id: str) -> dict[str, Any]
     """
     if "scan_receipts" not in dataset.tables:
         return {}
+    # That of a window says nothing of all events.
+    has_kinds = "scan_kind" in dataset.schema.get_table_columns("scan_receipts")
+    of_all = f"(scan_kind <> 'window' OR run_id = '{run_id}')" if has_kinds else "1 = 1"
     found = records(
         dataset,
-        "SELECT * FROM {scan_receipts} WHERE resource = %s "
+        "SELECT * FROM {scan_receipts} WHERE resource = %s AND {of_all} "
         "AND _dlt_load_id IN (SELECT load_id FROM {_dlt_loads} WHERE status = 0) "
         "ORDER BY CASE WHEN run_id = %s THEN 0 ELSE 1 END, started_at DESC LIMIT 1",
         resource,
         run_id,  # its own, also where the clock was set back since the last one
+        of_all=of_all,
     )
     if not found:
         return {}

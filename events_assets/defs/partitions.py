@@ -14,7 +14,6 @@ from events_assets import configuration
 from events_assets.defs.assets import load
 from events_assets.defs.configured import DESTINATION, configured
 from events_assets.defs.failures import explained
-from events_assets.defs.jobs import EVENTS
 from events_assets.defs.resources import POOL, EventsApi, LoadConfig
 from events_assets.paging.windows import Window, cuts
 from events_assets.recorded import AROUND
@@ -44,7 +43,8 @@ def partitions() -> dg.TimeWindowPartitionsDefinition | None:
     if "end_value" in set_by_user:
         last = from_text(settings.end_value, UTC)
     return dg.TimeWindowPartitionsDefinition(
-        start=first,
+        start=next(cuts(every, first, first)),
+        end=last if last < now else None,
         cron_schedule=CRON[every],
         fmt="%Y-%m-%d",
         # Dagster's own partitions end today; most events are still to come.
@@ -63,7 +63,8 @@ def by_window(partitions: dg.TimeWindowPartitionsDefinition, every: str) -> dg.A
         pool=POOL,
         description=(
             f"The events that start in one {every}, asked for alone and loaded into `events`. "
-            "None is marked as removed by that: an event may only have moved to another one."
+            "None is marked as removed by that: an event may only have moved to another one. The "
+            "next load of `events` checks them."
         ),
     )
     def events_by_window(
@@ -77,11 +78,6 @@ def by_window(partitions: dg.TimeWindowPartitionsDefinition, every: str) -> dg.A
             run_id = context.run.run_id
             with events_api.source(run_id, context.log, told, windows=windows) as source:
                 for result in load(context, source.with_resources("events"), dlt):
-                    version = result.data_version
-                    tags = {"dagster/data_version": version.value} if version else None
-                    context.log_event(
-                        dg.AssetMaterialization(EVENTS, metadata=result.metadata, tags=tags)
-                    )
                     yield dg.MaterializeResult(metadata=result.metadata)
 
     return events_by_window

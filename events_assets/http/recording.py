@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, TypeVar
 from zipfile import ZIP_DEFLATED, ZipFile
 
 import requests
+from dlt.sources.helpers.rest_client.exceptions import IgnoreResponseException
 from requests.utils import get_encoding_from_headers
 
 from events_assets.errors import ApiError, EmptyPageError
@@ -40,22 +41,28 @@ class Recorder:
         self._redaction, self._base_url = redaction, base_url
         self._lock, self._number = Lock(), 0
 
-    def keep(self, request: requests.Request, answer: Answer) -> None:
-        """Keeps an answer, unless a secret may be in it."""
+    def keep(self, name: str, request: requests.Request, answer: Answer) -> None:
+        """Keeps an answer, unless a secret may be in it. `name` is that of the list."""
         headers = {k: v for k, v in answer.headers.items() if k.lower() not in UNKEPT}
         head = {
             "status": answer.status,
-            "url": self._redaction.text(answer.url),
+            "is_below": answer.url.startswith(self._base_url),  # today's, when it is read
+            "url": self._redaction.text(answer.url.removeprefix(self._base_url)),
             "headers": headers,
             "seconds": answer.seconds,
             "redirected": answer.redirected,
         }
-        if not answer.holds_secret and headers == self._redaction.value(headers):
-            self._write(request, head, answer.body)
+        is_safe = not (answer.body and answer.holds_secret)
+        if is_safe and headers == self._redaction.value(headers):
+            self._write(name, request, head, answer.body)
 
-    def refuse(self, request: requests.Request, error: ApiError) -> None:
+    def refuse(self, name: str, request: requests.Request, error: ApiError) -> None:
         """Keeps the status with which an API refuses a request."""
-        self._write(request, {"refused": error.status, "why": str(error)}, b"")
+        self._write(name, request, {"refused": error.status, "why": str(error)}, b"")
+
+    def ignore(self, name: str, request: requests.Request) -> None:
+        """Keeps that a response action said that there is nothing to read."""
+        self._write(name, request, {"ignored": True}, b"")
 
     def note(self, **facts: Any) -> None:
         """Facts about all that is kept."""
@@ -67,8 +74,10 @@ class Recorder:
     def __exit__(self, *_: object) -> None:
         self._zip.close()
 
-    def _write(self, request: requests.Request, head: dict[str, Any], body: bytes) -> None:
-        key = _key(request, self._redaction, self._base_url)
+    def _write(
+        self, name: str, request: requests.Request, head: dict[str, Any], body: bytes
+    ) -> None:
+        key = _key(name, request, self._redaction, self._base_url)
         with self._lock:
             self._number += 1
             self._zip.writestr(f"{key}/{self._number}", json.dumps(head).encode() + b"\n" + body)
@@ -100,10 +109,10 @@ class Recordings:
                     place = self._places.setdefault(name.split("/")[0], deque())
                     place.append((file, name))
 
-    def find(self, request: requests.Request, redaction: Redaction, base_url: str) -> bytes | None:
+    def find(self, key: str) -> bytes | None:
         """What is kept of the next answer to such a request."""
         with self._lock:
-            places = self._places.get(_key(request, redaction, base_url))
+            places = self._places.get(key)
             if not places:
                 self._later.clear()
                 return None
@@ -147,9 +156,12 @@ class RecordingSession(ApiSession):
             found = super().ask(request, reading, any_status=any_status)
         except ApiError as error:
             if error.status:
-                self.recorder.refuse(request, error)
+                self.recorder.refuse(self.name, request, error)
             raise
-        self.recorder.keep(request, answers[-1])
+        except IgnoreResponseException:
+            self.recorder.ignore(self.name, request)
+            raise
+        self.recorder.keep(self.name, request, answers[-1])
         return found
 
 
@@ -161,7 +173,7 @@ class PlayingSession(ApiSession):
         self.recordings = recordings
 
     def ask(self, request: requests.Request, read: Read[T], *, any_status: bool = False) -> T:
-        kept = self.recordings.find(request, self.redaction, self.base_url)
+        kept = self.recordings.find(_key(self.name, request, self.redaction, self.base_url))
         if kept is None:
             return super().ask(request, read, any_status=any_status)
         head, _, body = kept.partition(b"\n")
@@ -170,7 +182,9 @@ class PlayingSession(ApiSession):
             refusal = ApiError(told["why"])
             refusal.status = told["refused"]
             raise refusal
-        response = _response(told, body)
+        if "ignored" in told:
+            raise IgnoreResponseException
+        response = _response(told, body, self.base_url)
         for hook in request.hooks.get("response", ()):
             hook(response)
         try:
@@ -179,9 +193,10 @@ class PlayingSession(ApiSession):
             return error.found  # type: ignore[no-any-return]
 
 
-def _response(told: dict[str, Any], body: bytes) -> requests.Response:
+def _response(told: dict[str, Any], body: bytes, base_url: str) -> requests.Response:
     response = requests.Response()
-    response.status_code, response.url = told["status"], told["url"]
+    response.status_code = told["status"]
+    response.url = (base_url if told["is_below"] else "") + told["url"]
     response.headers.update(told["headers"])
     response.encoding = get_encoding_from_headers(response.headers)
     response.raw = BytesIO(body)
@@ -189,10 +204,10 @@ def _response(told: dict[str, Any], body: bytes) -> requests.Response:
     return response
 
 
-def _key(request: requests.Request, redaction: Redaction, base_url: str) -> str:
-    """What a request asks for: without the key, which is added when it is sent, and wherever the
-    API is today."""
+def _key(name: str, request: requests.Request, redaction: Redaction, base_url: str) -> str:
+    """What a request asks of a list: without the key, which is added when it is sent, and wherever
+    the API is today."""
     url = str(request.url).removeprefix(base_url)
-    asked = (request.method, url, request.params, request.json, request.data)
+    asked = (name, request.method, url, request.params, request.headers, request.json, request.data)
     text = redaction.text(json.dumps(asked, sort_keys=True, default=str))
     return blake2b(text.encode(), digest_size=16).hexdigest()

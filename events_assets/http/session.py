@@ -42,6 +42,9 @@ class ApiSession:
             ETag.
     """
 
+    name = ""
+    """Of the list that is asked for on it, if it is only one."""
+
     def __init__(
         self,
         base_url: str,

@@ -50,13 +50,14 @@ class Changes:
         self._reached: Any = None
         """What the newest cursor, or before the first one the initial one, is compared by."""
 
-    def begin(self, last: Cursor | None) -> None:
+    def begin(self, last: Cursor | None, begun: datetime | None = None) -> None:
         """A scan begins: of what changed since the last value that is known, None for all.
 
         Raises:
             ConfigurationError: there is a lag, and the value is none of which it can be taken off.
         """
-        self.since, self.newest, self.ignored, self.begun = last, last, {}, datetime.now(UTC)
+        self.since, self.newest, self.ignored = last, last, {}
+        self.begun = begun or datetime.now(UTC)
         self._reached = comparable(self.initial_value if last is None else last)
         if last is not None and self.lag:
             order: Callable[..., Any] = min if self.is_falling else max

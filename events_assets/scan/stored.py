@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from hashlib import blake2b
 from typing import Any
@@ -24,8 +24,9 @@ class Stored:
     """The rows of a table by their identities: `digests` of their content, None where it is not
     known or the row is marked as removed; those are in `removed`.
 
-    `fingerprint` is the sum of the digests. `newer` are those that were written or marked after a
-    scan had begun whose answers are only read now. `outdated` are those that it would hold
+    `fingerprint` is the sum of the digests. `newer` are those that were written or marked by
+    loads that ended after a scan had begun whose answers are only read now; `is_newer`: there were
+    such loads. `outdated` are those that it would hold
     otherwise today, though their content is the same. All rows are fetched at once, or each when it
     is asked for.
 
@@ -40,6 +41,7 @@ class Stored:
         self.removed: set[Hashable] = set()
         self.outdated: set[Hashable] = set()
         self.newer: set[Hashable] = set()
+        self.is_newer = False
         self.fingerprint = 0
         self._fetch, self._is_outdated = fetch, is_outdated
         self._asked: set[Hashable] = set()
@@ -62,13 +64,17 @@ class Stored:
         is_outdated = f"_dlt_load_id < '{since}'"
         if not keys.keys() <= columns.keys():
             return cls()
+        loads = _ended_since(began_at) if began_at else []
         is_newer = "1 = 0"
-        if began_at:
-            is_newer = f"_dlt_load_id >= '{began_at.timestamp()}'"
+        if loads:
+            is_newer = f"_dlt_load_id IN ({', '.join(map(repr, loads))})"
             if REMOVED in columns:
-                is_newer += f" OR coalesce({REMOVED} >= '{began_at.isoformat()}', 1 = 0)"
+                first = datetime.fromtimestamp(float(min(loads)), UTC).isoformat()
+                is_newer += f" OR coalesce({REMOVED} >= '{first}', 1 = 0)"
         fetch = partial(fetched, name, columns=keys, marks=[*marks, is_outdated, is_newer])
-        return cls(fetch, is_outdated)
+        found = cls(fetch, is_outdated)
+        found.is_newer = bool(loads)
+        return found
 
     def known_fingerprint(self) -> int | None:
         """The fingerprint, if there are rows, and the content of each is known and would be held so
@@ -142,6 +148,14 @@ def fetched(
         with client.execute_query(sql, *keys) as cursor:
             while rows := cursor.fetchmany(CHUNK):
                 yield from rows
+
+
+def _ended_since(time: datetime) -> list[str]:
+    """The loads of events that ended after a time; while dlt extracts."""
+    with dlt.current.pipeline().sql_client(dlt.current.source_schema().name) as client:
+        name = client.make_qualified_table_name("_dlt_loads")
+        sql = f"SELECT load_id FROM {name} WHERE schema_name = 'events' AND inserted_at >= %s"  # noqa: S608
+        return [str(load_id) for (load_id,) in client.execute_sql(sql, time) or []]
 
 
 def _as_it_comes(value: Any) -> Hashable:

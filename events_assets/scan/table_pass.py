@@ -18,6 +18,9 @@ from events_assets.scan.progress import Progress
 from events_assets.scan.receipt import Receipt
 from events_assets.scan.verdict import Reading, Seen
 
+NO_LIST = (400, 404, 405, 410, 413, 414, 422)
+"""How an API may say that it gives no list without windows."""
+
 
 @dataclass
 class Table:
@@ -121,14 +124,14 @@ class TablePass:
             counts = "tells no total" if total is None else f"counts {total} rows"
             why = f"events without a start time are in no window: without windows the API {counts}"
             evidence = Evidence(unprovable=f"{why}, windows hold {rows}")
-            self._seen.append(Seen(endpoint.name, evidence))
+            self._seen.append(Seen(endpoint.name, evidence, is_miscounted=total is not None))
 
     def _first_page(self, one: ListPass) -> Iterator[Any]:
         """Reads the first page of a list, if the API gives one."""
         try:
             yield from self._pages(one, most=1)
         except ApiError as error:
-            if error.status is None:
+            if error.status not in NO_LIST:
                 raise
 
     def _list(self, one: ListPass) -> Iterator[Any]:

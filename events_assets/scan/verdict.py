@@ -21,7 +21,8 @@ CHAINS = ("cursor", "links")
 class Seen:
     """What one pass over one list saw: the name of the list, the evidence of its pages, its rows,
     each counted once, the digest of all that came, in this order, whether a row came from two
-    places, and how many came in a list before, too."""
+    places, how many came in a list before, too, and whether all lists together have other rows than
+    the API counts without windows."""
 
     name: str
     evidence: Evidence
@@ -29,6 +30,7 @@ class Seen:
     digest: bytes = b""
     is_doubled: bool = False
     shared: int = 0
+    is_miscounted: bool = False
 
     @property
     def is_impossible(self) -> bool:
@@ -109,7 +111,10 @@ def judge(
     if missing and (is_equal or (passes == 1 and last.first("torn"))):
         is_promised_twice = passes == 1 or last.totals == readings[-2].totals
         return Verdict(TORN if is_promised_twice else UNPROVEN, missing)
+    may_count_right = any(one.is_miscounted for one in last.lists) and not is_equal
     if not missing and (why := last.first("unprovable")):
+        if may_count_right and len(readings) < passes:
+            return None  # an event may have come between the count and its window
         return Verdict(UNPROVEN, why + _compared(last))
     is_proof = is_equal and not any(one.is_impossible for one in last.lists)
     if len(readings) < passes and (is_empty or not is_proof):
