@@ -322,3 +322,16 @@ def failure(result: dg.ExecuteInProcessResult, node: str = "load_events") -> str
     if data.user_failure_data and data.user_failure_data.description:
         return data.user_failure_data.description
     return data.error.message
+
+
+@pytest.fixture
+def calendar(serve, configure, monkeypatch):
+    """An API of events of three months, which are there already."""
+    from events_assets_tests.calendars import WINDOWS, Calendar, dated  # which need this module
+
+    configure(WINDOWS)
+    calendar = Calendar(dated(150))
+    serve().intercept = calendar
+    load_configured()
+    calendar.asked.clear()
+    return calendar
