@@ -16,8 +16,9 @@ from events_assets import configuration
 from events_assets.definitions import defs
 from events_assets.defs.partitions import by_window, partitions
 from events_assets.paging.windows import Window
+from events_assets.sample_api import Answer
 from events_assets.settings import WindowSettings
-from events_assets_tests.calendars import moved
+from events_assets_tests.calendars import Calendar, moved
 from events_assets_tests.conftest import (
     ROOT,
     event,
@@ -186,6 +187,23 @@ def test_the_sample_api_is_read_wherever_it_listens(run, monkeypatch, rows):
     query = "SELECT verdict, rows_loaded, requests FROM events_sample.scan_receipts"
     ((verdict, loaded, requests),) = rows(query)
     assert (verdict, loaded) == ("complete", 1200) and requests >= 24
+
+
+def test_where_each_event_has_a_start_windows_hold_all_without_a_total(
+    calendar, run, rows, monkeypatch
+):
+    answer = Calendar.__call__
+
+    def without_total(self, number, path):
+        found = answer(self, number, path)
+        return Answer(found.status, {"data": found.document["data"]})
+
+    monkeypatch.setattr(Calendar, "__call__", without_total)
+    assert run(JOB).success
+    monkeypatch.setenv("SOURCES__EVENTS__WINDOWS__UNDATED", "false")
+    assert run(JOB).success
+    whole = rows("SELECT verdict FROM scan_receipts WHERE resource = 'events' ORDER BY started_at")
+    assert whole[1:] == [("unproven",), ("complete",)]
 
 
 def test_one_pass_proves_nothing(calendar, run, rows, monkeypatch):

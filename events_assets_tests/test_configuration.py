@@ -59,7 +59,7 @@ def test_the_committed_configuration_and_all_its_comments_fit_the_schema():
     settings = re.sub(r"(?m)^# (?=\[|[a-z_]+ = )", "", COMMITTED)
     document = tomllib.loads(settings)
     events = document["sources"]["events"]
-    assert len(events["fields"]) == 8 and len(events["http"]) == 15 and len(events["windows"]) == 6
+    assert len(events["fields"]) == 8 and len(events["http"]) == 15 and len(events["windows"]) == 7
     assert len(events["backfill"]) == 5
     VALIDATOR.validate(document)
 

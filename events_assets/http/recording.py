@@ -95,7 +95,7 @@ class Recordings:
 
     def __init__(self, passes: Sequence[Sequence[Open]]) -> None:
         self._later = deque(passes)
-        self._places: dict[str, deque[tuple[Open, str]]] = {}
+        self._places: dict[str, list[tuple[Open, str]]] = {}
         self._current: tuple[Open, ZipFile] | None = None
         self._stack = ExitStack()
         self._lock = Lock()
@@ -106,8 +106,7 @@ class Recordings:
             self._places.clear()
             for file in self._later.popleft() if self._later else ():
                 for name in self._opened(file).namelist():
-                    place = self._places.setdefault(name.split("/")[0], deque())
-                    place.append((file, name))
+                    self._places.setdefault(name.split("/")[0], []).append((file, name))
 
     def find(self, key: str) -> bytes | None:
         """What is kept of the next answer to such a request."""
@@ -116,7 +115,7 @@ class Recordings:
             if not places:
                 self._later.clear()
                 return None
-            file, name = places.popleft()
+            file, name = places.pop(0)
             return self._opened(file).read(name)
 
     def close(self) -> None:
