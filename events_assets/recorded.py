@@ -142,11 +142,13 @@ class Plan:
 
         Raises:
             ApiError, EndlessScanError: it could not be read to its end.
+            ConfigurationError: another API is configured than that of the plan.
         """
         path = self.path(part, number)
         if not path.exists():
             with configured_api() as (config, authentication), TemporaryFile() as file:
                 lists = Lists(config, authentication, log)
+                require_origin(self.origin, lists)
                 base_url = config["client"]["base_url"]
                 with Recorder(file, authentication.redaction, base_url) as recorder:
                     self._read(lists, self.parts[part], recorder, log)
@@ -205,6 +207,15 @@ class Plan:
             if path.name != PLAN:
                 path.unlink()
         self.folder.fs.rm(self.folder.path, recursive=True)
+
+
+def require_origin(origin: str, lists: Lists) -> None:
+    """Raises ConfigurationError where answers of one API would be taken for those of another."""
+    if origin != (now := lists.origin("events")):
+        raise ConfigurationError(
+            f"what was read of {origin} cannot be loaded as events of {now}: launch "
+            f"events_backfill_job anew"
+        )
 
 
 def workers() -> int:

@@ -14,7 +14,7 @@ from events_assets.authentication import Authentication
 from events_assets.errors import ConfigurationError
 from events_assets.lists import Lists
 from events_assets.paging.windows import Window
-from events_assets.recorded import Recorded
+from events_assets.recorded import Recorded, require_origin
 from events_assets.rows.names import distinct
 from events_assets.scan.quarantine import Aside
 from events_assets.scan.replay import Replay
@@ -66,13 +66,9 @@ def events_source(
     lists = Lists(config, authentication or Authentication(api_key), log)
     sync = sync or configuration.sync_settings()
     if recorded:
+        require_origin(recorded.origin, lists)
         lists.play(recorded.recordings, recorded.windows)
         sync.full_scan_every = 0
-    if recorded and recorded.origin != lists.origin("events"):
-        raise ConfigurationError(
-            f"what was read of {recorded.origin} cannot be loaded as events of "
-            f"{lists.origin('events')}: launch events_backfill_job anew"
-        )
     if windows is not None:
         if not lists.is_synced("events"):
             raise ConfigurationError(

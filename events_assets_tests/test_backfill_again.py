@@ -211,6 +211,10 @@ def test_answers_of_another_api_are_not_loaded(calendar, serve, run, rows, insta
     serve().intercept = Calendar([moved(1000 + n, "2026-06-15T00:00:00Z") for n in range(20)])
     told = failure(run_with(instance, RESUME), "load_windows")
     assert told.startswith("what was read of http://") and "launch events_backfill_job anew" in told
+    next(FOLDER.glob("*/until_2100_01_01.2.zip")).unlink()
+    assert (
+        failure(run_with(instance, RESUME), "read_windows_1_again") == told
+    )  # nor mixed with them
 
 
 def test_a_month_does_not_replace_all_others(configure, calendar, instance, rows):
