@@ -7,7 +7,7 @@ before is there, and by offset, where read-ahead has the next ones under way.
 import json
 import statistics
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import chdir, closing, contextmanager
+from contextlib import chdir, closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib import import_module
@@ -111,10 +111,11 @@ class Watch:
         self.folder = folder
         for one in (pid, *descendants(pid)):
             self.processes.setdefault(one, Process()).look(one)
-        kept = self.folder.glob("data/backfill/*/*.zip")
-        self.kept_bytes = max(self.kept_bytes, sum(path.stat().st_size for path in kept))
-        read = [*self.folder.glob("data/backfill/*/until_*.1.zip")]
-        self.windows = max(self.windows, len(read))
+        with suppress(FileNotFoundError):  # all is loaded, and being deleted
+            kept = self.folder.glob("data/backfill/*/*.zip")
+            self.kept_bytes = max(self.kept_bytes, sum(path.stat().st_size for path in kept))
+            read = [*self.folder.glob("data/backfill/*/until_*.1.zip")]
+            self.windows = max(self.windows, len(read))
 
     def cost(self, usage: Usage, database_bytes: int) -> Cost:
         """What the run took, by the steps that Dagster noted."""
