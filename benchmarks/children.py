@@ -94,19 +94,25 @@ def measured(
 
 def descendants(pid: int) -> Iterator[int]:
     """All processes that a process has started, and those that they have."""
-    for children in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in map(int, _read(children).split()):
-            yield child
-            yield from descendants(child)
+    for child in _children(pid):
+        yield child
+        yield from descendants(child)
 
 
 def _tree(pid: int) -> Iterator[int]:
     """A process and its descendants; without /proc only the process."""
     yield pid
-    for children in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in map(int, _read(children).split()):
-            if _read(Path(f"/proc/{child}/cmdline")) != _read(Path(f"/proc/{pid}/cmdline")):
-                yield from _tree(child)  # else it still shares the memory of its parent
+    for child in _children(pid):
+        if _read(Path(f"/proc/{child}/cmdline")) != _read(Path(f"/proc/{pid}/cmdline")):
+            yield from _tree(child)  # else it still shares the memory of its parent
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        threads = [*Path(f"/proc/{pid}/task").glob("*/children")]
+    except OSError:  # it has ended meanwhile
+        return []
+    return [int(child) for thread in threads for child in _read(thread).split()]
 
 
 def _resident(pid: int) -> int:

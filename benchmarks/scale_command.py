@@ -56,8 +56,8 @@ def main(
 def rounds_of(
     runs: Runs, rounds: int, many: int, latency: float, every: str
 ) -> Iterator[dict[str, Any]]:
-    """Runs all backfills so often, those of so `many` events once; gives after each round all that
-    was measured."""
+    """Runs all backfills so often, those of so `many` events once; gives after each of them all
+    that was measured."""
     with backfiller(latency, every) as run:
         for number in range(rounds):
             for name, (backfill, costs) in runs.items():
@@ -66,4 +66,4 @@ def rounds_of(
                 costs.append(cost := run(name, backfill))
                 told = cost if isinstance(cost, str) else f"{cost.seconds:7.1f} s"
                 click.echo(f"{told}  {name}")
-            yield document(runs, latency, every)
+                yield document(runs, latency, every)

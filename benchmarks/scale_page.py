@@ -1,7 +1,6 @@
 """Writes what backfills took, and what that makes for more events than were measured."""
 
 import json
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -18,6 +17,21 @@ SIZES = (10**6, 10**7, 10**8)
 ROWS, PASSES, WORKERS, PRICE = 100, 2, 4, 1.0
 """Of a request; over all events; that read at once; of 1,000 requests."""
 
+MEASURED = (
+    (f"GB of answers kept, {PASSES} passes", "kept_bytes", 1e9, "duckdb", ",.1f"),
+    ("GB of the DuckDB file", "database_bytes", 1e9, "duckdb", ",.1f"),
+    ("GB in PostgreSQL", "database_bytes", 1e9, "postgres", ",.1f"),
+    ("CPU hours of all workers", "worker_cpu", 3600, "duckdb", ",.2f"),
+    ("hours of the load into DuckDB", "loading", 3600, "duckdb", ",.2f"),
+    ("hours of the load into PostgreSQL", "loading", 3600, "postgres", ",.2f"),
+    ("GB of memory of the load into DuckDB", "load_bytes", 1e9, "duckdb", ",.1f"),
+    ("GB of memory of the load into PostgreSQL", "load_bytes", 1e9, "postgres", ",.1f"),
+)
+"""Title, name in `Cost`, unit, destination and form of what grows with the events."""
+
+CURVED = ("loading", "load_bytes")
+"""Grow otherwise up to some 100,000 events, so that small backfills tell nothing of large ones."""
+
 Runs = Mapping[str, tuple[Backfill, Sequence[Cost | str]]]
 
 
@@ -30,6 +44,7 @@ def document(runs: Runs, latency: float, every: str) -> dict[str, Any]:
         "loads": [
             asdict(backfill) | {"runs": [c if isinstance(c, str) else asdict(c) for c in costs]}
             for backfill, costs in runs.values()
+            if costs
         ],
     }
 
@@ -60,9 +75,12 @@ def results(found: dict[str, Any]) -> str:
         lines, headers, "github", disable_numparse=True, colalign=("left", "left", *["right"] * 10)
     )
     rounds = max(len(load["runs"]) for load in found["loads"])
+    taken = "Measured once" if rounds == 1 else f"Medians of up to {rounds} rounds"
+    costs = [cost for _, costs in _loads(found) if not isinstance(costs, str) for cost in costs]
+    windows = max((cost.windows for cost in costs), default=0)
     return (
-        f"{table}\n\nMedians of up to {rounds} rounds, {found['latency'] * 1000:g} ms a request, "
-        f"windows of a {found['every']}. Measured on {found['machine']}."
+        f"{table}\n\n{taken}, {found['latency'] * 1000:g} ms a request, {windows} windows of "
+        f"at most a {found['every']}. Measured on {found['machine']}."
     )
 
 
@@ -90,21 +108,7 @@ def _figure(number: float, form: str) -> str:
 
 def reckoned(found: dict[str, Any]) -> str:
     """The table of what more events take, each figure with how it is known."""
-    latency, most = found["latency"], max(load["events"] for load in found["loads"])
-    measured: list[tuple[str, Callable[[int], float], str]] = [
-        (f"GB of answers kept, {PASSES} passes", _grown(found, "kept_bytes", 1e9), ",.1f"),
-        ("GB of the DuckDB file", _grown(found, "database_bytes", 1e9), ",.1f"),
-        ("GB in PostgreSQL", _grown(found, "database_bytes", 1e9, "postgres"), ",.1f"),
-        ("CPU hours of all workers", _grown(found, "worker_cpu", 3600), ",.2f"),
-        ("hours of the load into DuckDB", _grown(found, "loading", 3600), ",.2f"),
-        ("hours of the load into PostgreSQL", _grown(found, "loading", 3600, "postgres"), ",.2f"),
-        ("GB of memory of the load into DuckDB", _grown(found, "load_bytes", 1e9), ",.1f"),
-        (
-            "GB of memory of the load into PostgreSQL",
-            _grown(found, "load_bytes", 1e9, "postgres"),
-            ",.1f",
-        ),
-    ]
+    latency = found["latency"]
     by_hand: list[tuple[str, Callable[[int], float], str]] = [
         (f"requests: {PASSES} passes of {ROWS} rows each", requests, ",.0f"),
         ("hours at 60 requests a minute", lambda n: requests(n) / 60 / 60, ",.1f"),
@@ -118,20 +122,15 @@ def reckoned(found: dict[str, Any]) -> str:
         (f"money, at {PRICE:.2f} for 1,000 requests", lambda n: requests(n) / 1000 * PRICE, ",.0f"),
     ]
     lines = [
-        (title, *(_told(of(events), form) for events in SIZES), how)
-        for some, how in (
-            (by_hand, "reckoned"),
-            (measured, f"measured to {most:,}, beyond it reckoned"),
-        )
-        for title, of, form in some
+        *(
+            (title, *(format(of(n), form) for n in SIZES), "reckoned")
+            for title, of, form in by_hand
+        ),
+        *(_grown(found, *measured) for measured in MEASURED),
     ]
     headers = ["", *(f"{events:,} events" for events in SIZES), "how it is known"]
     align = ("left", *["right"] * 3, "left")
     return tabulate(lines, headers, "github", disable_numparse=True, colalign=align)
-
-
-def _told(figure: float, form: str) -> str:
-    return "not measured" if math.isnan(figure) else format(figure, form)
 
 
 def requests(events: int) -> float:
@@ -139,20 +138,21 @@ def requests(events: int) -> float:
 
 
 def _grown(
-    found: dict[str, Any], name: str, unit: float, into: str = "duckdb"
-) -> Callable[[int], float]:
+    found: dict[str, Any], title: str, name: str, unit: float, into: str, form: str
+) -> tuple[str, ...]:
     """A straight line through the smallest and the largest backfill that were measured."""
     sizes = {
-        backfill.events: getattr(median(costs), name)
+        backfill.events: getattr(median(costs), name) / unit
         for backfill, costs in _loads(found)
-        if backfill == Backfill("cursor", WORKERS, into, backfill.events) and costs
+        if backfill == Backfill("cursor", WORKERS, into, backfill.events)
         if not isinstance(costs, str)
     }
-    if len(sizes) < 2:
-        return lambda events: events * math.nan
+    if len(sizes) < 2 or (name in CURVED and max(sizes) < SIZES[0]):
+        return (title, *["not measured"] * len(SIZES), "")
     few, many = min(sizes), max(sizes)
     each = (sizes[many] - sizes[few]) / (many - few)
-    return lambda events: float(sizes[few] + each * (events - few)) / unit
+    figures = (format(sizes[few] + each * (events - few), form) for events in SIZES)
+    return (title, *figures, f"measured to {many:,}, beyond it reckoned")
 
 
 def _loads(found: dict[str, Any]) -> list[tuple[Backfill, list[Cost] | str]]:

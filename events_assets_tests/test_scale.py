@@ -13,6 +13,15 @@ from benchmarks.server import KEY, serving
 from events_assets_tests.conftest import ROOT
 
 PAGE = ROOT / "docs" / "scale.md"
+COST = {"seconds": 20.0, "cpu_seconds": 9.0, "windows": 5}
+
+
+def grown(events: int) -> dict[str, float]:
+    return {"loading": events * 0.36, "database_bytes": events * 1000}
+
+
+def cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip("|").split("|")]
 
 
 def figures(start: str) -> list[float]:
@@ -39,6 +48,24 @@ def test_the_arithmetic_to_a_hundred_million_events_adds_up():
         assert figures(start) == pytest.approx([n / each_hour for n in requests], abs=0.05)
     for start in ("CPU hours of all", "hours of the load into D", "GB of answers", "GB of the D"):
         assert figures(start)[2] == pytest.approx(10 * figures(start)[1], rel=0.2)
+
+
+def test_what_was_measured_to_less_is_not_told_as_measured_to_a_million():
+    sizes = {"duckdb": (3_000, 1_000_000), "postgres": (3_000, 30_000), "not run": (3_000, 10**9)}
+    loads = [
+        {"paging": "cursor", "workers": WORKERS, "destination": into, "events": events}
+        | {"runs": ["no PostgreSQL" if into == "not run" else COST | grown(events)]}
+        for into, both in sizes.items()
+        for events in both
+    ]
+    found = {"latency": 0.05, "every": "quarter", "machine": "one", "loads": loads}
+    lines = {row[0]: row[1:] for line in reckoned(found).splitlines() if (row := cells(line))}
+    figures = ["100.00", "1,000.00", "10,000.00", "measured to 1,000,000, beyond it reckoned"]
+    assert lines["hours of the load into DuckDB"] == figures
+    assert lines["hours of the load into PostgreSQL"] == [*["not measured"] * 3, ""]
+    figures = ["1.0", "10.0", "100.0", "measured to 30,000, beyond it reckoned"]
+    assert lines["GB in PostgreSQL"] == figures
+    assert "not run: no PostgreSQL" in results(found) and " 5 windows " in results(found)
 
 
 def test_the_windows_of_its_api_hold_every_event():
