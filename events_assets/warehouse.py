@@ -202,8 +202,7 @@ def _opened(chosen: Destination, of_dlt: Any, log: logging.Logger) -> Iterator[d
         try:
             dataset = _patiently(chosen, lambda: stack.enter_context(connected()), log)
         except chosen.cannot_be_opened as error:
-            why = chosen.explained(error)
-            raise WarehouseError(f"the warehouse cannot be opened: {why}") from error
+            raise WarehouseError(chosen.explained(error)) from error
         yield dataset
 
 

@@ -58,6 +58,7 @@ def test_all_windows_make_one_scan_with_a_receipt_for_each(calendar, run, rows):
     assert not [*FOLDER.iterdir()]
 
 
+@pytest.mark.slow
 def test_a_wrong_year_makes_no_window_of_each_month_up_to_it(calendar, run, rows):
     calendar.events += [moved(500, "1971-01-01T00:00:00Z"), moved(501, "2099-01-01T00:00:00Z")]
     load_configured()
@@ -83,6 +84,7 @@ def run_with(instance, config=None):
 RESUME = {"ops": {"plan_windows": {"config": {"resume": True}}}}
 
 
+@pytest.mark.slow
 def test_a_window_that_fails_is_tried_again_alone(calendar, run, rows):
     failures = iter(range(4))  # as many as one try makes attempts
     calendar.refuses = lambda query: (
@@ -116,6 +118,7 @@ def test_a_backfill_that_broke_off_is_resumed_where_it_stopped(calendar, run, ro
     assert told == "there is no backfill to resume: leave resume out"
 
 
+@pytest.mark.slow
 def test_a_list_that_changes_between_the_passes_is_read_once_more(calendar, run, rows):
     second = (n for n in range(1000) if n)
     grown = moved(500, "2026-06-15T00:00:00Z")
@@ -164,6 +167,7 @@ def test_no_secret_gets_into_the_files_of_a_backfill(calendar, run, rows):
             assert key.encode() not in ZipFile(path).read(name)
 
 
+@pytest.mark.slow
 def test_windows_with_more_rows_than_may_be_paged_through_are_halved(
     calendar, run, rows, monkeypatch
 ):
@@ -189,6 +193,7 @@ def test_the_sample_api_is_read_wherever_it_listens(run, monkeypatch, rows):
     assert (verdict, loaded) == ("complete", 1200) and requests >= 24
 
 
+@pytest.mark.slow
 def test_where_each_event_has_a_start_windows_hold_all_without_a_total(
     calendar, run, rows, monkeypatch
 ):
@@ -212,6 +217,7 @@ def test_one_pass_proves_nothing(calendar, run, rows, monkeypatch):
     assert receipts(rows, "verdict", "scans")[1] == ("unproven", 1)
 
 
+@pytest.mark.slow
 def test_events_that_fail_a_blocking_check_fail_the_job_and_are_not_built_on(
     calendar, run, rows, instance
 ):
@@ -271,6 +277,7 @@ EXECUTORS = {
 
 
 @pytest.mark.parametrize("executor", [*EXECUTORS])
+@pytest.mark.slow
 def test_processes_read_side_by_side_what_one_would(calendar, spawn, rows, executor, project):
     env = {
         "SOURCES__EVENTS__BACKFILL__EXECUTOR": executor,
@@ -333,6 +340,7 @@ def backfill_job():
     return defs.resolve_job_def(JOB)
 
 
+@pytest.mark.slow
 def test_a_run_is_executed_again_from_its_failure(calendar, instance, rows):
     job = dg.reconstructable(backfill_job)
     calendar.events.append(moved(500, "2026-07-01T00:00:00Z"))

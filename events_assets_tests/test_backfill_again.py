@@ -23,6 +23,8 @@ from events_assets_tests.test_backfill import (
     run_with,
 )
 
+pytestmark = pytest.mark.slow  # each runs backfills, most of them several
+
 START = '[sources.events.client]\nbase_url = "set by the environment"\n'
 KEY_IN_QUERY = (
     '[sources.events.client.auth]\ntype = "api_key"\nname = "api_key"\nlocation = "query"\n'

@@ -47,6 +47,8 @@ def test_a_quiet_api_is_complete_where_a_proof_can_be_had():
             continue
         # Nothing says where the list ends, or the total is not that of the rows.
         hopeless = "the only page", "the API refuses", "the API counts", "in no window"
+        if api.total == "estimated" and not rows:
+            continue  # nothing is sometimes estimated as more
         assert any(words in receipt.reason for words in hopeless), (api, receipt)
         assert "counts" not in receipt.reason or api.total not in ("exact", "absent"), (
             api,

@@ -77,7 +77,7 @@ class DuckDB:
                 "check that the file and its folder exist and can be written, or set another one "
                 "in [sources.events.warehouse]"
             )
-        return f"{said}; {remedy}"
+        return f"the warehouse cannot be opened: {said}; {remedy}"
 
     @contextmanager
     def working_folder(self, dataset: dlt.Dataset) -> Iterator[str]:

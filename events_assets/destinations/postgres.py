@@ -126,7 +126,10 @@ class Postgres:
         return isinstance(error, InUseError)
 
     def explained(self, error: BaseException) -> str:
-        return f"{cause(error)}; check [destination.{self.name}.credentials], and that it runs"
+        return (
+            f"the warehouse cannot be opened: {cause(error)}; check "
+            f"[destination.{self.name}.credentials], and that it runs"
+        )
 
     def hold(self, dataset: dlt.Dataset) -> None:
         _require_fit(dataset)
