@@ -25,7 +25,7 @@ from events_assets.arrow.coercion import fitting
 from events_assets.arrow.convert import contract_of
 from events_assets.destinations.base import Destination, cause
 from events_assets.destinations.choice import destination
-from events_assets.errors import ContractError, KeyTypeError, WarehouseError
+from events_assets.errors import ContractError, KeyTypeError, WarehouseError, causes
 from events_assets.retention import (
     forget_doubles,
     forget_old,
@@ -132,11 +132,9 @@ def load(
     return info
 
 
-def _cause_of(error: BaseException | None, kind: type[E]) -> E | None:
+def _cause_of(error: BaseException, kind: type[E]) -> E | None:
     """The error of a kind that is behind another one."""
-    if error is None or isinstance(error, kind):
-        return error
-    return _cause_of(error.__cause__ or error.__context__, kind)
+    return next((one for one in causes(error) if isinstance(one, kind)), None)
 
 
 def _widen(pipeline: dlt.Pipeline, of_source: Schema, narrow: KeyTypeError) -> None:
