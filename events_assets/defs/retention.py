@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 
 from events_assets import configuration
+from events_assets.defs.backfill import events_backfill_job
 from events_assets.defs.configured import TABLES
 from events_assets.defs.failures import explained
 from events_assets.defs.jobs import check_api_job, daily_events_job, events_job, replay_job
@@ -14,7 +15,7 @@ from events_assets.defs.jobs import check_api_job, daily_events_job, events_job,
 REPOSITORY = ".dagster/repository"
 """The tag of a run that tells its code location, if it was not started without one."""
 FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
-JOBS = (events_job, daily_events_job, replay_job, check_api_job)
+JOBS = (events_job, events_backfill_job, daily_events_job, replay_job, check_api_job)
 MATERIALIZE = "__ASSET_JOB"
 """The job behind the button of that name."""
 ASSETS = [dg.AssetKey(name) for name in (*TABLES, "daily_events")]
