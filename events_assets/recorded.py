@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
+from functools import partial
 from tempfile import TemporaryFile
 from typing import Any
 
@@ -21,9 +22,16 @@ from upath import UPath
 from events_assets import configuration
 from events_assets.api import configured_api
 from events_assets.errors import ConfigurationError
-from events_assets.http.recording import Open, Recorder, Recordings, facts
+from events_assets.http.recording import (
+    Open,
+    PlayingSession,
+    Recorder,
+    Recordings,
+    RecordingSession,
+    facts,
+)
 from events_assets.http.transport import Traffic
-from events_assets.lists import Lists
+from events_assets.lists import Lists, Manner
 from events_assets.paging.windows import Window
 from events_assets.scan.intake import Intake
 from events_assets.scan.progress import Progress
@@ -50,6 +58,12 @@ class Recorded:
     origin: str
     traffic: Traffic
 
+    @property
+    def manner(self) -> Manner:
+        """Answers are those that were recorded, as far as they go."""
+        session = partial(PlayingSession, recordings=self.recordings)
+        return Manner(self.windows, session=session, is_strict=True)
+
 
 @dataclass
 class Part:
@@ -57,6 +71,12 @@ class Part:
 
     name: str
     window: Window | None = None
+
+    def manner(self, recorder: Recorder) -> Manner:
+        """How it is asked for, and recorded."""
+        windows = [self.window] if self.window else [] if self.name == COUNT else None
+        session = partial(RecordingSession, recorder=recorder)
+        return Manner(windows, self.name == COUNT, session, workers())
 
 
 class Plan:
@@ -147,36 +167,18 @@ class Plan:
         path = self.path(part, number)
         if not path.exists():
             with configured_api() as (config, authentication), TemporaryFile() as file:
-                lists = Lists(config, authentication, log)
-                require_origin(self.origin, lists)
                 base_url = config["client"]["base_url"]
                 with Recorder(file, authentication.redaction, base_url) as recorder:
-                    self._read(lists, self.parts[part], recorder, log)
+                    manner = self.parts[part].manner(recorder)
+                    lists = Lists(config, authentication, log, manner)
+                    require_origin(self.origin, lists)
+                    _read(lists, part, recorder, log)
                 file.seek(0)
                 half = path.with_suffix(".part")
                 with half.open("wb") as there:
                     shutil.copyfileobj(file, there)
                 half.rename(path)
         return facts(_opening(path))
-
-    def _read(self, lists: Lists, part: Part, recorder: Recorder, log: logging.Logger) -> None:
-        windows = [part.window] if part.window else [] if part.name == COUNT else None
-        lists.record(recorder, windows, part.name == COUNT, workers())
-        table = lists.table("events")
-        # A key of any type is known again as its text.
-        table.identity.types |= dict.fromkeys(table.identity.primary_key, "text")
-        receipt = Receipt("events")
-        intake = Intake(table.identity, receipt, is_loaded=False)
-        with table.opened(), closing(Progress(f"events {part.name}", log)) as progress:
-            one = TablePass(table, intake, receipt, progress)
-            for _ in one.items():
-                pass
-        if error := one.broken():
-            raise error
-        for traffic in table.traffic():
-            receipt.add_cost(traffic)
-        rows = receipt.rows_received - receipt.repeats
-        recorder.note(rows=rows, **{name: getattr(receipt, name) for name in COST})
 
     def recorded(self) -> Recorded:
         """All of it, to be loaded."""
@@ -207,6 +209,25 @@ class Plan:
             if path.name != PLAN:
                 path.unlink()
         self.folder.fs.rm(self.folder.path, recursive=True)
+
+
+def _read(lists: Lists, part: str, recorder: Recorder, log: logging.Logger) -> None:
+    """Asks for all that the lists give, and lets go of it, as it is recorded."""
+    table = lists.table("events")
+    # A key of any type is known again as its text.
+    table.identity.types |= dict.fromkeys(table.identity.primary_key, "text")
+    receipt = Receipt("events")
+    intake = Intake(table.identity, receipt, is_loaded=False)
+    with table.opened(), closing(Progress(f"events {part}", log)) as progress:
+        one = TablePass(table, intake, receipt, progress)
+        for _ in one.items():
+            pass
+    if error := one.broken():
+        raise error
+    for traffic in table.traffic():
+        receipt.add_cost(traffic)
+    rows = receipt.rows_received - receipt.repeats
+    recorder.note(rows=rows, **{name: getattr(receipt, name) for name in COST})
 
 
 def require_origin(origin: str, lists: Lists) -> None:

@@ -94,11 +94,15 @@ class Recordings:
     """
 
     def __init__(self, passes: Sequence[Sequence[Open]]) -> None:
-        self._later = deque(passes)
+        self._passes, self._later = passes, deque(passes)
         self._places: dict[str, list[tuple[Open, str]]] = {}
         self._current: tuple[Open, ZipFile] | None = None
         self._stack = ExitStack()
         self._lock = Lock()
+
+    def rewind(self) -> None:
+        """Gives all of them once more."""
+        self._later = deque(self._passes)
 
     def begin(self) -> None:
         """Begins with the next pass."""

@@ -1,6 +1,6 @@
 """One pass over all lists of a table: from its endpoints, for each parent, in windows."""
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
@@ -27,14 +27,13 @@ class Table:
     """A table, and the lists that hold its rows.
 
     `identity` identifies its rows. `parents` has the table for whose rows a list is asked, by the
-    name of the endpoint. `begin` is called before each pass.
+    name of the endpoint.
     """
 
     name: str
     identity: Identity
     endpoints: list[Endpoint]
     parents: "dict[str, Table]" = field(default_factory=dict)
-    begin: Callable[[], None] = lambda: None
 
     @contextmanager
     def opened(self) -> Iterator[None]:
@@ -74,7 +73,6 @@ class TablePass:
 
     def items(self) -> Iterator[Any]:
         """The rows that no pass before has given, as items for dlt."""
-        self.table.begin()
         self.intake.begin()
         for endpoint in self.table.endpoints:
             if endpoint.name in self.table.parents:
