@@ -37,6 +37,7 @@ from events_assets.scan.intake import Intake
 from events_assets.scan.progress import Progress
 from events_assets.scan.receipt import Receipt
 from events_assets.scan.table_pass import TablePass
+from events_assets.scan.verdict import COMPLETE, UNPROVEN, judge
 
 PLAN = "plan.json"
 WHOLE, COUNT = "all", "count"
@@ -145,8 +146,13 @@ class Plan:
         return Plan(self.folder.rename(self.folder.parent / name))
 
     def passes(self) -> int:
-        """How often each part is read: twice, if a list may be read more than once at all."""
-        return min(2, configuration.scan_settings().passes)
+        """How often each part is read: twice, unless nothing may be read more than once, or the
+        first pass shows that a second one could prove no more."""
+        read = [path for part in self.parts if (path := self.path(part, 1)).exists()]
+        verdicts = [facts(_opening(path)).get("verdict") for path in read]
+        is_proven = verdicts == [COMPLETE] and len(self.parts) == 1
+        most = 1 if UNPROVEN in verdicts or is_proven else 2
+        return min(most, configuration.scan_settings().passes)
 
     def done(self, number: int) -> int:
         """How many parts a pass has been made over."""
@@ -226,8 +232,12 @@ def _read(lists: Lists, part: str, recorder: Recorder, log: logging.Logger) -> N
         raise error
     for traffic in table.traffic():
         receipt.add_cost(traffic)
+    # Of a list for each parent, one that went meanwhile says nothing of the others.
+    is_fixed = table.endpoints[0].order_of is not None
+    verdict = None if table.parents else judge([one.reading()], 2, is_fixed)
+    cost = {name: getattr(receipt, name) for name in COST}
     rows = receipt.rows_received - receipt.repeats
-    recorder.note(rows=rows, **{name: getattr(receipt, name) for name in COST})
+    recorder.note(rows=rows, verdict=verdict.word if verdict else None, **cost)
 
 
 def require_origin(origin: str, lists: Lists) -> None:

@@ -18,7 +18,7 @@ import requests
 from dlt.sources.helpers.rest_client.exceptions import IgnoreResponseException
 from requests.utils import get_encoding_from_headers
 
-from events_assets.errors import ApiError, EmptyPageError
+from events_assets.errors import ApiError, EmptyPageError, OutdatedError
 from events_assets.http.answer import Answer
 from events_assets.http.redaction import Redaction
 from events_assets.http.session import ApiSession
@@ -31,6 +31,7 @@ Open = Callable[[], BinaryIO]
 UNKEPT = {"set-cookie", "set-cookie2", "content-encoding", "content-length", "transfer-encoding"}
 """Headers that are not kept: secrets, and what is no longer so of a body that was unpacked."""
 FAST = 1
+GONE = (404, 410)
 
 
 class Recorder:
@@ -86,8 +87,8 @@ class Recorder:
 class Recordings:
     """Answers of several passes, each of them given once and in the order in which they came.
 
-    Each pass was recorded after the one before. An answer that is not there has to be asked for
-    now; then the later passes are of a time before this one, and nothing of them is given any more.
+    Each pass was recorded after the one before. Where an answer is not there, and comes now, the
+    later passes are of a time before it: then nothing of them is given any more (`forsake`).
 
     Args:
         passes: the files of each.
@@ -117,10 +118,13 @@ class Recordings:
         with self._lock:
             places = self._places.get(key)
             if not places:
-                self._later.clear()
                 return None
             file, name = places.pop(0)
             return self._opened(file).read(name)
+
+    def forsake(self) -> None:
+        """Gives nothing of the later passes."""
+        self._later.clear()
 
     def close(self) -> None:
         with self._lock:
@@ -178,7 +182,7 @@ class PlayingSession(ApiSession):
     def ask(self, request: requests.Request, read: Read[T], *, any_status: bool = False) -> T:
         kept = self.recordings.find(_key(self.name, request, self.redaction, self.base_url))
         if kept is None:
-            return super().ask(request, read, any_status=any_status)
+            return self._ask_now(request, read, any_status)
         head, _, body = kept.partition(b"\n")
         told = json.loads(head)
         if "refused" in told:
@@ -194,6 +198,23 @@ class PlayingSession(ApiSession):
             return read(Answer.of(response, told["seconds"], self.redaction))
         except EmptyPageError as error:  # it was accepted after the last attempt
             return error.found  # type: ignore[no-any-return]
+
+    def _ask_now(self, request: requests.Request, read: Read[T], any_status: bool) -> T:
+        """Asks for what is not there, and perhaps no longer anywhere: what one worker found may
+        have gone before the next one asked for what depends on it."""
+        try:
+            found = super().ask(request, read, any_status=any_status)
+        except ApiError as error:
+            if error.status not in GONE:
+                raise
+            outdated = OutdatedError(f"{error}; if it was there before, launch the backfill anew")
+            outdated.status = error.status
+            raise outdated from None
+        except IgnoreResponseException:
+            self.recordings.forsake()
+            raise
+        self.recordings.forsake()
+        return found
 
 
 def _response(told: dict[str, Any], body: bytes, base_url: str) -> requests.Response:

@@ -3,6 +3,7 @@
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 from events_assets.http.recording import Recordings
@@ -61,23 +62,36 @@ class RecordedScan(TableScan):
 
     def _conclude(self, one: TablePass, readings: Sequence[Reading], verdict: Verdict) -> None:
         super()._conclude(one, readings, verdict)
-        self._windows = [self._of_window(each, readings) for each in one.lists if each.window]
+        refused, unloaded = {*self.intake.quarantine.refused}, self.intake.versions.unloaded()
+        by_window: dict[str, list[ListPass]] = {}
+        for each in filter(attrgetter("window"), one.lists):
+            by_window.setdefault(str(each), []).append(each)
+        seen = set[Hashable]()
+        for name, lists in by_window.items():
+            came = set[Hashable]().union(*(each.came for each in lists)) - seen
+            seen |= came
+            receipt = self._of_window(name, lists, readings)
+            receipt.rows_quarantined = len(came & refused)
+            receipt.rows_excluded = len(came & unloaded - refused)
+            receipt.rows_loaded = len(came - unloaded)
+            known = receipt.rows_loaded + receipt.rows_quarantined + receipt.rows_excluded
+            receipt.repeats = receipt.rows_received - known
+            self._windows.append(receipt)
 
-    def _of_window(self, one: ListPass, readings: Sequence[Reading]) -> Receipt:
-        """The receipt of a window alone."""
-        of_all = self.receipt
-        found = ([seen for seen in each.lists if seen.name == str(one)] for each in readings)
+    def _of_window(
+        self, name: str, lists: Sequence[ListPass], readings: Sequence[Reading]
+    ) -> Receipt:
+        """The receipt of a window alone, in which there is a list for each parent."""
+        of_all, is_fixed = self.receipt, lists[0].endpoint.order_of is not None
+        found = ([seen for seen in each.lists if seen.name == name] for each in readings)
         seen = [Reading(lists) for lists in found if lists]
-        is_fixed = one.endpoint.order_of is not None
         receipt = replace(
-            Receipt(str(one), of_all.run_id, of_all.started_at, scan_kind="window"),
+            Receipt(name, of_all.run_id, of_all.started_at, scan_kind="window"),
             scans=len(seen),
-            pages=one.evidence.pages,
-            rows_received=one.distinct,
-            repeats=one.shared,
-            rows_loaded=one.distinct - one.shared,
+            pages=sum(one.evidence.pages for one in lists),
+            rows_received=sum(one.received for each in seen for one in each.lists),
             origin=of_all.origin,
         )
         verdict = judge(seen, len(seen), is_fixed, may_be_empty=True)
-        receipt.conclude([one], verdict or Verdict(UNPROVEN, doubt(seen[-1])))
+        receipt.conclude(lists, verdict or Verdict(UNPROVEN, doubt(seen[-1])))
         return receipt
