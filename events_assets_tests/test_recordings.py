@@ -1,14 +1,19 @@
 """What the workers of a backfill have recorded is loaded as what one process would have read."""
 
+import json
 import logging
 from contextlib import closing
 from datetime import UTC, datetime
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, quote, quote_plus, urlencode, urlsplit
+from zipfile import ZipFile
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from events_assets import warehouse
 from events_assets.api import configured_api
+from events_assets.http.redaction import Redaction
 from events_assets.recorded import Plan
 from events_assets.sample_api import Answer
 from events_assets.source import events_source
@@ -142,3 +147,91 @@ def test_an_api_that_proves_all_at_once_is_read_once(serve, rows):
     assert rows("SELECT verdict, scans FROM scan_receipts") == [("complete", 1)]
     load_configured()
     assert rows("SELECT count(*) FROM current_events") == [(250,)]
+
+
+KEYS = ("key-of-the-tests", 'k/+ey "of" \\the %41 tést')
+LINKED = """
+[sources.events.client]
+base_url = "set by the environment"
+[sources.events.client.auth]
+type = "api_key"
+name = "api_key"
+location = "query"
+[sources.events.resource_defaults]
+primary_key = "id"
+write_disposition = "merge"
+[[sources.events.resources]]
+name = "events"
+[sources.events.resources.endpoint]
+path = "/v1/events"
+data_selector = "data"
+paginator = {{ type = "{0}" }}
+"""
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("paginator", ["json_link", "header_link"])
+def test_links_that_repeat_the_key_are_kept_without_it(serve, configure, rows, key, paginator):
+    configure(LINKED.format(paginator))
+    api, asked = serve(key=key), []
+
+    def answer(_number, path):
+        asked.append(path)
+        query = dict(parse_qsl(urlsplit(path).query))
+        assert query["api_key"] == key
+        start = int(query.get("start", 0))
+        data = [event(n, note=f"for {key}") for n in range(start, min(start + 10, 25))]
+        query = urlencode({"api_key": key, "start": start + 10})
+        url = f"{api.base_url}/v1/events?{query}" if start < 20 else None
+        links = {"Link": f'<{url}>; rel="next"'} if url else {}
+        return Answer(200, {"data": data, "next": url}, links if paginator != "json_link" else {})
+
+    api.intercept = answer
+    plan = read()
+    files = [ZipFile(path) for path in plan.folder.glob("*.zip")]
+    kept = [file.read(name).decode() for file in files for name in file.namelist()]
+    assert len(kept) == len(asked) > 3
+    for form in (key, quote(key), quote_plus(key), json.dumps(key)[1:-1]):
+        assert not [text for text in kept if form in text]
+    asked.clear()
+    load(plan)
+    assert not asked
+    assert rows("SELECT count(*), max(note) FROM current_events") == [(25, "for [masked]")]
+
+
+LETTERS = st.characters(exclude_categories=["Cs", "Cc"])
+
+
+@given(
+    st.text(LETTERS, min_size=6, max_size=12),
+    st.lists(st.text(max_size=9), max_size=5),
+    st.booleans(),
+)
+def test_what_is_taken_out_of_a_text_is_put_back_as_it_was(secret, between, is_ascii):
+    redaction = Redaction(secret)
+    text = json.dumps([secret.join(between), quote(secret)], ensure_ascii=is_ascii).encode()
+    taken = redaction.take_out(text)
+    if taken is not None:
+        assert secret not in json.dumps(json.loads(taken, strict=False), ensure_ascii=False)
+        assert redaction.put_back(taken) == text
+
+
+def test_the_key_of_today_is_put_into_what_was_read_with_that_of_yesterday():
+    taken = Redaction("yesterday's key").take_out(b'{"next": "/?key=yesterday%27s%20key"}')
+    assert Redaction("today's key").put_back(taken) == b'{"next": "/?key=today%27s%20key"}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"id": 12345678}',
+        b'{"next": "MTIzNDU2Nzg="}',
+        b'{"a": "\\u0031\\u0032345678"}',
+        b'{"a": "%31%32345678"}',
+        b"12345678 is no JSON",
+        b'"\0" + "12345678"',
+        "12345678é".encode("latin-1"),
+    ],
+)
+def test_a_key_that_cannot_be_put_back_is_not_kept(text):
+    assert Redaction("12345678").take_out(text) is None

@@ -1,7 +1,8 @@
 """Answers kept in files, so that one process reads what several have asked for.
 
 A file is a zip with an entry for each answer, named by the request and its number. Requests are
-told apart by what they ask for, without the key: no secret gets into a file.
+told apart by what they ask for, without the key: no secret gets into a file. Where an answer
+repeats the key, as in a link to the next page, it is taken out, and put back when it is read.
 """
 
 import json
@@ -43,27 +44,42 @@ class Recorder:
         self._lock, self._number = Lock(), 0
 
     def keep(self, name: str, request: requests.Request, answer: Answer) -> None:
-        """Keeps an answer, unless a secret may be in it. `name` is that of the list."""
-        headers = {k: v for k, v in answer.headers.items() if k.lower() not in UNKEPT}
+        """Keeps an answer without the key; none with another secret, or with the key in a form that
+        could not be put back. `name` is that of the list."""
+        url = answer.url.removeprefix(self._base_url)
+        is_safe = not (answer.body and answer.holds_secret)
         head = {
             "status": answer.status,
             "is_below": answer.url.startswith(self._base_url),  # today's, when it is read
-            "url": self._redaction.text(answer.url.removeprefix(self._base_url)),
-            "headers": headers,
+            "url": url,
+            "headers": {k: v for k, v in answer.headers.items() if k.lower() not in UNKEPT},
             "seconds": answer.seconds,
             "redirected": answer.redirected,
+            "is_safe": is_safe,
         }
-        is_safe = not (answer.body and answer.holds_secret)
-        if is_safe and headers == self._redaction.value(headers):
-            self._write(name, request, head, answer.body)
+        body = answer.body if is_safe else self._without_key(answer)
+        masked = head | {"url": self._redaction.text(url)}
+        for told in (head, masked) if body is not None else ():
+            if (safe := self._redaction.take_out(json.dumps(told).encode())) is not None:
+                self._write(name, request, safe, body or b"")
+                return
+
+    def _without_key(self, answer: Answer) -> bytes | None:
+        """The body without the key; None where it is in another charset than it is looked for."""
+        try:
+            is_as_read = json.loads(answer.body.decode()) == answer.document
+        except (ValueError, RecursionError):
+            return None
+        return self._redaction.take_out(answer.body) if is_as_read else None
 
     def refuse(self, name: str, request: requests.Request, error: ApiError) -> None:
         """Keeps the status with which an API refuses a request."""
-        self._write(name, request, {"refused": error.status, "why": str(error)}, b"")
+        told = {"refused": error.status, "why": str(error)}
+        self._write(name, request, json.dumps(told).encode())
 
     def ignore(self, name: str, request: requests.Request) -> None:
         """Keeps that a response action said that there is nothing to read."""
-        self._write(name, request, {"ignored": True}, b"")
+        self._write(name, request, b'{"ignored": true}')
 
     def note(self, **facts: Any) -> None:
         """Facts about all that is kept."""
@@ -75,13 +91,11 @@ class Recorder:
     def __exit__(self, *_: object) -> None:
         self._zip.close()
 
-    def _write(
-        self, name: str, request: requests.Request, head: dict[str, Any], body: bytes
-    ) -> None:
+    def _write(self, name: str, request: requests.Request, head: bytes, body: bytes = b"") -> None:
         key = _key(name, request, self._redaction, self._base_url)
         with self._lock:
             self._number += 1
-            self._zip.writestr(f"{key}/{self._number}", json.dumps(head).encode() + b"\n" + body)
+            self._zip.writestr(f"{key}/{self._number}", head + b"\n" + body)
 
 
 class Recordings:
@@ -184,13 +198,14 @@ class PlayingSession(ApiSession):
         if kept is None:
             return self._ask_now(request, read, any_status)
         head, _, body = kept.partition(b"\n")
-        told = json.loads(head)
+        told = json.loads(self.redaction.put_back(head))
         if "refused" in told:
             refusal = ApiError(told["why"])
             refusal.status = told["refused"]
             raise refusal
         if "ignored" in told:
             raise IgnoreResponseException
+        body = body if told["is_safe"] else self.redaction.put_back(body)
         response = _response(told, body, self.base_url)
         for hook in request.hooks.get("response", ()):
             hook(response)
