@@ -174,7 +174,7 @@ class Plan:
         if not path.exists():
             with configured_api() as (config, authentication), TemporaryFile() as file:
                 base_url = config["client"]["base_url"]
-                with Recorder(file, authentication.redaction, base_url) as recorder:
+                with closing(Recorder(file, authentication.redaction, base_url)) as recorder:
                     manner = self.parts[part].manner(recorder)
                     lists = Lists(config, authentication, log, manner)
                     require_origin(self.origin, lists)

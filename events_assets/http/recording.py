@@ -85,10 +85,7 @@ class Recorder:
         """Facts about all that is kept."""
         self._zip.comment = json.dumps(facts).encode()
 
-    def __enter__(self) -> "Recorder":
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         self._zip.close()
 
     def _write(self, name: str, request: requests.Request, head: bytes, body: bytes = b"") -> None:
@@ -99,7 +96,8 @@ class Recorder:
 
 
 class Recordings:
-    """Answers of several passes, each of them given once and in the order in which they came.
+    """Answers of several passes, each of them given once, to one thread, and in the order in which
+    they came.
 
     Each pass was recorded after the one before. Where an answer is not there, and comes now, the
     later passes are of a time before it: then nothing of them is given any more (`forsake`).
@@ -113,7 +111,6 @@ class Recordings:
         self._places: dict[str, list[tuple[Open, str]]] = {}
         self._current: tuple[Open, ZipFile] | None = None
         self._stack = ExitStack()
-        self._lock = Lock()
 
     def rewind(self) -> None:
         """Gives all of them once more."""
@@ -121,28 +118,25 @@ class Recordings:
 
     def begin(self) -> None:
         """Begins with the next pass."""
-        with self._lock:
-            self._places.clear()
-            for file in self._later.popleft() if self._later else ():
-                for name in self._opened(file).namelist():
-                    self._places.setdefault(name.split("/")[0], []).append((file, name))
+        self._places.clear()
+        for file in self._later.popleft() if self._later else ():
+            for name in self._opened(file).namelist():
+                self._places.setdefault(name.split("/")[0], []).append((file, name))
 
     def find(self, key: str) -> bytes | None:
         """What is kept of the next answer to such a request."""
-        with self._lock:
-            places = self._places.get(key)
-            if not places:
-                return None
-            file, name = places.pop(0)
-            return self._opened(file).read(name)
+        places = self._places.get(key)
+        if not places:
+            return None
+        file, name = places.pop(0)
+        return self._opened(file).read(name)
 
     def forsake(self) -> None:
         """Gives nothing of the later passes."""
         self._later.clear()
 
     def close(self) -> None:
-        with self._lock:
-            self._stack.close()
+        self._stack.close()
 
     def _opened(self, file: Open) -> ZipFile:
         """A file; one is open at a time."""
@@ -205,7 +199,7 @@ class PlayingSession(ApiSession):
             raise refusal
         if "ignored" in told:
             raise IgnoreResponseException
-        body = body if told["is_safe"] else self.redaction.put_back(body)
+        body = body if told.get("is_safe", True) else self.redaction.put_back(body)
         response = _response(told, body, self.base_url)
         for hook in request.hooks.get("response", ()):
             hook(response)
