@@ -230,8 +230,13 @@ def _windows(manner: Manner, resource: str, page_size: int | None) -> Sequence[W
         )
     if manner.windows is not None or not settings.max_rows:
         return manner.windows
+    return [whole_window()]
+
+
+def whole_window() -> Window:
+    """The window of all events."""
     try:
-        return [Window.whole(settings)]
+        return Window.whole(configuration.window_settings())
     except ValueError as error:
         raise ConfigurationError(
             f"initial_value and end_value in [{configuration.SECTION}.windows] are to be ISO 8601 "

@@ -31,7 +31,7 @@ from events_assets.http.recording import (
     facts,
 )
 from events_assets.http.transport import Traffic
-from events_assets.lists import Lists, Manner
+from events_assets.lists import Lists, Manner, whole_window
 from events_assets.paging.windows import Window
 from events_assets.scan.intake import Intake
 from events_assets.scan.progress import Progress
@@ -268,13 +268,8 @@ def _parts(first: datetime | None, last: datetime | None) -> list[Part]:
     settings = configuration.window_settings()
     if not (settings.start_param and settings.end_param):
         return [Part(WHOLE)]
-    every = configuration.backfill_settings().every
-    now = datetime.now(UTC)
-    try:
-        whole = Window.whole(settings)
-    except ValueError as error:
-        raise ConfigurationError(str(error)) from error
-    windows = whole.parts(every, first or now - AROUND, last or now + AROUND)
+    every, now = configuration.backfill_settings().every, datetime.now(UTC)
+    windows = whole_window().parts(every, first or now - AROUND, last or now + AROUND)
     # Only the end of the last window may be no midnight.
     named = [
         Part(f"until_{window.end:{'%Y_%m_%d' if window.end.time() == time.min else EXACT}}", window)
