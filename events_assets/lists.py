@@ -46,7 +46,7 @@ class Manner:
 
     windows: Sequence[Window] | None = None
     is_counted: bool | None = None
-    session: Callable[..., ApiSession] = ApiSession
+    session: Callable[..., ApiSession] | None = None
     workers: int = 1
     is_strict: bool = False
     is_hurried: bool = False
@@ -192,7 +192,7 @@ class Lists:
 
     def _session(self, auth: Any, base_url: str | None = None) -> ApiSession:
         """A session with this authentication, of the API, or of where it gives access tokens."""
-        make = ApiSession if base_url else self._manner.session
+        make = (None if base_url else self._manner.session) or ApiSession
         return make(
             base_url or self._client["base_url"],
             self._http,
