@@ -2,12 +2,13 @@
 
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
 
 from benchmarks.children import Usage, median
-from benchmarks.loads import Sizes, every_load, runner
+from benchmarks.loads import Load, Sizes, every_load, runner
 from benchmarks.measures import measures
 from benchmarks.report import write
 from benchmarks.scale_command import main as scale_command
@@ -48,14 +49,7 @@ def main(
 ) -> None:
     sizes = Sizes(latency=latency / 1000, **numbers)
     left_out = (*(() if others else OTHERS), *(() if large else LARGE))
-    loads = {
-        name: load
-        for name, load in every_load(sizes).items()
-        if (name in only if only else name not in left_out)
-    }
-    for load in loads.values():
-        if load.follows not in (None, *loads):
-            raise click.UsageError(f"'{load.title}' follows '{load.follows}', which is not run")
+    loads = _chosen(every_load(sizes), only or [name for name in NAMES if name not in left_out])
     runs: dict[str, list[Usage]] = {name: [] for name in loads}
     checks: list[float] = []
     with runner() as run:
@@ -69,6 +63,14 @@ def main(
                         checks = json.loads((folder / "output.txt").read_text().splitlines()[-1])
     found = measures({name: median(usages) for name, usages in runs.items()}, sizes, checks)
     click.echo(f"\n{write(loads, runs, found, results, page)}")
+
+
+def _chosen(loads: Mapping[str, Load], names: Sequence[str]) -> dict[str, Load]:
+    chosen = {name: load for name, load in loads.items() if name in names}
+    for load in chosen.values():
+        if load.follows not in (None, *chosen):
+            raise click.UsageError(f"'{load.title}' follows '{load.follows}', which is not run")
+    return chosen
 
 
 if __name__ == "__main__":

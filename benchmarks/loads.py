@@ -69,11 +69,11 @@ class Sizes:
 
 def every_load(sizes: Sizes) -> dict[str, Load]:
     """All loads by name, in the order in which they run."""
-    events, rounds, several = sizes.events, sizes.rounds, sizes.latency_events
+    events, rounds, plain_rounds = sizes.events, sizes.rounds, sizes.plain_rounds
+    several = sizes.latency_events
     ahead = {READ_AHEAD: str(sizes.read_ahead)}
     ms = f"{sizes.latency * 1000:g} ms"
     parquet = {"LOADER_FILE_FORMAT": "parquet"}
-    plain_rounds = sizes.plain_rounds
     return {
         "plain": Load("plain dlt as specified", PLAIN, events, plain_rounds),
         "parquet": Load("plain dlt with Parquet", PLAIN, events, plain_rounds, 0, parquet),

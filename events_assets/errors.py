@@ -4,6 +4,7 @@ and what to do.
 EventsError
 ├── ConfigurationError        a configured value is missing or wrong
 ├── ApiError                  the API cannot be used
+│   └── OutdatedError         what was recorded of it leads to what is no longer there
 ├── BoundError                an answer is larger than is read
 ├── EndlessScanError          the API goes on answering without telling anything new
 ├── NotAPageError             a successful answer that is no page; asked again like a failed one
@@ -34,6 +35,10 @@ class ApiError(EventsError):
     """`status` is that of the answer, if there was one."""
 
     status: int | None = None
+
+
+class OutdatedError(ApiError):
+    pass
 
 
 class BoundError(EventsError):

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from functools import partial
+from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -15,12 +15,6 @@ from events_assets import configuration
 from events_assets.authentication import Authentication
 from events_assets.errors import ConfigurationError
 from events_assets.http.rate_limit import RateLimit
-from events_assets.http.recording import (
-    PlayingSession,
-    Recorder,
-    Recordings,
-    RecordingSession,
-)
 from events_assets.http.retry import hurried
 from events_assets.http.session import ApiSession
 from events_assets.json_path import value_at
@@ -41,6 +35,23 @@ SYNCED_STRATEGIES = (None, "delete-insert", "upsert")
 """Ways to merge (dlt's) that leave one row for each key."""
 
 
+@dataclass(frozen=True)
+class Manner:
+    """How lists are asked for, as far as that is otherwise than configured.
+
+    `windows` are those of the events that are asked for, `is_counted`: also how many there are
+    without windows. `session` makes what asks, `workers`: so many processes ask at once.
+    `is_strict`: one page after another; `is_hurried`: so, and as someone asks who is waiting.
+    """
+
+    windows: Sequence[Window] | None = None
+    is_counted: bool | None = None
+    session: Callable[..., ApiSession] | None = None
+    workers: int = 1
+    is_strict: bool = False
+    is_hurried: bool = False
+
+
 class Lists:
     """The lists of an API, each asked on sessions of its own.
 
@@ -51,6 +62,7 @@ class Lists:
         config: the API in dlt's vocabulary, without its secrets.
         authentication: fills them in.
         log: told about progress, retries and repeated scans.
+        manner: how they are asked for.
 
     Raises:
         ConfigurationError: `auth` needs a key and there is none, or it is too short to be masked,
@@ -58,7 +70,11 @@ class Lists:
     """
 
     def __init__(
-        self, config: RESTAPIConfig, authentication: Authentication, log: logging.Logger | None
+        self,
+        config: RESTAPIConfig,
+        authentication: Authentication,
+        log: logging.Logger | None,
+        manner: Manner = Manner(),
     ) -> None:
         config = authentication.fill(deepcopy(config))
         self._client: dict[str, Any] = dict(config["client"])
@@ -75,44 +91,20 @@ class Lists:
         self.resources = cast(dict[str, dict[str, Any]], resources)
         self._authentication = authentication
         self._log = BesideBar(log or logging.getLogger("events_assets"))
+        self._manner, undated = manner, configuration.window_settings().undated
+        self._is_counted = undated if manner.is_counted is None else manner.is_counted
         self.settings, self._http = configuration.scan_settings(), configuration.http_settings()
-        self._rate_limit = RateLimit(self._http.max_requests, self._http.period)
+        if manner.is_strict or manner.is_hurried:
+            self.settings.read_ahead = 0
+        if manner.is_hurried:
+            self._http = hurried(self._http)
+        limit = self._http.max_requests, self._http.period
+        self._rate_limit = RateLimit(*limit, workers=manner.workers)
         self._identities: dict[tuple[str, bool], Identity] = {}
-        self._make_session: Callable[..., ApiSession] = ApiSession
-        self._windows: Sequence[Window] | None = None
-        self._is_counted = configuration.window_settings().undated
         self.names: dict[str, list[str]] = {}
         for name, entry in self._entries.items():
             if entry.get("selected", True):
                 self.names.setdefault(configuration.table_of(entry), []).append(name)
-
-    def hurry(self) -> None:
-        """From here on they are asked for strictly one page after another, and in as much of a
-        hurry as someone who is waiting."""
-        self._http, self.settings.read_ahead = hurried(self._http), 0
-
-    def record(
-        self, recorder: Recorder, windows: Sequence[Window] | None, is_counted: bool, workers: int
-    ) -> None:
-        """From here on answers are kept, those for some windows of the events, or for how many
-        there are; so many do so at once."""
-        self._windows, self._is_counted = windows, is_counted
-        self._make_session = partial(RecordingSession, recorder=recorder)
-        self._rate_limit = RateLimit(self._http.max_requests, self._http.period, workers=workers)
-
-    def ask_in(self, windows: Sequence[Window]) -> None:
-        """From here on only the events of some windows are asked for."""
-        self._windows, self._is_counted = windows, False
-
-    def play(self, recordings: Recordings, windows: Sequence[Window] | None) -> None:
-        """From here on answers are those that were kept, for these windows of the events."""
-        self._windows, self.settings.read_ahead = windows, 0
-        self._make_session = partial(PlayingSession, recordings=recordings)
-
-    def _windows_of(self, resource: str, page_size: int | None) -> Sequence[Window] | None:
-        """The windows in which events are read; None: as a whole."""
-        whole = _whole_window(resource, page_size)
-        return self._windows if self._windows is not None or whole is None else [whole]
 
     def is_synced(self, table: str) -> bool:
         """Whether rows of a table are compared with those that it holds."""
@@ -189,7 +181,7 @@ class Lists:
             total=total,
             identify=identity,
             map_rows=lambda rows: fields.map(rows, name) if table == "events" else rows,
-            windows=self._windows_of(name, page_size) if table == "events" else None,
+            windows=_windows(self._manner, name, page_size) if table == "events" else None,
             is_counted=self._is_counted,
             page_size=page_size,
             threads=settings.read_ahead,
@@ -200,7 +192,7 @@ class Lists:
 
     def _session(self, auth: Any, base_url: str | None = None) -> ApiSession:
         """A session with this authentication, of the API, or of where it gives access tokens."""
-        make = ApiSession if base_url else self._make_session
+        make = (None if base_url else self._manner.session) or ApiSession
         return make(
             base_url or self._client["base_url"],
             self._http,
@@ -226,19 +218,25 @@ def _paging(resource: str, paginator: Any, settings: ScanSettings) -> tuple[Pagi
     return paging, total
 
 
-def _whole_window(resource: str, page_size: int | None) -> Window | None:
-    """The window of all events, none where the API lets everything be paged through."""
+def _windows(manner: Manner, resource: str, page_size: int | None) -> Sequence[Window] | None:
+    """The windows in which events are read: that of all where the API lets nobody page through
+    everything, or None."""
     settings = configuration.window_settings()
-    if not settings.max_rows:
-        return None
-    if page_size and page_size > settings.max_rows:
+    if settings.max_rows and page_size and page_size > settings.max_rows:
         raise ConfigurationError(
             f"the paginator of the resource '{resource}' asks for pages of {page_size} rows, but "
             f"max_rows in [{configuration.SECTION}.windows] lets nobody see more than "
             f"{settings.max_rows}: lower its limit"
         )
+    if manner.windows is not None or not settings.max_rows:
+        return manner.windows
+    return [whole_window()]
+
+
+def whole_window() -> Window:
+    """The window of all events."""
     try:
-        return Window.whole(settings)
+        return Window.whole(configuration.window_settings())
     except ValueError as error:
         raise ConfigurationError(
             f"initial_value and end_value in [{configuration.SECTION}.windows] are to be ISO 8601 "

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
+from functools import partial
 from tempfile import TemporaryFile
 from typing import Any
 
@@ -21,14 +22,22 @@ from upath import UPath
 from events_assets import configuration
 from events_assets.api import configured_api
 from events_assets.errors import ConfigurationError
-from events_assets.http.recording import Open, Recorder, Recordings, facts
+from events_assets.http.recording import (
+    Open,
+    PlayingSession,
+    Recorder,
+    Recordings,
+    RecordingSession,
+    facts,
+)
 from events_assets.http.transport import Traffic
-from events_assets.lists import Lists
+from events_assets.lists import Lists, Manner, whole_window
 from events_assets.paging.windows import Window
 from events_assets.scan.intake import Intake
 from events_assets.scan.progress import Progress
 from events_assets.scan.receipt import Receipt
 from events_assets.scan.table_pass import TablePass
+from events_assets.scan.verdict import COMPLETE, UNPROVEN, judge
 
 PLAN = "plan.json"
 WHOLE, COUNT = "all", "count"
@@ -50,6 +59,12 @@ class Recorded:
     origin: str
     traffic: Traffic
 
+    @property
+    def manner(self) -> Manner:
+        """Answers are those that were recorded, as far as they go."""
+        session = partial(PlayingSession, recordings=self.recordings)
+        return Manner(self.windows, session=session, is_strict=True)
+
 
 @dataclass
 class Part:
@@ -57,6 +72,12 @@ class Part:
 
     name: str
     window: Window | None = None
+
+    def manner(self, recorder: Recorder) -> Manner:
+        """How it is asked for, and recorded."""
+        windows = [self.window] if self.window else [] if self.name == COUNT else None
+        session = partial(RecordingSession, recorder=recorder)
+        return Manner(windows, self.name == COUNT, session, workers())
 
 
 class Plan:
@@ -125,8 +146,13 @@ class Plan:
         return Plan(self.folder.rename(self.folder.parent / name))
 
     def passes(self) -> int:
-        """How often each part is read: twice, if a list may be read more than once at all."""
-        return min(2, configuration.scan_settings().passes)
+        """How often each part is read: twice, unless nothing may be read more than once, or the
+        first pass shows that a second one could prove no more."""
+        read = [path for part in self.parts if (path := self.path(part, 1)).exists()]
+        verdicts = [facts(_opening(path)).get("verdict") for path in read]
+        is_proven = verdicts == [COMPLETE] and len(self.parts) == 1
+        most = 1 if UNPROVEN in verdicts or is_proven else 2
+        return min(most, configuration.scan_settings().passes)
 
     def done(self, number: int) -> int:
         """How many parts a pass has been made over."""
@@ -147,36 +173,18 @@ class Plan:
         path = self.path(part, number)
         if not path.exists():
             with configured_api() as (config, authentication), TemporaryFile() as file:
-                lists = Lists(config, authentication, log)
-                require_origin(self.origin, lists)
                 base_url = config["client"]["base_url"]
-                with Recorder(file, authentication.redaction, base_url) as recorder:
-                    self._read(lists, self.parts[part], recorder, log)
+                with closing(Recorder(file, authentication.redaction, base_url)) as recorder:
+                    manner = self.parts[part].manner(recorder)
+                    lists = Lists(config, authentication, log, manner)
+                    require_origin(self.origin, lists)
+                    _read(lists, part, recorder, log)
                 file.seek(0)
                 half = path.with_suffix(".part")
                 with half.open("wb") as there:
                     shutil.copyfileobj(file, there)
                 half.rename(path)
         return facts(_opening(path))
-
-    def _read(self, lists: Lists, part: Part, recorder: Recorder, log: logging.Logger) -> None:
-        windows = [part.window] if part.window else [] if part.name == COUNT else None
-        lists.record(recorder, windows, part.name == COUNT, workers())
-        table = lists.table("events")
-        # A key of any type is known again as its text.
-        table.identity.types |= dict.fromkeys(table.identity.primary_key, "text")
-        receipt = Receipt("events")
-        intake = Intake(table.identity, receipt, is_loaded=False)
-        with table.opened(), closing(Progress(f"events {part.name}", log)) as progress:
-            one = TablePass(table, intake, receipt, progress)
-            for _ in one.items():
-                pass
-        if error := one.broken():
-            raise error
-        for traffic in table.traffic():
-            receipt.add_cost(traffic)
-        rows = receipt.rows_received - receipt.repeats
-        recorder.note(rows=rows, **{name: getattr(receipt, name) for name in COST})
 
     def recorded(self) -> Recorded:
         """All of it, to be loaded."""
@@ -209,6 +217,29 @@ class Plan:
         self.folder.fs.rm(self.folder.path, recursive=True)
 
 
+def _read(lists: Lists, part: str, recorder: Recorder, log: logging.Logger) -> None:
+    """Asks for all that the lists give, and lets go of it, as it is recorded."""
+    table = lists.table("events")
+    # A key of any type is known again as its text.
+    table.identity.types |= dict.fromkeys(table.identity.primary_key, "text")
+    receipt = Receipt("events")
+    intake = Intake(table.identity, receipt, is_loaded=False)
+    with table.opened(), closing(Progress(f"events {part}", log)) as progress:
+        one = TablePass(table, intake, receipt, progress)
+        for _ in one.items():
+            pass
+    if error := one.broken():
+        raise error
+    for traffic in table.traffic():
+        receipt.add_cost(traffic)
+    # Of a list for each parent, one that went meanwhile says nothing of the others.
+    is_fixed = table.endpoints[0].order_of is not None
+    verdict = None if table.parents else judge([one.reading()], 2, is_fixed)
+    cost = {name: getattr(receipt, name) for name in COST}
+    rows = receipt.rows_received - receipt.repeats
+    recorder.note(rows=rows, verdict=verdict.word if verdict else None, **cost)
+
+
 def require_origin(origin: str, lists: Lists) -> None:
     """Raises ConfigurationError where answers of one API would be taken for those of another."""
     if origin != (now := lists.origin("events")):
@@ -237,13 +268,8 @@ def _parts(first: datetime | None, last: datetime | None) -> list[Part]:
     settings = configuration.window_settings()
     if not (settings.start_param and settings.end_param):
         return [Part(WHOLE)]
-    every = configuration.backfill_settings().every
-    now = datetime.now(UTC)
-    try:
-        whole = Window.whole(settings)
-    except ValueError as error:
-        raise ConfigurationError(str(error)) from error
-    windows = whole.parts(every, first or now - AROUND, last or now + AROUND)
+    every, now = configuration.backfill_settings().every, datetime.now(UTC)
+    windows = whole_window().parts(every, first or now - AROUND, last or now + AROUND)
     # Only the end of the last window may be no midnight.
     named = [
         Part(f"until_{window.end:{'%Y_%m_%d' if window.end.time() == time.min else EXACT}}", window)

@@ -3,6 +3,7 @@ table, which scans the lists that go to it."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import dlt
@@ -12,14 +13,16 @@ from dlt.sources.rest_api.typing import RESTAPIConfig
 from events_assets import configuration
 from events_assets.authentication import Authentication
 from events_assets.errors import ConfigurationError
-from events_assets.lists import Lists
+from events_assets.lists import Lists, Manner
 from events_assets.paging.windows import Window
 from events_assets.recorded import Recorded, require_origin
 from events_assets.rows.names import distinct
 from events_assets.scan.quarantine import Aside
+from events_assets.scan.recorded_scan import RecordedScan
 from events_assets.scan.replay import Replay
 from events_assets.scan.table_scan import TableScan
 from events_assets.scan.tables import EVENT_COLUMNS, declare
+from events_assets.scan.window_scan import WindowScan
 from events_assets.settings import SyncSettings
 
 NO_HINTS = frozenset(
@@ -63,30 +66,27 @@ def events_source(
         ConfigurationError: `auth` needs a key and there is none, or it is too short to be masked,
             or dlt refuses what a resource says.
     """
-    lists = Lists(config, authentication or Authentication(api_key), log)
+    manner = recorded.manner if recorded else Manner()
+    if windows is not None:
+        manner = Manner(windows, is_counted=False)
+    lists = Lists(config, authentication or Authentication(api_key), log, manner)
     sync = sync or configuration.sync_settings()
+    kind: Callable[..., TableScan] = Replay if replay else TableScan
     if recorded:
         require_origin(recorded.origin, lists)
-        lists.play(recorded.recordings, recorded.windows)
-        sync.full_scan_every = 0
+        given = recorded.recordings, recorded.began_at, recorded.traffic
+        kind, sync.full_scan_every = partial(RecordedScan, *given), 0
     if windows is not None:
         if not lists.is_synced("events"):
             raise ConfigurationError(
                 "only events that are merged on a primary_key can be loaded window by window: "
                 "all others would be lost, or come twice"
             )
-        lists.ask_in(windows)
+        kind, sync.full_scan_every = WindowScan, 0
 
     def scan(table: str) -> TableScan:
-        kind = Replay if replay else TableScan
         synced = sync if lists.is_synced(table) else None
-        began_at = recorded.began_at if recorded else None
-        one = kind(lists.table(table), run_id, lists.settings.passes, synced, began_at)
-        if windows is not None:
-            one.receipt.scan_kind = "window"
-        if recorded:
-            one.table.begin = recorded.recordings.begin
-            one.receipt.add_cost(recorded.traffic)
+        one = kind(lists.table(table), run_id, lists.settings.passes, synced)
         one.receipt.origin = lists.origin(table)
         return one
 

@@ -79,34 +79,6 @@ class ChangingApi:
         self.counted = len(self.rows)
         self.counts = [len(self.rows)] * 4
 
-    def simulation(self) -> Simulation:
-        """What reads it."""
-        kind, _, number = self.paging.partition(" ")
-        paginator: Any = {
-            **{key: {"type": "offset", "limit": self.limit} for key in ("offset", *PARTS)},
-            "numbers": {
-                "type": "page_number",
-                "base_page": int(number or 0) if kind == "numbers" else 0,
-            },
-            "keyset": {"type": "cursor", "cursor_path": "next", "cursor_param": "cursor"},
-            "base64": {"type": "cursor", "cursor_path": "next", "cursor_param": "cursor"},
-            "opaque": {"type": "cursor", "cursor_path": "next", "cursor_param": "cursor"},
-            "header": {"type": "header_cursor", "cursor_key": "Next", "cursor_param": "cursor"},
-            "link": {"type": "json_link", "next_url_path": "next"},
-            "last": {"type": "cursor", "cursor_path": "data[-1].id", "cursor_param": "cursor"},
-            "flag": {
-                "type": "cursor",
-                "cursor_path": "data[-1].id",
-                "cursor_param": "cursor",
-                "has_more_path": "has_more",
-            },
-        }[kind if kind != "last" else "last"]
-        overlap = int(number) if kind == "offset" else 1
-        total = "total" if self.total != "absent" else None
-        parts = [{"list": name} for name in ("past", "live")] if kind == "lists" else [{}]
-        window = Window.whole(WINDOWS) if kind == "windows" else None
-        return Simulation(self, paginator, overlap, total=total, parts=parts, window=window)
-
     def __call__(self, query: dict[str, str]) -> Any:
         self.requests += 1
         assert self.requests < 3_000, "the scan does not end"
@@ -134,7 +106,7 @@ class ChangingApi:
         total = self.count(len(ids), start, len(page))
         if total is not None:
             document["total"] = total
-        return self.naming(document, page, start, start + len(page) < len(ids))
+        return naming(self.paging, document, page, start, start + len(page) < len(ids))
 
     def is_asked_for(self, row: Row, query: dict[str, str]) -> bool:
         """Whether a row is in the list or window asked for."""
@@ -146,26 +118,6 @@ class ChangingApi:
     def row(self, one: int) -> dict[str, Any]:
         row = self.rows[one]
         return {"id": one, "start": row.start, "version": row.version}
-
-    def naming(self, document: dict[str, Any], page: list[int], start: int, more: bool) -> Any:
-        """The answer with the name of the next page."""
-        kind = self.paging
-        if kind == "flag":
-            return document | {"has_more": more}
-        if kind not in CURSORS or kind == "last id":
-            return document
-        cursor: str | None = None
-        if more and page:
-            cursor = str(page[-1])
-            if kind == "base64":
-                cursor = base64.b64encode(json.dumps({"id": page[-1]}).encode()).decode()
-            if kind == "opaque":
-                cursor = f"t{(start + len(page)) * 7919:x}"
-        if kind == "header":
-            return document, ({"Next": cursor} if cursor else {})
-        if kind == "link":
-            return document | {"next": cursor and f"{URL}?cursor={cursor}"}
-        return document | {"next": cursor}
 
     def place(self, cursor: str | None, ids: list[int]) -> int:
         """Where in the list a cursor leads; below 0 if its row is gone."""
@@ -234,3 +186,52 @@ class ChangingApi:
     def remove(self, one: int) -> None:
         del self.rows[one]
         self.always.discard(one)
+
+
+def naming(kind: str, document: dict[str, Any], page: list[int], start: int, more: bool) -> Any:
+    """The answer with the name of the next page."""
+    if kind == "flag":
+        return document | {"has_more": more}
+    if kind not in CURSORS or kind == "last id":
+        return document
+    cursor: str | None = None
+    if more and page:
+        cursor = str(page[-1])
+        if kind == "base64":
+            cursor = base64.b64encode(json.dumps({"id": page[-1]}).encode()).decode()
+        if kind == "opaque":
+            cursor = f"t{(start + len(page)) * 7919:x}"
+    if kind == "header":
+        return document, ({"Next": cursor} if cursor else {})
+    if kind == "link":
+        return document | {"next": cursor and f"{URL}?cursor={cursor}"}
+    return document | {"next": cursor}
+
+
+def simulation(api: ChangingApi) -> Simulation:
+    """What reads it."""
+    kind, _, number = api.paging.partition(" ")
+    paginator: Any = {
+        **{key: {"type": "offset", "limit": api.limit} for key in ("offset", *PARTS)},
+        "numbers": {
+            "type": "page_number",
+            "base_page": int(number or 0) if kind == "numbers" else 0,
+        },
+        "keyset": {"type": "cursor", "cursor_path": "next", "cursor_param": "cursor"},
+        "base64": {"type": "cursor", "cursor_path": "next", "cursor_param": "cursor"},
+        "opaque": {"type": "cursor", "cursor_path": "next", "cursor_param": "cursor"},
+        "header": {"type": "header_cursor", "cursor_key": "Next", "cursor_param": "cursor"},
+        "link": {"type": "json_link", "next_url_path": "next"},
+        "last": {"type": "cursor", "cursor_path": "data[-1].id", "cursor_param": "cursor"},
+        "flag": {
+            "type": "cursor",
+            "cursor_path": "data[-1].id",
+            "cursor_param": "cursor",
+            "has_more_path": "has_more",
+        },
+    }[kind if kind != "last" else "last"]
+    overlap = int(number) if kind == "offset" else 1
+    total = "total" if api.total != "absent" else None
+    parts = [{"list": name} for name in ("past", "live")] if kind == "lists" else [{}]
+    window = Window.whole(WINDOWS) if kind == "windows" else None
+    return Simulation(api, paginator, overlap, total=total, parts=parts, window=window)

@@ -6,7 +6,7 @@ import pytest
 
 from events_assets.errors import ApiError, EndlessScanError
 from events_assets.scan.verdict import COMPLETE, TORN
-from events_assets_tests.changing_api import BUSY, QUIET, WILD, ChangingApi
+from events_assets_tests.changing_api import BUSY, QUIET, WILD, ChangingApi, simulation
 
 SCANS = {QUIET: 500, BUSY: 1_000, WILD: 1_000}
 
@@ -18,7 +18,7 @@ def honest(mood):
     for seed in range(SCANS[mood]):
         api = ChangingApi(seed, mood)
         try:
-            rows, receipt = api.simulation().scan()
+            rows, receipt = simulation(api).scan()
         except (ApiError, EndlessScanError):
             errors += 1
             continue

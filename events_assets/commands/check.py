@@ -31,7 +31,7 @@ from events_assets.errors import (
     StopError,
     UnaddressableError,
 )
-from events_assets.lists import Lists
+from events_assets.lists import Lists, Manner
 from events_assets.paging.base import BY_CHANCE, Page
 from events_assets.paging.page_numbers import PageNumbers
 from events_assets.scan.changes import Changes
@@ -57,9 +57,8 @@ def try_api(report: Report) -> None:
             report.redaction = authentication.redaction
             try:
                 _require_destination()
-                lists = Lists(config, authentication, logging.getLogger("events_assets"))
-                lists.hurry()
-                table = lists.table("events")
+                log, manner = logging.getLogger("events_assets"), Manner(is_hurried=True)
+                table = Lists(config, authentication, log, manner).table("events")
                 for endpoint in table.endpoints:
                     _Trial(report, config, authentication, table, endpoint).run()
             except StopError as stop:  # here, as an error that leaves the context is masked as text

@@ -107,10 +107,7 @@ def init(base_url: str | None, path: str | None, place: KeyPlace | None, yes: bo
     client = document.unwrap().get("sources", {}).get("events", {}).get("client", {})
     name, before = os.path.relpath(file), re.sub("//[^/]*@", "//", client.get("base_url", ""))
     if before not in ("", configuration.SAMPLE) and not yes:
-        already = f"{name} describes the API at {before} already"
-        if not sys.stdin.isatty():
-            raise click.ClickException(f"{already}; give --yes to replace it")
-        click.confirm(f"{already}. Describe another one instead?", abort=True)
+        _require_consent(f"{name} describes the API at {before} already")
     base_url = _asked(base_url, "Base URL of the API", "--base-url")
     path = _asked(path, "Path of its events", "--path")
     if not re.match(r"https?://[^/?#]", base_url):  # which is not quoted: it may hold the key
@@ -124,15 +121,7 @@ def init(base_url: str | None, path: str | None, place: KeyPlace | None, yes: bo
     written = f"Written to {name}{replaced and f', in place of {replaced}'}:"
     text = f"\n{report.traffic}. {written}\n\n{toml_file.describe(tomlkit.document(), api)}"
     click.echo(report.redaction.text(text))
-    names = [name for name in os.environ if name.startswith("SOURCES__EVENTS__")]
-    if names:
-        click.echo(f"These environment variables still win over the file: {', '.join(names)}\n")
-    click.echo(
-        "Go on with\n"
-        "  events-assets check   try the API as it is described now\n"
-        "  make load             load its events\n"
-        f"  {name:<20}  correct by hand what was not found"
-    )
+    _say_what_is_next(name)
 
 
 def _found_out(
@@ -155,6 +144,24 @@ def _found_out(
         except StopError as stop:
             report.add(Step(FAILED, *stop.args))
             raise click.ClickException(f"{file} is left as it was") from None
+
+
+def _require_consent(already: str) -> None:
+    if not sys.stdin.isatty():
+        raise click.ClickException(f"{already}; give --yes to replace it")
+    click.confirm(f"{already}. Describe another one instead?", abort=True)
+
+
+def _say_what_is_next(file: str) -> None:
+    names = [name for name in os.environ if name.startswith("SOURCES__EVENTS__")]
+    if names:
+        click.echo(f"These environment variables still win over the file: {', '.join(names)}\n")
+    click.echo(
+        "Go on with\n"
+        "  events-assets check   try the API as it is described now\n"
+        "  make load             load its events\n"
+        f"  {file:<20}  correct by hand what was not found"
+    )
 
 
 def _asked(value: str | None, question: str, option: str) -> str:

@@ -1,7 +1,8 @@
 """Answers kept in files, so that one process reads what several have asked for.
 
 A file is a zip with an entry for each answer, named by the request and its number. Requests are
-told apart by what they ask for, without the key: no secret gets into a file.
+told apart by what they ask for, without the key: no secret gets into a file. Where an answer
+repeats the key, as in a link to the next page, it is taken out, and put back when it is read.
 """
 
 import json
@@ -18,7 +19,7 @@ import requests
 from dlt.sources.helpers.rest_client.exceptions import IgnoreResponseException
 from requests.utils import get_encoding_from_headers
 
-from events_assets.errors import ApiError, EmptyPageError
+from events_assets.errors import ApiError, EmptyPageError, OutdatedError
 from events_assets.http.answer import Answer
 from events_assets.http.redaction import Redaction
 from events_assets.http.session import ApiSession
@@ -31,6 +32,7 @@ Open = Callable[[], BinaryIO]
 UNKEPT = {"set-cookie", "set-cookie2", "content-encoding", "content-length", "transfer-encoding"}
 """Headers that are not kept: secrets, and what is no longer so of a body that was unpacked."""
 FAST = 1
+GONE = (404, 410)
 
 
 class Recorder:
@@ -42,85 +44,99 @@ class Recorder:
         self._lock, self._number = Lock(), 0
 
     def keep(self, name: str, request: requests.Request, answer: Answer) -> None:
-        """Keeps an answer, unless a secret may be in it. `name` is that of the list."""
-        headers = {k: v for k, v in answer.headers.items() if k.lower() not in UNKEPT}
+        """Keeps an answer without the key; none with another secret, or with the key in a form that
+        could not be put back. `name` is that of the list."""
+        url = answer.url.removeprefix(self._base_url)
+        is_safe = not (answer.body and answer.holds_secret)
         head = {
             "status": answer.status,
             "is_below": answer.url.startswith(self._base_url),  # today's, when it is read
-            "url": self._redaction.text(answer.url.removeprefix(self._base_url)),
-            "headers": headers,
+            "url": url,
+            "headers": {k: v for k, v in answer.headers.items() if k.lower() not in UNKEPT},
             "seconds": answer.seconds,
             "redirected": answer.redirected,
+            "is_safe": is_safe,
         }
-        is_safe = not (answer.body and answer.holds_secret)
-        if is_safe and headers == self._redaction.value(headers):
-            self._write(name, request, head, answer.body)
+        body = answer.body if is_safe else self._without_key(answer)
+        masked = head | {"url": self._redaction.text(url)}
+        for told in (head, masked) if body is not None else ():
+            if (safe := self._redaction.take_out(json.dumps(told).encode())) is not None:
+                self._write(name, request, safe, body or b"")
+                return
+
+    def _without_key(self, answer: Answer) -> bytes | None:
+        """The body without the key; None where it is in another charset than it is looked for."""
+        try:
+            is_as_read = json.loads(answer.body.decode()) == answer.document
+        except (ValueError, RecursionError):
+            return None
+        return self._redaction.take_out(answer.body) if is_as_read else None
 
     def refuse(self, name: str, request: requests.Request, error: ApiError) -> None:
         """Keeps the status with which an API refuses a request."""
-        self._write(name, request, {"refused": error.status, "why": str(error)}, b"")
+        told = {"refused": error.status, "why": str(error)}
+        self._write(name, request, json.dumps(told).encode())
 
     def ignore(self, name: str, request: requests.Request) -> None:
         """Keeps that a response action said that there is nothing to read."""
-        self._write(name, request, {"ignored": True}, b"")
+        self._write(name, request, b'{"ignored": true}')
 
     def note(self, **facts: Any) -> None:
         """Facts about all that is kept."""
         self._zip.comment = json.dumps(facts).encode()
 
-    def __enter__(self) -> "Recorder":
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         self._zip.close()
 
-    def _write(
-        self, name: str, request: requests.Request, head: dict[str, Any], body: bytes
-    ) -> None:
+    def _write(self, name: str, request: requests.Request, head: bytes, body: bytes = b"") -> None:
         key = _key(name, request, self._redaction, self._base_url)
         with self._lock:
             self._number += 1
-            self._zip.writestr(f"{key}/{self._number}", json.dumps(head).encode() + b"\n" + body)
+            self._zip.writestr(f"{key}/{self._number}", head + b"\n" + body)
 
 
 class Recordings:
-    """Answers of several passes, each of them given once and in the order in which they came.
+    """Answers of several passes, each of them given once, to one thread, and in the order in which
+    they came.
 
-    Each pass was recorded after the one before. An answer that is not there has to be asked for
-    now; then the later passes are of a time before this one, and nothing of them is given any more.
+    Each pass was recorded after the one before. Where an answer is not there, and comes now, the
+    later passes are of a time before it: then nothing of them is given any more (`forsake`).
 
     Args:
         passes: the files of each.
     """
 
     def __init__(self, passes: Sequence[Sequence[Open]]) -> None:
-        self._later = deque(passes)
+        self._passes, self._later = passes, deque(passes)
         self._places: dict[str, list[tuple[Open, str]]] = {}
         self._current: tuple[Open, ZipFile] | None = None
         self._stack = ExitStack()
-        self._lock = Lock()
+
+    def rewind(self) -> None:
+        """Gives all of them once more."""
+        self._later = deque(self._passes)
 
     def begin(self) -> None:
         """Begins with the next pass."""
-        with self._lock:
-            self._places.clear()
-            for file in self._later.popleft() if self._later else ():
-                for name in self._opened(file).namelist():
-                    self._places.setdefault(name.split("/")[0], []).append((file, name))
+        self._places.clear()
+        for file in self._later.popleft() if self._later else ():
+            for name in self._opened(file).namelist():
+                self._places.setdefault(name.split("/")[0], []).append((file, name))
 
     def find(self, key: str) -> bytes | None:
         """What is kept of the next answer to such a request."""
-        with self._lock:
-            places = self._places.get(key)
-            if not places:
-                self._later.clear()
-                return None
-            file, name = places.pop(0)
-            return self._opened(file).read(name)
+        places = self._places.get(key)
+        if not places:
+            return None
+        file, name = places.pop(0)
+        return self._opened(file).read(name)
+
+    def forsake(self) -> None:
+        """Gives nothing of the later passes."""
+        self._later.clear()
 
     def close(self) -> None:
-        with self._lock:
-            self._stack.close()
+        self._stack.close()
 
     def _opened(self, file: Open) -> ZipFile:
         """A file; one is open at a time."""
@@ -174,15 +190,16 @@ class PlayingSession(ApiSession):
     def ask(self, request: requests.Request, read: Read[T], *, any_status: bool = False) -> T:
         kept = self.recordings.find(_key(self.name, request, self.redaction, self.base_url))
         if kept is None:
-            return super().ask(request, read, any_status=any_status)
+            return self._ask_now(request, read, any_status)
         head, _, body = kept.partition(b"\n")
-        told = json.loads(head)
+        told = json.loads(self.redaction.put_back(head))
         if "refused" in told:
             refusal = ApiError(told["why"])
             refusal.status = told["refused"]
             raise refusal
         if "ignored" in told:
             raise IgnoreResponseException
+        body = body if told.get("is_safe", True) else self.redaction.put_back(body)
         response = _response(told, body, self.base_url)
         for hook in request.hooks.get("response", ()):
             hook(response)
@@ -190,6 +207,23 @@ class PlayingSession(ApiSession):
             return read(Answer.of(response, told["seconds"], self.redaction))
         except EmptyPageError as error:  # it was accepted after the last attempt
             return error.found  # type: ignore[no-any-return]
+
+    def _ask_now(self, request: requests.Request, read: Read[T], any_status: bool) -> T:
+        """Asks for what is not there, and perhaps no longer anywhere: what one worker found may
+        have gone before the next one asked for what depends on it."""
+        try:
+            found = super().ask(request, read, any_status=any_status)
+        except ApiError as error:
+            if error.status not in GONE:
+                raise
+            outdated = OutdatedError(f"{error}; if it was there before, launch the backfill anew")
+            outdated.status = error.status
+            raise outdated from None
+        except IgnoreResponseException:
+            self.recordings.forsake()
+            raise
+        self.recordings.forsake()
+        return found
 
 
 def _response(told: dict[str, Any], body: bytes, base_url: str) -> requests.Response:

@@ -17,6 +17,8 @@ MIN_SECRET_LENGTH = 6
 """Shorter values occur in ordinary text; masking them would garble it."""
 
 
+PLACE = "\0{}\0"
+"""Of a secret that was taken out: no JSON holds such a character."""
 ENCODED = re.compile(r"%[0-9A-Fa-f]{2}|&(?:#[0-9xX]|[A-Za-z]+;)|\\[ux][0-9A-Fa-f]{2}")
 ESCAPED = re.compile(r"\\+(?:u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2}))")
 ROUNDS = 4
@@ -38,9 +40,8 @@ class Redaction:
 
     def add(self, secret: str) -> None:
         """Masks one more secret from now on."""
-        escaped = json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]
-        forms = {secret, quote(secret), quote(secret, safe=""), quote_plus(secret), *escaped}
-        forms |= {form.replace("/", "\\/") for form in escaped}
+        plain = _plain(secret)
+        forms = {*plain, *(form.replace("/", "\\/") for form in plain[-2:])}
         forms |= {repr(secret)[1:-1], repr(secret.encode())[2:-1], *_in_base64(secret)}
         with self._lock:
             self._patterns[secret] = re.compile("".join(map(_spelled, secret)), re.IGNORECASE)
@@ -66,6 +67,30 @@ class Redaction:
         if isinstance(value, dict):
             return {self.value(key): self.value(item) for key, item in value.items()}
         return MASK if str(value) in self._patterns else value
+
+    def take_out(self, text: bytes) -> bytes | None:
+        """A JSON text without the first of the secrets, which can be put back; None where there is
+        still a secret in it, or may be."""
+        try:
+            taken = text.decode()
+            if "\0" in taken:
+                return None
+            for number, form in enumerate(self._first()):
+                taken = taken.replace(form, PLACE.format(number))
+            left = re.sub(PLACE.format(r"\d"), MASK, taken)
+            is_left = self.text(left) != left or self.may_occur_in(left.encode(), json.loads(left))
+        except (ValueError, RecursionError):
+            return None
+        return None if is_left else taken.encode()
+
+    def put_back(self, data: bytes) -> bytes:
+        """What something was taken out of as it was, with the secret of today."""
+        for number, form in enumerate(self._first()):
+            data = data.replace(PLACE.format(number).encode(), form.encode())
+        return data
+
+    def _first(self) -> list[str]:
+        return _plain(next(iter(self._patterns), "")) if self._patterns else []
 
     def _is_encoded_in(self, text: str) -> bool:
         return any(secret in decoded for decoded in _decoded(text) for secret in self._patterns)
@@ -96,6 +121,12 @@ class Redaction:
                 if set(secret) & set("%&\\")
             )
         )
+
+
+def _plain(secret: str) -> list[str]:
+    """A secret as it is, in URLs and, as the last two, in JSON."""
+    escaped = json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]
+    return [secret, quote(secret), quote(secret, safe=""), quote_plus(secret), *escaped]
 
 
 def _decoded(text: str) -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from dlt.sources.helpers.rest_client.exceptions import IgnoreResponseException
 
-from events_assets.errors import ApiError, EndlessScanError
+from events_assets.errors import ApiError, EndlessScanError, OutdatedError
 from events_assets.paging.base import Evidence, Outcome, Page
 from events_assets.paging.windows import Window
 from events_assets.scan.endpoint import Endpoint
@@ -23,9 +23,10 @@ class ListPass:
     """One reading of a list, or of one window of it.
 
     `came` are the identities of all rows so far, `distinct` is their number, of which `shared` came
-    in a pass over another list, too. `twice` came twice on one page, `far_apart` on two pages that
-    are not neighbours; `is_doubled`: some row came from two places, those that pages share left
-    aside. `digest` is that of all rows, in the order in which they came.
+    in a pass over another list, too; `received` counts all that came. `twice` came twice on one
+    page, `far_apart` on two pages that are not neighbours; `is_doubled`: some row came from two
+    places, those that pages share left aside. `digest` is that of all rows, in the order in which
+    they came.
     """
 
     endpoint: Endpoint
@@ -34,6 +35,7 @@ class ListPass:
     came: set[Hashable] = field(default_factory=set)
     distinct: int = 0
     shared: int = 0
+    received: int = 0
     twice: list[Hashable] = field(default_factory=list)
     far_apart: list[Hashable] = field(default_factory=list)
     is_doubled: bool = False
@@ -62,6 +64,8 @@ class ListPass:
                 end = None
                 if error.status and self.evidence.pages:
                     end = paging.refused(outcome.state, error.status)
+                if isinstance(error, OutdatedError):
+                    end = Outcome(outcome.state, replace(self.evidence, expired=str(error)))
                 if end is None:
                     raise
                 outcome, self.evidence, self.error = end, end.evidence, error
@@ -89,8 +93,8 @@ class ListPass:
                 f"{self.window}, which cannot be split any further"
             )
             evidence = replace(evidence, torn=torn)
-        digest = self.digest.digest()
-        return Seen(str(self), evidence, self.distinct, digest, self.is_doubled, self.shared)
+        counts = self.is_doubled, self.shared, self.received
+        return Seen(str(self), evidence, self.distinct, self.digest.digest(), *counts)
 
     def count_double(self, identity: Hashable, on_page: bool, before: bool) -> None:
         """Notes a row that came once more: on the same page, or not `before`, on its neighbour."""

@@ -25,7 +25,8 @@ class Receipt:
     that is counted is the sum. `proof` says what shows that the scan is complete, if it is;
     `scan_kind` is `full`, `changes` where only what changed since the `cursor` before was asked
     for, or `window` where only the events of some start times were. A backfill adds a receipt for
-    each of its windows, whose `resource` names it. `origin` is what the API is called: its lists,
+    each of its windows, whose `resource` names it; they add up to the whole, but for rows that the
+    last pass brought in no window. `origin` is what the API is called: its lists,
     if nothing else is configured.
     `event_columns` is noted after the load: which columns events have, and in how many of them.
     """

@@ -9,7 +9,6 @@ from events_assets.paging.base import Page
 from events_assets.scan.list_pass import ListPass
 from events_assets.scan.list_request import ListRequest
 from events_assets.scan.quarantine import Original
-from events_assets.scan.stored import Stored
 from events_assets.scan.table_scan import TableScan
 from events_assets.settings import SyncSettings
 
@@ -22,7 +21,7 @@ class Replay(TableScan):
 
     def _begin(self, sync: SyncSettings) -> None:
         del sync
-        self.intake.compare_with(Stored.of(self.table.name, self.table.identity))
+        self.intake.compare_with(self._stored())
 
     def rows(self) -> Iterator[Any]:
         self.intake.quarantine.is_replay = True

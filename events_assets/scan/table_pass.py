@@ -1,6 +1,6 @@
 """One pass over all lists of a table: from its endpoints, for each parent, in windows."""
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
@@ -20,6 +20,10 @@ from events_assets.scan.verdict import Reading, Seen
 
 NO_LIST = (400, 404, 405, 410, 413, 414, 422)
 """How an API may say that it gives no list without windows."""
+UNCOUNTED = (
+    "tells no total (scan.total_path, scan.total_header); where each event has a start time, set "
+    "undated = false in [sources.events.windows]"
+)
 
 
 @dataclass
@@ -27,14 +31,13 @@ class Table:
     """A table, and the lists that hold its rows.
 
     `identity` identifies its rows. `parents` has the table for whose rows a list is asked, by the
-    name of the endpoint. `begin` is called before each pass.
+    name of the endpoint.
     """
 
     name: str
     identity: Identity
     endpoints: list[Endpoint]
     parents: "dict[str, Table]" = field(default_factory=dict)
-    begin: Callable[[], None] = lambda: None
 
     @contextmanager
     def opened(self) -> Iterator[None]:
@@ -74,7 +77,6 @@ class TablePass:
 
     def items(self) -> Iterator[Any]:
         """The rows that no pass before has given, as items for dlt."""
-        self.table.begin()
         self.intake.begin()
         for endpoint in self.table.endpoints:
             if endpoint.name in self.table.parents:
@@ -114,32 +116,39 @@ class TablePass:
             yield from self._list(ListPass(endpoint, request))
             return
         before, first = len(self.lists), ListPass(endpoint, request)
-        if endpoint.is_counted:
-            yield from self._first_page(first)
         for window in endpoint.windows:
             yield from self._list(ListPass(endpoint, request, window))
+        if endpoint.is_counted:
+            yield from self._first_page(first)
         rows = len(set[Hashable]().union(*(one.came for one in self.lists[before:])))
         total = first.evidence.total_last
         if endpoint.is_counted and total != rows:
-            counts = "tells no total" if total is None else f"counts {total} rows"
+            counts = UNCOUNTED if total is None else f"counts {total} rows, windows hold {rows}"
             why = f"events without a start time are in no window: without windows the API {counts}"
-            evidence = Evidence(unprovable=f"{why}, windows hold {rows}")
+            evidence = Evidence(unprovable=why)
             self._seen.append(Seen(endpoint.name, evidence, is_miscounted=total is not None))
 
     def _first_page(self, one: ListPass) -> Iterator[Any]:
-        """Reads the first page of a list, if the API gives one."""
+        """Reads the first page of a list, if the API gives one, for its total: rows that came in
+        windows are not counted once more."""
+        repeats = self.receipt.repeats
         try:
             yield from self._pages(one, most=1)
         except ApiError as error:
             if error.status not in NO_LIST:
                 raise
+        again = self.receipt.repeats - repeats
+        self.receipt.repeats -= again
+        self.receipt.rows_received -= again
 
     def _list(self, one: ListPass) -> Iterator[Any]:
         """Reads a list or a window of it, in halves if it is too deep."""
         yield from self._pages(one)
         if one.too_deep and one.window and (halves := one.window.halves()):
+            received = one.received  # are those of the first half, too
             for half in halves:
-                yield from self._list(ListPass(one.endpoint, one.request, half))
+                yield from self._list(ListPass(one.endpoint, one.request, half, received=received))
+                received = 0
             return
         self.intake.end(one)
         self.lists.append(one)
@@ -154,6 +163,7 @@ class TablePass:
                 raise KeyTypeError(self.table.name, self.table.identity.widened)
             receipt.pages += 1
             receipt.rows_received += len(page.rows)
+            one.received += len(page.rows)
             yield from self.intake.take(one, page, before)
             before = page.identities
             rows = receipt.rows_received - receipt.repeats

@@ -21,8 +21,8 @@ CHAINS = ("cursor", "links")
 class Seen:
     """What one pass over one list saw: the name of the list, the evidence of its pages, its rows,
     each counted once, the digest of all that came, in this order, whether a row came from two
-    places, how many came in a list before, too, and whether all lists together have other rows than
-    the API counts without windows."""
+    places, how many came in a list before, too, how many were received, each as often as it came,
+    and whether all lists together have other rows than the API counts without windows."""
 
     name: str
     evidence: Evidence
@@ -30,6 +30,7 @@ class Seen:
     digest: bytes = b""
     is_doubled: bool = False
     shared: int = 0
+    received: int = 0
     is_miscounted: bool = False
 
     @property
@@ -113,7 +114,7 @@ def judge(
         return Verdict(TORN if is_promised_twice else UNPROVEN, missing)
     may_count_right = any(one.is_miscounted for one in last.lists) and not is_equal
     if not missing and (why := last.first("unprovable")):
-        if may_count_right and len(readings) < passes:
+        if (may_count_right or last.first("expired")) and len(readings) < passes:
             return None  # an event may have come between the count and its window
         return Verdict(UNPROVEN, why + _compared(last))
     is_proof = is_equal and not any(one.is_impossible for one in last.lists)
@@ -207,7 +208,7 @@ def two_equal_passes(readings: Sequence[Reading]) -> bool:
     if len(readings) < 2:
         return False
     before, last = ([(one.name, one.digest) for one in each.lists] for each in readings[-2:])
-    return before == last
+    return before == last and not readings[-2].first("expired")
 
 
 def doubt(last: Reading) -> str:

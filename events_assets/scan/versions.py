@@ -56,11 +56,19 @@ class Versions:
         if is_later:
             self._loaded_before.add(identity)
 
+    def unloaded(self) -> set[Hashable]:
+        """The rows of which no version is loaded."""
+        return {
+            identity
+            for identity, version in self.last.items()
+            if version in self._refused and identity not in self._loaded_before
+        }
+
     def count(self) -> None:
         """Counts the rows that are in the warehouse after the load, by what that does to them."""
-        receipt, stored = self._receipt, self.stored.digests
+        receipt, stored, unloaded = self._receipt, self.stored.digests, self.unloaded()
         for identity, version in self.last.items():
-            if version in self._refused and identity not in self._loaded_before:
+            if identity in unloaded:
                 continue
             receipt.rows_loaded += 1
             if identity not in stored:
