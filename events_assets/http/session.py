@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
 import requests
+from requests.structures import CaseInsensitiveDict
 from requests.utils import get_netrc_auth
 from tenacity import RetryCallState
 
@@ -119,12 +120,11 @@ class ApiSession:
         raise failure
 
     def _prepared(self, request: requests.Request) -> requests.PreparedRequest:
-        """As `requests.Session.prepare_request`, in half the time where there is little to merge."""
+        """As `requests.Session.prepare_request`, in half the time: there is little to merge."""
         session = self._requests
         if request.auth or request.cookies or request.files:
             return session.prepare_request(request)
-        headers = session.headers.copy()
-        headers.update(request.headers)
+        headers = CaseInsensitiveDict({**session.headers, **request.headers})
         prepared = requests.PreparedRequest()
         prepared.prepare(
             method=request.method,
