@@ -354,3 +354,34 @@ def test_an_answer_that_drips_does_not_outlast_the_deadline(status):
         finally:
             over.set()
             server.shutdown()
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {},
+        {"params": {"offset": 0, "tags": ["a", "ü b"], "none": None}},
+        {"headers": {"accept": "text/plain", "User-Agent": None, "X": "1"}},
+        {"method": "POST", "json": {"offset": 100}},
+        {"method": "POST", "data": {"a": "b c"}},
+        {"auth": ("user", "word")},
+        {"cookies": {"own": "1"}},
+    ],
+)
+def test_what_is_sent_is_what_requests_would_send(session, api, parts):
+    session._requests.cookies.set("session", "2")
+    request = requests.Request(**{"method": "GET", "url": f"{api.base_url}/v1/events?a=1", **parts})
+
+    ours, theirs = session._prepared(request), session._requests.prepare_request(request)
+
+    assert (ours.method, ours.url, ours.body) == (theirs.method, theirs.url, theirs.body)
+    assert dict(ours.headers) == dict(theirs.headers)
+
+
+def test_a_password_in_netrc_is_found_as_requests_finds_it(api, tmp_path, monkeypatch):
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login user password word\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    with opened(api.base_url) as session:
+        get(session)
+
+    assert api.headers[-1]["Authorization"] == "Basic dXNlcjp3b3Jk"

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
 import requests
+from requests.structures import CaseInsensitiveDict
+from requests.utils import get_netrc_auth
 from tenacity import RetryCallState
 
 from events_assets.errors import ApiError, EmptyPageError, NotAPageError
@@ -62,7 +64,7 @@ class ApiSession:
         self.auth = auth
         self._rate_limit = rate_limit or RateLimit(settings.max_requests, settings.period)
         self._requests = requests.Session()
-        self._requests.auth = auth
+        self._requests.auth = auth or get_netrc_auth(base_url)  # looked up once, too
         cookies = self._requests.cookies
         self._transport = Transport(base_url, settings, self._rate_limit, cookies, log, remembers)
         self.traffic = self._transport.traffic
@@ -105,7 +107,7 @@ class ApiSession:
         """
         asked: requests.Request | requests.PreparedRequest = request
         try:
-            asked = prepared = self._requests.prepare_request(request)
+            asked = prepared = self._prepared(request)
             if not prepared.hooks["response"]:
                 prepared.hooks["response"] = [self._transient if any_status else _any_error]
             return cast(T, self._retrying(self._attempt, prepared, read))
@@ -116,6 +118,26 @@ class ApiSession:
             failure.status = retry.status_of(error)
         # Raised here and not in the handler, so that nothing refers to the request and its key.
         raise failure
+
+    def _prepared(self, request: requests.Request) -> requests.PreparedRequest:
+        """As `requests.Session.prepare_request`, in half the time: there is little to merge."""
+        session = self._requests
+        if request.auth or request.cookies or request.files:
+            return session.prepare_request(request)
+        headers = CaseInsensitiveDict({**session.headers, **request.headers})
+        prepared = requests.PreparedRequest()
+        prepared.prepare(
+            method=request.method,
+            url=request.url,
+            headers={name: value for name, value in headers.items() if value is not None},
+            data=request.data,
+            params=request.params,
+            auth=session.auth,
+            cookies=session.cookies,
+            hooks=request.hooks,
+            json=request.json,
+        )
+        return prepared
 
     def _attempt(self, request: requests.PreparedRequest, read: Callable[[Answer], T]) -> T:
         started = time.monotonic()

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import struct
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -150,6 +151,11 @@ def content_digest(row: Any) -> bytes:
     except TypeError:  # what only the standard module writes: surrogates, large integers
         text = json.dumps(row, sort_keys=True).encode("utf-8", "surrogatepass")
     return hashlib.blake2b(text, digest_size=16).digest()
+
+
+def as_numbers(digests: Sequence[bytes]) -> Sequence[int]:
+    """The first 64 bits of each digest, as the warehouse keeps them."""
+    return struct.unpack(">" + "q8x" * len(digests), b"".join(digests))
 
 
 def in_utc(time: datetime) -> str:

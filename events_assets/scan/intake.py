@@ -12,7 +12,7 @@ from dlt.common.destination import DestinationCapabilitiesContext
 from events_assets.arrow.convert import BATCH, UNMARKED, ByRow, Columnar, Marks
 from events_assets.paging.base import Page
 from events_assets.rows.canonical import CANONICAL
-from events_assets.rows.identity import Identity, Loadable, content_digest
+from events_assets.rows.identity import Identity, Loadable, as_numbers, content_digest
 from events_assets.rows.names import Names
 from events_assets.rows.rules import RULES, RULES_OF
 from events_assets.scan.list_pass import ListPass
@@ -23,10 +23,13 @@ from events_assets.scan.versions import Versions
 
 
 class Waiting(NamedTuple):
-    """A row to be loaded; whether an earlier version of it is being loaded already."""
+    """A row to be loaded, as it came and where; whether an earlier version of it is being loaded
+    already."""
 
     row: Any
-    original: Original
+    came: Any
+    endpoint: str
+    position: int
     is_later: bool
 
 
@@ -69,13 +72,11 @@ class Intake:
         doubtful = self._doubtful(page)
         overlapping = _overlap(before, page.identities) if doubtful else 0
         on_page: set[Hashable] = set()
-        digests = list[bytes]()
-        rows = zip(page.rows, page.originals, page.identities, strict=True)
-        for place, (row, came, identity) in enumerate(rows):
-            digest = content_digest(row)
-            if place >= overlapping:
-                digests.append(digest)
-            version, is_later = int.from_bytes(digest[:8], signed=True), False
+        digests = [*map(content_digest, page.rows)]
+        numbers = as_numbers(digests)
+        rows = zip(page.rows, page.originals, page.identities, numbers, strict=True)
+        for place, (row, came, identity, version) in enumerate(rows):
+            is_later = False
             if identity in doubtful:
                 if place >= overlapping:
                     is_near, is_known = identity in before, identity in page.known
@@ -93,11 +94,11 @@ class Intake:
                 self._receipt.rows_excluded += 1
                 versions.refuse(identity, is_later=is_later)
             elif is_later or not versions.is_unchanged(identity, version):
-                original = Original(came, one.endpoint.name, one.distinct - 1)
-                self._waiting[identity] = Waiting(row, original, is_later)
-                if refusal := self._refusal(row, identity):
+                waiting = Waiting(row, came, one.endpoint.name, one.distinct - 1, is_later)
+                self._waiting[identity] = waiting
+                if type(identity) is bytes and (refusal := self._refusal(row)):
                     yield self._set_aside(identity, self._waiting.pop(identity), refusal)
-        one.digest.update(b"".join(digests))
+        one.digest.update(b"".join(digests[overlapping:]))
         if len(self._waiting) >= BATCH:
             yield from self.flush()
 
@@ -145,14 +146,14 @@ class Intake:
             one.shared += identity in self._other_lists
         on_page.add(identity)
 
-    def _refusal(self, row: Any, identity: Hashable) -> str:
-        """Why a row has no usable key, empty for one that has: that is its identity."""
-        is_whole = type(identity) is bytes and self._is_loaded
-        return self._identity.objection(row) if is_whole else ""
+    def _refusal(self, row: Any) -> str:
+        """Why a row that is identified by its content has no usable key, empty if it has."""
+        return self._identity.objection(row) if self._is_loaded else ""
 
     def _set_aside(self, identity: Hashable, waiting: Waiting, reason: str) -> Any:
         self.versions.refuse(identity, is_later=waiting.is_later)
-        return self.quarantine.item(identity, waiting.original, reason)
+        original = Original(waiting.came, waiting.endpoint, waiting.position)
+        return self.quarantine.item(identity, original, reason)
 
     def _new_batches(self) -> Columnar | ByRow:
         if not self._is_loaded:
