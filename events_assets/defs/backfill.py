@@ -34,7 +34,7 @@ from events_assets.sql import select
 EXECUTORS = {
     "in_process": "dagster:in_process_executor",
     "multiprocess": "dagster:multiprocess_executor",
-    "dask": "dagster_dask:dask_executor",
+    "dask": "events_assets.dask:dask_executor",
     "celery": "dagster_celery:celery_executor",
     "k8s": "dagster_k8s:k8s_job_executor",
 }
