@@ -48,7 +48,7 @@ class Steps(DaskExecutor):
             cluster = address or stack.enter_context(LocalCluster(**self.build_dict("")))
             client = stack.enter_context(Client(cluster))
             active = stack.enter_context(ActiveExecution(execution_plan, self.retries))
-            tasks: dict[str, Future[Any]] = {}
+            tasks: dict[str, "Future[Any]"] = {}
             while not active.is_complete:
                 if active.check_for_interrupts():
                     active.mark_interrupted()
@@ -66,7 +66,7 @@ class Steps(DaskExecutor):
                 yield from active.plan_events_iterator(plan_context)
 
 
-def finished(tasks: dict[str, Future[Any]]) -> Iterator[tuple[str, Sequence[dg.DagsterEvent]]]:
+def finished(tasks: dict[str, "Future[Any]"]) -> Iterator[tuple[str, Sequence[dg.DagsterEvent]]]:
     """Takes out the tasks that are done within a second, and gives what happened in each."""
     try:
         with suppress(TimeoutError):
@@ -84,7 +84,7 @@ def finished(tasks: dict[str, Future[Any]]) -> Iterator[tuple[str, Sequence[dg.D
 
 def submit(
     client: Client, context: PlanOrchestrationContext, step: Any, known: KnownExecutionState
-) -> Future[Any]:
+) -> "Future[Any]":
     attempt = known.get_retry_state().get_attempt_count(step.key)
     return client.submit(
         run_step,

@@ -5,9 +5,9 @@
 
 Each reader has its share of the windows, and starts once for all of them. A window that fails is
 tried again alone; a run that failed goes on where it stopped when it is executed again, or with
-`resume`. What is read stands in a folder that is named after the run: Dask runs neither dynamic
-outputs (dagster #9785) nor hands on several outputs as one input. The job is in no pool, so that
-loads need not wait for it while it reads; what it loads waits for them at the warehouse.
+`resume`. What is read stands in a folder that is named after the run: dagster-dask runs neither
+dynamic outputs (dagster #9785) nor hands on several outputs as one input. The job is in no pool, so
+that loads need not wait for it while it reads; what it loads waits for them at the warehouse.
 """
 
 import importlib
