@@ -48,7 +48,7 @@ class Steps(DaskExecutor):
             cluster = address or stack.enter_context(LocalCluster(**self.build_dict("")))
             client = stack.enter_context(Client(cluster))
             active = stack.enter_context(ActiveExecution(execution_plan, self.retries))
-            tasks: dict[str, "Future[Any]"] = {}
+            tasks: dict[str, Future[Any]] = {}
             while not active.is_complete:
                 if active.check_for_interrupts():
                     active.mark_interrupted()

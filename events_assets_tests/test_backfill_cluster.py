@@ -93,7 +93,7 @@ def test_workers_elsewhere_lose_no_row_and_tell_no_key(into, cluster, calendar, 
     def meet(query):
         if query.get("until", "2026-05").startswith("2026-05") and len(met) < 2:
             met.append(query)
-            both.wait(120)  # for the other worker
+            both.wait(300)  # for the other worker
         return False
 
     calendar.refuses = meet
@@ -192,17 +192,17 @@ def test_of_two_runs_on_one_cluster_each_does_its_work(cluster, calendar, rows):
     def hold(query):
         if not first.is_set():
             first.set()
-            go.wait(300)
+            go.wait(600)
         return False
 
     calendar.refuses = hold
     for _ in range(2):
         cluster.work()
     one = cluster.run()
-    assert first.wait(120)
+    assert first.wait(300)
     two = cluster.run()
     try:
-        assert two.communicate(timeout=240) and two.returncode == 0
+        assert two.communicate(timeout=300) and two.returncode == 0
     finally:
         go.set()
     assert len(started(cluster.settings["DAGSTER_HOME"])) == 7
