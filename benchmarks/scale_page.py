@@ -22,14 +22,14 @@ MEASURED = (
     ("GB of the DuckDB file", "database_bytes", 1e9, "duckdb", ",.1f"),
     ("GB in PostgreSQL", "database_bytes", 1e9, "postgres", ",.1f"),
     ("CPU hours of all workers", "worker_cpu", 3600, "duckdb", ",.2f"),
-    ("hours of the load into DuckDB", "loading", 3600, "duckdb", ",.2f"),
-    ("hours of the load into PostgreSQL", "loading", 3600, "postgres", ",.2f"),
+    ("CPU hours of the load into DuckDB", "load_cpu", 3600, "duckdb", ",.2f"),
+    ("CPU hours of the load into PostgreSQL", "load_cpu", 3600, "postgres", ",.2f"),
     ("GB of memory of the load into DuckDB", "load_bytes", 1e9, "duckdb", ",.1f"),
     ("GB of memory of the load into PostgreSQL", "load_bytes", 1e9, "postgres", ",.1f"),
 )
 """Title, name in `Cost`, unit, destination and form of what grows with the events."""
 
-CURVED = ("loading", "load_bytes")
+CURVED = ("load_cpu", "load_bytes")
 """Grow otherwise up to some 100,000 events, so that small backfills tell nothing of large ones."""
 
 Runs = Mapping[str, tuple[Backfill, Sequence[Cost | str]]]

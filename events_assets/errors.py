@@ -10,6 +10,7 @@ EventsError
 ├── NotAPageError             a successful answer that is no page; asked again like a failed one
 │   └── EmptyPageError        a page without rows where the API counts more of them
 ├── WarehouseError            the warehouse cannot be used
+├── ClusterError              workers on other machines do not do their work
 ├── ContractError             rows would change a table in a way that its schema_contract forbids
 ├── StopError                 a step of a command failed after which the others cannot be tried
 ├── KeyTypeError              a key column of integers is too narrow for the keys that come
@@ -65,6 +66,10 @@ class EmptyPageError(NotAPageError):
 
 
 class WarehouseError(EventsError):
+    pass
+
+
+class ClusterError(EventsError):
     pass
 
 

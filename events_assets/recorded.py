@@ -9,13 +9,14 @@ until all of it is loaded.
 import json
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from functools import partial
 from tempfile import TemporaryFile
 from typing import Any
+from uuid import uuid4
 
 from upath import UPath
 
@@ -127,19 +128,23 @@ class Plan:
         return cls(_folder() / name)
 
     @classmethod
+    def every(cls) -> Iterator["Plan"]:
+        """All that are not loaded yet."""
+        base = _folder()
+        for path in base.glob(f"*/{PLAN}") if base.exists() else ():
+            with suppress(ConfigurationError):  # it was cut off when it was written
+                yield cls(path.parent)
+
+    @classmethod
     def last(cls) -> "Plan":
         """The newest one that is not loaded yet.
 
         Raises:
             ConfigurationError: there is none.
         """
-        base, plans = _folder(), list[Plan]()
-        for path in base.glob(f"*/{PLAN}") if base.exists() else ():
-            with suppress(ConfigurationError):  # it was cut off when it was written
-                plans.append(cls(path.parent))
-        if not plans:
-            raise ConfigurationError("there is no backfill to resume: leave resume out")
-        return max(plans, key=lambda plan: plan.began_at)
+        if plans := [*cls.every()]:
+            return max(plans, key=lambda plan: plan.began_at)
+        raise ConfigurationError("there is no backfill to resume: leave resume out")
 
     def renamed(self, name: str) -> "Plan":
         """The same as that of another run."""
@@ -180,7 +185,8 @@ class Plan:
                     require_origin(self.origin, lists)
                     _read(lists, part, recorder, log)
                 file.seek(0)
-                half = path.with_suffix(".part")
+                # Another worker may do the same, where this one was taken for lost.
+                half = path.with_suffix(f".{uuid4().hex}.part")
                 with half.open("wb") as there:
                     shutil.copyfileobj(file, there)
                 half.rename(path)

@@ -362,7 +362,8 @@ class RetentionSettings(Settings):
     quarantine: Days = 90.0
     """Rows that could not be loaded, since the API gave them the last time."""
     runs: Days = 90.0
-    """Runs of Dagster, which `retention_job` deletes; the last one of each job stays."""
+    """Runs of Dagster, and what backfills read and never loaded, which `retention_job` deletes; the
+    last run of each job stays."""
 
 
 class WarehouseSettings(Settings):

@@ -14,6 +14,7 @@ import pytest
 
 from events_assets import configuration
 from events_assets.definitions import defs
+from events_assets.defs.backfill import executor
 from events_assets.defs.partitions import by_window, partitions
 from events_assets.paging.windows import Window
 from events_assets.sample_api import Answer
@@ -414,10 +415,17 @@ def test_a_backfill_into_postgresql_loads_the_same(into_postgres, calendar, run)
 
 def test_the_documented_lines_configure_a_backfill(project, monkeypatch):
     monkeypatch.undo()
-    documented = (ROOT / "docs" / "backfill.md").read_text(encoding="utf-8")
-    (lines,) = re.findall(r"```toml\n(.*?)```", documented, re.DOTALL)
-    (project / ".dlt" / "config.toml").write_text(lines, encoding="utf-8")
     monkeypatch.chdir(project)
-    forget_providers()
-    assert configuration.window_settings().end_param == "starts_before"
-    assert configuration.backfill_settings().executor == "multiprocess"
+    documented = (ROOT / "docs" / "backfill.md").read_text(encoding="utf-8")
+    executors = []
+    for lines in re.findall(r"```toml\n(.*?)```", documented, re.DOTALL):
+        (project / ".dlt" / "config.toml").write_text(lines, encoding="utf-8")
+        forget_providers()
+        executors.append(configuration.backfill_settings().executor)
+        if executors == ["multiprocess"]:
+            assert configuration.window_settings().end_param == "starts_before"
+        if executors[-1] == "dask":
+            job = dg.JobDefinition(graph_def=dg.GraphDefinition(name="a"), executor_def=executor())
+            given = dg.validate_run_config(job, {})["execution"]
+            assert given["dask"]["cluster"]["existing"]["address"].startswith("tcp://127.0.0.1")
+    assert executors == ["multiprocess", "dask", "celery"]

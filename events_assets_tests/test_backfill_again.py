@@ -8,9 +8,11 @@ import dagster as dg
 import pytest
 
 import events_assets.defs.backfill as b
+from events_assets import recorded
 from events_assets.definitions import defs
 from events_assets.defs.partitions import by_window, partitions
 from events_assets.errors import WarehouseError
+from events_assets.recorded import COUNT, Plan
 from events_assets.sample_api import Answer
 from events_assets_tests.calendars import WINDOWS, Calendar, dated, moved
 from events_assets_tests.conftest import RESOURCE, event, failure, load_configured
@@ -391,3 +393,20 @@ def test_each_event_is_in_some_partition(calendar, monkeypatch):
     monkeypatch.setenv("SOURCES__EVENTS__WINDOWS__INITIAL_VALUE", "2024-01-15")
     first = partitions().get_first_partition_window().start
     assert first <= datetime(2024, 1, 15, tzinfo=UTC)
+
+
+def test_two_that_read_the_same_window_do_not_write_into_one_file(calendar, run, monkeypatch):
+    """A worker that was taken for lost goes on while another one does its work."""
+    copy, other = recorded.shutil.copyfileobj, []
+
+    def meanwhile(source, there):
+        if not other:
+            (plan,) = Plan.every()
+            other.append(plan)
+            plan.record(COUNT, 1, dg.get_dagster_logger())
+        copy(source, there)
+
+    monkeypatch.setattr(recorded.shutil, "copyfileobj", meanwhile)
+    result = run(JOB)
+    assert result.success and other
+    assert not [one for one in result.all_events if one.is_step_up_for_retry]

@@ -5,9 +5,9 @@
 
 Each reader has its share of the windows, and starts once for all of them. A window that fails is
 tried again alone; a run that failed goes on where it stopped when it is executed again, or with
-`resume`. What is read stands in a folder that is named after the run: Dask runs neither dynamic
-outputs (dagster #9785) nor hands on several outputs as one input. The job is in no pool, so that
-loads need not wait for it while it reads; what it loads waits for them at the warehouse.
+`resume`. What is read stands in a folder that is named after the run: dagster-dask runs neither
+dynamic outputs (dagster #9785) nor hands on several outputs as one input. The job is in no pool, so
+that loads need not wait for it while it reads; what it loads waits for them at the warehouse.
 """
 
 import importlib
@@ -34,7 +34,7 @@ from events_assets.sql import select
 EXECUTORS = {
     "in_process": "dagster:in_process_executor",
     "multiprocess": "dagster:multiprocess_executor",
-    "dask": "dagster_dask:dask_executor",
+    "dask": "events_assets.dask:dask_executor",
     "celery": "dagster_celery:celery_executor",
     "k8s": "dagster_k8s:k8s_job_executor",
 }

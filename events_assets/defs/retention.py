@@ -11,6 +11,7 @@ from events_assets.defs.backfill import events_backfill_job
 from events_assets.defs.configured import TABLES
 from events_assets.defs.failures import explained
 from events_assets.defs.jobs import check_api_job, daily_events_job, events_job, replay_job
+from events_assets.recorded import Plan
 
 REPOSITORY = ".dagster/repository"
 """The tag of a run that tells its code location, if it was not started without one."""
@@ -23,12 +24,15 @@ ASSETS = [dg.AssetKey(name) for name in (*TABLES, "daily_events")]
 
 @dg.op(out=dg.Out(dg.Nothing))
 def delete_old_runs(context: dg.OpExecutionContext) -> None:
-    """Deletes runs that finished before the days in `[sources.events.retention]`.
+    """Deletes runs that finished before the days in `[sources.events.retention]`, and what was read
+    by backfills before them and never loaded.
 
     The last run of each job stays, and the one that materialized an asset last.
     """
     with explained():
         days = configuration.retention_settings().runs
+        before = datetime.now(UTC) - timedelta(days=days)
+        answers = _delete_answers(context.instance, before) if days else 0
     instance, tag = context.instance, context.run.tags.get(REPOSITORY)
     names = [*(job.name for job in JOBS), context.job_name, MATERIALIZE]
     newest = [instance.get_runs(dg.RunsFilter(job_name=name), limit=1) for name in names]
@@ -36,7 +40,6 @@ def delete_old_runs(context: dg.OpExecutionContext) -> None:
     for key in ASSETS:
         latest = instance.get_latest_materialization_event(key)
         kept |= {latest.run_id} if latest else set()
-    before = datetime.now(UTC) - timedelta(days=days)
     deleted = 0
     for name in names if days else ():
         old = dg.RunsFilter(job_name=name, statuses=FINISHED, updated_before=before)
@@ -44,8 +47,20 @@ def delete_old_runs(context: dg.OpExecutionContext) -> None:
             if run.run_id not in kept and run.tags.get(REPOSITORY, tag) == tag:
                 _delete(instance, run.run_id)
                 deleted += 1
-    context.log.info(f"{deleted} runs deleted that ended more than {days:g} days ago")
-    context.add_output_metadata({"runs_deleted": deleted})
+    context.log.info(
+        f"{deleted} runs deleted that ended more than {days:g} days ago, and the answers of "
+        f"{answers} backfills that began before"
+    )
+    context.add_output_metadata({"runs_deleted": deleted, "backfills_deleted": answers})
+
+
+def _delete_answers(instance: dg.DagsterInstance, before: datetime) -> int:
+    backfills = instance.get_runs(dg.RunsFilter(job_name=events_backfill_job.name))
+    going_on = {run.root_run_id or run.run_id for run in backfills if not run.is_finished}
+    old = [plan for plan in Plan.every() if plan.began_at < before]
+    for plan in (stale := [plan for plan in old if plan.folder.name not in going_on]):
+        plan.forget()
+    return len(stale)
 
 
 def _delete(instance: dg.DagsterInstance, run_id: str) -> None:
