@@ -2,9 +2,8 @@
 `dlt.attach`, dlt's dashboard. The working folder of a load is temporary."""
 
 import logging
-import os
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import dlt
 from dlt.common.pipeline import get_dlt_pipelines_dir
@@ -22,11 +21,11 @@ def keep(pipeline: dlt.Pipeline, log: logging.Logger) -> None:
     try:
         if not pipeline.last_trace:
             return  # nothing was run
-        config: Any = pipeline.destination_client().config
+        config = pipeline.destination_client().config
         if isinstance(config, WithLocalFiles):
             # By which dlt knows of a DuckDB file that its own configuration does not name.
-            path = os.path.abspath(config.credentials.database)
-            pipeline.set_local_state_val("duckdb_database", path)
+            database = Path(cast(Any, config).credentials.database).absolute()
+            pipeline.set_local_state_val("duckdb_database", str(database))
         save_trace(pipeline.working_dir, _masked(pipeline.last_trace))
         of_load, lasting = Path(pipeline.working_dir), Path(get_dlt_pipelines_dir())
         for path in (found for pattern in KEPT for found in of_load.glob(pattern)):

@@ -58,8 +58,8 @@ def loading(log: logging.Logger = logger) -> Iterator[dlt.Pipeline]:
     """The pipeline for `load`, while the warehouse is held for it.
 
     Its working folder is temporary: what one run leaves behind cannot disturb another, and dlt
-    restores schema and state from the warehouse. What dlt's own tools show is kept. Threads of this process load one after another,
-    as all loads share dlt's staging dataset.
+    restores schema and state from the warehouse. dlt's own tools are left what they show. Threads
+    of this process load one after another, as all loads share dlt's staging dataset.
 
     Raises:
         WarehouseError: the warehouse stays in use, or cannot be opened.
