@@ -9,7 +9,7 @@ variable `SOURCES__EVENTS__<PATH>` replaces one value in the result.
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
@@ -125,7 +125,7 @@ def provide(events: Mapping[str, Any], file: Path) -> None:
     # Else each event stands a second time in the database until the next load.
     document = {"sources": {"events": events}, "load": {"truncate_staging_dataset": True}}
     providers[PROVIDED] = CustomLoaderDocProvider(PROVIDED, lambda: document, False, before)
-    _validated(events_model(), events)
+    _validated(events_model(), events, files=[file])
     _reject_secrets_in_the_open()
 
 
@@ -364,12 +364,12 @@ def _section_of(provider: ConfigProvider) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _validated(model: type[S], value: Any, *path: str) -> S:
+def _validated(model: type[S], value: Any, *path: str, files: Sequence[Path] | None = None) -> S:
     """What a model makes of the value at a path below `sources.events`."""
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        told = mistakes.sentence(error, value, [*STEPS, *path], _files())
+        told = mistakes.sentence(error, value, [*STEPS, *path], [*(files or _files())])
     raise ConfigurationError(told)
 
 
