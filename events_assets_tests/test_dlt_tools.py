@@ -1,6 +1,7 @@
 """dlt's own tools find the last load, from whatever folder, and no secret in it."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from events_assets.defs.daily_events import COLUMNS
 from events_assets_tests.conftest import ROOT, event, forget_providers, load
 from events_assets_tests.shapes import KEY
 
+DOCUMENT = (ROOT / "docs" / "dlt.md").read_text(encoding="utf-8")
 DLT = Path(sys.executable).parent / "dlt"
 
 
@@ -96,18 +98,22 @@ def test_a_load_is_no_worse_where_dlts_folder_cannot_be_written(project, rows, c
 
 
 @pytest.mark.slow
-def test_each_command_of_dlt_tells_of_the_last_load(tmp_path):
-    load([event(1), event(2)])
+def test_what_the_document_shows_works(serve, run, project, request):
+    serve([event(1), event(2)])
+    assert run().success and run("daily_events_job").success
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
 
-    def told(*words: str) -> str:
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        command = [DLT, "pipeline", "events_assets", *words]
-        result = subprocess.run(
-            command, cwd=tmp_path.parent, env=environment, capture_output=True, text=True
-        )
+    def told(*words: str | Path, folder: Path = project.parent) -> str:
+        result = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True)
         assert result.returncode == 0, result.stderr
         return result.stdout
 
-    assert "Resources in schema: events" in told("info")
-    assert "events: 2 row(s)" in told("trace")
-    assert "event_name:" in told("schema")
+    commands = re.findall(r"(?m)^dlt (pipeline events_assets .*)$", DOCUMENT)
+    shown = {words: told(DLT, *words.split()) for words in commands if "show" not in words}
+    assert "Resources in schema: events" in shown["pipeline events_assets info"]
+    assert "- daily_events: 1 row(s)" in shown["pipeline events_assets trace"]
+    assert "event_name:" in shown["pipeline events_assets schema"]
+    attached, by_name = re.findall(r"(?s)```python\n(.*?)```", DOCUMENT)
+    assert "'Event 1'" in told(sys.executable, "-c", attached, folder=project.parent)
+    if request.config.getoption("--destination") == "duckdb":
+        assert "event_name: string" in told(sys.executable, "-c", by_name, folder=project)
