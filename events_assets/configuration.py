@@ -9,7 +9,7 @@ variable `SOURCES__EVENTS__<PATH>` replaces one value in the result.
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,11 @@ from typing import Any, TypeVar, cast
 
 import dlt
 from dlt.common.configuration.container import Container
-from dlt.common.configuration.providers import ConfigTomlProvider, EnvironProvider, VaultDocProvider
+from dlt.common.configuration.providers import (
+    CustomLoaderDocProvider,
+    EnvironProvider,
+    VaultDocProvider,
+)
 from dlt.common.configuration.providers.provider import ConfigProvider
 from dlt.common.configuration.providers.toml import TomlProviderReadException
 from dlt.common.configuration.specs import PluggableRunContext
@@ -36,6 +40,8 @@ from events_assets.vocabulary import events_model
 
 SECTION = "sources.events"
 STEPS = SECTION.split(".")
+PROVIDED = "events_assets"
+"""The name of dlt's provider of what another file than its own says."""
 SECRET_WORDS = frozenset(
     (
         *("token", "secret", "password", "passwd", "pwd", "authorization", "credential"),
@@ -100,6 +106,27 @@ def reload_providers() -> None:
     for provider in before:  # dlt forgets those that were registered by code
         if provider.name not in context.providers:
             context.providers.add_provider(provider)
+
+
+def provide(events: Mapping[str, Any], file: Path) -> None:
+    """Reads `[sources.events]` from one more file, which loses to dlt's own.
+
+    Raises:
+        ConfigurationError: it is wrong, there is a secret in it, or another file says all that.
+    """
+    load_providers()
+    providers = Container()[PluggableRunContext].providers
+    before = providers[PROVIDED].locations if PROVIDED in providers else [str(file)]
+    if before != [str(file)]:
+        raise ConfigurationError(
+            f"{before[0]} describes an API already, and a code location can have one only: move "
+            f"{file} to another project"
+        )
+    # Else each event stands a second time in the database until the next load.
+    document = {"sources": {"events": events}, "load": {"truncate_staging_dataset": True}}
+    providers[PROVIDED] = CustomLoaderDocProvider(PROVIDED, lambda: document, False, before)
+    _validated(events_model(), events, files=[file])
+    _reject_secrets_in_the_open()
 
 
 def section(model: type[S]) -> S:
@@ -240,7 +267,7 @@ def rest_api_config() -> RESTAPIConfig:
     Raises:
         ConfigurationError: a key is unknown, missing, or has a value of the wrong type.
     """
-    _reject_secrets_in_config_toml()
+    _reject_secrets_in_the_open()
     others = [key for provider in _providers() for key in _section_of(provider) if key != "api_key"]
     keys = [*REST_API_KEYS, *settings.SECTIONS, *others]
     found = {key: value for key in keys if (value := _merged(key)) is not None}
@@ -337,12 +364,12 @@ def _section_of(provider: ConfigProvider) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _validated(model: type[S], value: Any, *path: str) -> S:
+def _validated(model: type[S], value: Any, *path: str, files: Sequence[Path] | None = None) -> S:
     """What a model makes of the value at a path below `sources.events`."""
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        told = mistakes.sentence(error, value, [*STEPS, *path], _files())
+        told = mistakes.sentence(error, value, [*STEPS, *path], [*(files or _files())])
     raise ConfigurationError(told)
 
 
@@ -353,16 +380,17 @@ def mistake(key: str, fault: str) -> ConfigurationError:
     return ConfigurationError(f"{SECTION}.{key} {fault} ({where})")
 
 
-def _reject_secrets_in_config_toml() -> None:
+def _reject_secrets_in_the_open() -> None:
     """Secrets belong into secrets.toml, which git ignores, or the environment."""
     for provider in _providers():
-        if isinstance(provider, ConfigTomlProvider):
+        if not provider.supports_secrets:
             top, _ = provider.get_value("api_key", Any, "")
             for steps, text in _texts(
                 {"api_key": top, "sources": {"events": _section_of(provider)}}
             ):
                 if text and "{secrets." not in text and _is_secret(steps):
-                    where = mistakes.place(steps, (), _files()[1:])
+                    files = [*map(Path, provider.locations)] or _files()[1:2]
+                    where = mistakes.place(steps, (), files)
                     raise ConfigurationError(
                         f"there is a secret, {steps[-1]}, in {where}, which is no place for one: "
                         f"move it to .dlt/secrets.toml, or to the environment"
@@ -400,4 +428,6 @@ def _texts(value: Any, *path: str | int) -> Iterator[tuple[list[str | int], str]
 def _files() -> list[Path]:
     """Where settings stand, the file that wins first."""
     context = dlt.current.run_context()
-    return [Path(context.get_setting(name)) for name in ("secrets.toml", "config.toml")]
+    files = [Path(context.get_setting(name)) for name in ("secrets.toml", "config.toml")]
+    provided = [one.locations for one in _providers() if one.name == PROVIDED]
+    return files + [Path(location) for locations in provided for location in locations]

@@ -18,6 +18,7 @@ from dlt.sources.rest_api import typing as rest
 from dlt.sources.rest_api.config_setup import AUTH_MAP, PAGINATOR_MAP
 from jsonpath_ng import JSONPath
 from pydantic import AfterValidator, Field, HttpUrl, PlainValidator, create_model
+from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticCustomError
 
 from events_assets.settings import SAMPLE, SECTIONS, PathOrNone, TomlTable
@@ -137,3 +138,18 @@ BY_KEY: dict[str, Callable[[], Hint]] = {
     "base_url": lambda: Annotated[str, AfterValidator(_base_url)],
 }
 """Of values about which more is known than dlt's hints say."""
+
+
+class TomlSchema(GenerateJsonSchema):
+    """Without null, which TOML does not have."""
+
+    def nullable_schema(self, schema: Any) -> Any:
+        return self.generate_inner(schema["schema"])
+
+    def default_schema(self, schema: Any) -> Any:
+        if schema.get("default", ...) is None:
+            return self.generate_inner(schema["schema"])
+        return super().default_schema(schema)
+
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002
+        return False

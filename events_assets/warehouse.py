@@ -20,7 +20,7 @@ from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.pipeline.exceptions import PipelineStepFailed
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
-from events_assets import configuration
+from events_assets import configuration, last_load
 from events_assets.arrow.coercion import fitting
 from events_assets.arrow.convert import contract_of
 from events_assets.destinations.base import Destination, cause
@@ -58,8 +58,8 @@ def loading(log: logging.Logger = logger) -> Iterator[dlt.Pipeline]:
     """The pipeline for `load`, while the warehouse is held for it.
 
     Its working folder is temporary: what one run leaves behind cannot disturb another, and dlt
-    restores schema and state from the warehouse. Threads of this process load one after another,
-    as all loads share dlt's staging dataset.
+    restores schema and state from the warehouse. dlt's own tools are left what they show. Threads
+    of this process load one after another, as all loads share dlt's staging dataset.
 
     Raises:
         WarehouseError: the warehouse stays in use, or cannot be opened.
@@ -85,7 +85,10 @@ def loading(log: logging.Logger = logger) -> Iterator[dlt.Pipeline]:
             dataset_name=dataset_name(),
         )
         pipeline.schemas.save_schema(dataset.schema)  # dlt asks for none where no load was finished
-        yield pipeline
+        try:
+            yield pipeline
+        finally:
+            last_load.keep(pipeline, log)
 
 
 def load(

@@ -7,10 +7,9 @@ from itertools import pairwise
 from typing import Any
 
 from pydantic import ConfigDict, create_model
-from pydantic.json_schema import GenerateJsonSchema
 
 from events_assets import settings
-from events_assets.vocabulary import events_model, optional
+from events_assets.vocabulary import TomlSchema, events_model, optional
 
 
 def schema() -> dict[str, Any]:
@@ -20,7 +19,7 @@ def schema() -> dict[str, Any]:
     tables = dict.fromkeys(("load", "runtime", "destination"), dict[str, Any])
     hints = {"destination_type": str, "sources": sources, **tables}
     model = create_model("Configuration", __config__=loose, **optional(hints))
-    found: dict[str, Any] = model.model_json_schema(schema_generator=_TomlSchema)
+    found: dict[str, Any] = model.model_json_schema(schema_generator=TomlSchema)
     for table in ast.parse(inspect.getsource(settings)).body:
         if isinstance(table, ast.ClassDef) and table.name in found["$defs"]:
             _describe(found["$defs"][table.name], table.body)
@@ -34,21 +33,6 @@ def _describe(table: dict[str, Any], lines: list[ast.stmt]) -> None:
         match field, text:
             case ast.AnnAssign(ast.Name(name)), ast.Expr(ast.Constant(str(description))):
                 properties[name]["description"] = description
-
-
-class _TomlSchema(GenerateJsonSchema):
-    """Without null, which TOML does not have."""
-
-    def nullable_schema(self, schema: Any) -> Any:
-        return self.generate_inner(schema["schema"])
-
-    def default_schema(self, schema: Any) -> Any:
-        if schema.get("default", ...) is None:
-            return self.generate_inner(schema["schema"])
-        return super().default_schema(schema)
-
-    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002
-        return False
 
 
 if __name__ == "__main__":

@@ -67,7 +67,6 @@ def without_objects(assets: dg.AssetsDefinition) -> dg.AssetsDefinition:
 def events(
     context: dg.AssetExecutionContext,
     config: LoadConfig,
-    dlt: DagsterDltResource,
     events_api: EventsApi,
 ) -> Iterator[dg.MaterializeResult[Any]]:
     names = sorted(key.path[-1] for key in context.selected_asset_keys)
@@ -76,13 +75,12 @@ def events(
         tables()
         schedules.configured_schedule()
         with events_api.source(context.run.run_id, context.log, config) as source:
-            yield from load(context, source.with_resources(*names), dlt, replay=config.replay)
+            yield from load(context, source.with_resources(*names), replay=config.replay)
 
 
 def load(
     context: dg.OpExecutionContext | dg.AssetExecutionContext,
     source: DltSource,
-    dlt: DagsterDltResource,
     replay: bool = False,
 ) -> Iterator[dg.MaterializeResult[Any]]:
     """Loads what a source selects, and tells of each table what came of it."""
@@ -99,7 +97,7 @@ def load(
                     version = receipt["fingerprint"]
                     context.log.info(summary(table, metadata))
                 # Afterwards: it takes the columns of the table out of the pipeline's schema.
-                loaded = dlt.extract_resource_metadata(
+                loaded = DagsterDltResource().extract_resource_metadata(
                     context, source.resources[table], info, pipeline
                 )
                 yield dg.MaterializeResult(

@@ -59,7 +59,7 @@ def daily_events(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]
             table_name="daily_events",
             write_disposition="replace",
             columns=COLUMNS,
-            schema=dlt.Schema("daily_events"),
+            schema=dataset.schema,  # that of the events: readers who name none see both
         )
     days = [row for row in rows if row[0] is not None]
     return dg.MaterializeResult(

@@ -71,6 +71,10 @@ class DltPostgres(dlt.destinations.postgres):
     require_hold: Callable[[], None] = staticmethod(lambda: None)
 
     @property
+    def destination_type(self) -> str:
+        return "dlt.destinations.postgres"  # as others know it who read the state
+
+    @property
     def client_class(self) -> type[PostgresClient]:
         return Client
 

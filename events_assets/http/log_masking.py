@@ -74,16 +74,17 @@ class _MaskingFactory:
             message = record.getMessage()
         except Exception:  # a broken format string is the handlers' to report
             message = f"{record.msg} {record.args}"
-        if (masked := _text(message)) != message:
+        if (masked := masked_text(message)) != message:
             record.msg, record.args = masked, ()
         if record.exc_info and record.exc_info[1] is not None:
             trace = "".join(traceback.format_exception(*record.exc_info)).rstrip("\n")
-            if (masked := _text(trace)) != trace:
+            if (masked := masked_text(trace)) != trace:
                 record.exc_text, record.exc_info = masked, None
         return record
 
 
-def _text(text: str) -> str:
+def masked_text(text: str) -> str:
+    """A text with all secrets masked that are in use."""
     forms = {form for redaction in _in_use for form in redaction.forms}
     for form in sorted(forms, key=len, reverse=True):  # of two secrets one may begin the other
         text = text.replace(form, MASK)
