@@ -1,5 +1,5 @@
-"""What each table and each column of the warehouse holds, in one or two sentences: for the database,
-for dlt's schema, and for Dagster's catalog."""
+"""What each table and each column of the warehouse holds, in a sentence or two: for the database,
+for the schema of dlt, and for the catalog of Dagster."""
 
 import re
 

@@ -130,7 +130,7 @@ def load(
         settle(dataset)
         require_unique_keys(dataset, destination())
         forget_old(dataset, configuration.retention_settings())
-    describe(pipeline)
+        describe(pipeline, dataset, destination())
     return info
 
 

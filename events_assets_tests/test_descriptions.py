@@ -1,4 +1,4 @@
-"""Whoever opens the database, dlt's schema or the catalog reads what each table and column holds."""
+"""Whoever opens the database, dlt's schema or the catalog reads what tables and columns hold."""
 
 from dataclasses import fields
 
