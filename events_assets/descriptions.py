@@ -39,8 +39,8 @@ MARKED = {
 CANONICAL = {
     "id": "What tells an event from all others in the API.",
     "event_name": "What the event is called.",
-    "start_time": "When the event starts.",
-    "end_time": "When the event ends; null where the API does not tell.",
+    "start_time": "When the event starts, with time zone.",
+    "end_time": "When the event ends, with time zone; null where the API does not tell.",
     "status": "The state of the event, such as cancelled.",
     "all_day": "Whether the event has a date without a time of day.",
 }

@@ -24,6 +24,8 @@ SAMPLE = "sample"
 
 OFFSET = re.compile(r"(?:UTC|GMT)?([+-])(2[0-3]|[01]?[0-9])(?::?([0-5][0-9]))?")
 
+OWNER = r"^(team:[A-Za-z0-9_]+|[^@\s]+@[^@\s]+\.[^@\s]+)$"
+
 SIZE = re.compile(r"([1-9][0-9]*) ?([KMG])?B", re.IGNORECASE)
 UNITS = {"": 1, "K": 1000, "M": 1000**2, "G": 1000**3}
 
@@ -381,6 +383,13 @@ class WarehouseSettings(Settings):
     moved goes on under its old name."""
 
 
+class CatalogSettings(Settings):
+    """What Dagster's catalog says of the assets."""
+
+    owners: list[Annotated[str, Field(pattern=OWNER)]] = []
+    """Who is asked about the events: e-mail addresses, or teams, like "team:programme"."""
+
+
 class PathSettings(Settings):
     """A table of which the path, or several, may stand alone."""
 
@@ -523,5 +532,6 @@ SECTIONS: dict[str, type[Settings]] = {
     "sync": SyncSettings,
     "retention": RetentionSettings,
     "warehouse": WarehouseSettings,
+    "catalog": CatalogSettings,
     "checks": ChecksSettings,
 }

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 import dagster as dg
-from dagster_dlt import DagsterDltResource, DagsterDltTranslator, dlt_assets
+from dagster_dlt import DagsterDltTranslator, dlt_assets
 from dagster_dlt.translator import DltResourceTranslatorData
 from dlt import Pipeline
 from dlt.extract import DltSource
@@ -13,49 +13,65 @@ from events_assets import warehouse
 from events_assets.defs import schedules
 from events_assets.defs.configured import DESTINATION, TABLES, tables
 from events_assets.defs.failures import explained
+from events_assets.defs.lineage import API, OWNERS, of_asset, with_code
 from events_assets.defs.metadata import (
-    last_receipt,
+    last_receipts,
     load_metadata,
     replay_metadata,
     replay_summary,
     summary,
 )
 from events_assets.defs.resources import POOL, EventsApi, LoadConfig
+from events_assets.descriptions import of_table
 from events_assets.source import events_outline
+
+DESCRIPTION = """
+The events of the configured API, one row for each, kept in step with it. Lists within an event have
+tables of their own, such as `events__tags`.
+
+What each load shows below, under Metadata:
+
+- `verdict`: `complete` where it is proven that nothing is missing, and by what; `torn` where rows
+  are known to be missing; `unproven` where neither is so. `docs/faults.md` says more.
+- `rows_inserted`, `rows_updated`, `rows_removed`: events that are new, that changed, and that the
+  API does not give any more; these stay, with the time in `_removed_at`.
+- `rows_quarantined`: rows that cannot be loaded, in `quarantined_events` with the reason.
+- `requests`, `scan_seconds`: what was asked of the API, and how long its answers took.
+- `receipt`: all numbers of the load, each explained, as they stand in `scan_receipts`.
+
+`Plots` shows the numbers of all loads. What happened to which event is in `event_changes`.
+"""
 
 
 class EventsTranslator(DagsterDltTranslator):
-    """Names each asset after its dlt resource, in the group `events`, without upstream assets."""
+    """Names each asset after its dlt resource, in the group `events`, downstream of the API."""
 
     def get_asset_spec(self, data: DltResourceTranslatorData) -> dg.AssetSpec:
         table = data.resource.name
         return dg.AssetSpec(
             key=table,
+            deps=[API],
             group_name="events",
             kinds={"dlt", DESTINATION},
             tags={"source": "rest_api"},
-            description=(
-                f"The rows of `{table}` that the configured event-management API answers, "
-                f"one for each key, updated by each scan.\n\nEach load adds a receipt to "
-                f"`scan_receipts`: what was asked, what came, and whether that is everything."
-            ),
-            metadata={"dagster/storage_kind": DESTINATION},
+            owners=OWNERS,
+            description=DESCRIPTION if table == "events" else of_table(table),
+            metadata=of_asset(table),
         )
 
 
-DLT_NAMES = {
-    "dagster_dlt/source": "events",
-    "dagster_dlt/pipeline": "events_assets",
-    "dagster_dlt/translator": "EventsTranslator",
-}
-"""Where dagster-dlt keeps Python objects, which the UI cannot show; a run makes its own."""
-
-
 def without_objects(assets: dg.AssetsDefinition) -> dg.AssetsDefinition:
-    return assets.map_asset_specs(lambda spec: spec.merge_attributes(metadata=DLT_NAMES))
+    """Without the Python objects that dagster-dlt keeps in metadata: the UI cannot show them."""
+
+    def shown(spec: dg.AssetSpec) -> dg.AssetSpec:
+        metadata = {k: v for k, v in spec.metadata.items() if not k.startswith("dagster_dlt/")}
+        return spec.replace_attributes(metadata=metadata)
+
+    return assets.map_asset_specs(shown)
 
 
 @without_objects
+@with_code
 @dlt_assets(
     name="load_events",
     dlt_source=events_outline(TABLES),
@@ -67,7 +83,6 @@ def without_objects(assets: dg.AssetsDefinition) -> dg.AssetsDefinition:
 def events(
     context: dg.AssetExecutionContext,
     config: LoadConfig,
-    dlt: DagsterDltResource,
     events_api: EventsApi,
 ) -> Iterator[dg.MaterializeResult[Any]]:
     names = sorted(key.path[-1] for key in context.selected_asset_keys)
@@ -76,13 +91,12 @@ def events(
         tables()
         schedules.configured_schedule()
         with events_api.source(context.run.run_id, context.log, config) as source:
-            yield from load(context, source.with_resources(*names), dlt, replay=config.replay)
+            yield from load(context, source.with_resources(*names), replay=config.replay)
 
 
 def load(
     context: dg.OpExecutionContext | dg.AssetExecutionContext,
     source: DltSource,
-    dlt: DagsterDltResource,
     replay: bool = False,
 ) -> Iterator[dg.MaterializeResult[Any]]:
     """Loads what a source selects, and tells of each table what came of it."""
@@ -94,17 +108,14 @@ def load(
                     metadata, version = replay_metadata(dataset, table, info)
                     context.log.info(replay_summary(table, metadata))
                 else:
-                    receipt = last_receipt(dataset, table, context.run.run_id)
-                    metadata = load_metadata(dataset, table, receipt)
-                    version = receipt["fingerprint"]
-                    context.log.info(summary(table, metadata))
-                # Afterwards: it takes the columns of the table out of the pipeline's schema.
-                loaded = dlt.extract_resource_metadata(
-                    context, source.resources[table], info, pipeline
-                )
+                    receipts = last_receipts(dataset, table, context.run.run_id)
+                    metadata = load_metadata(dataset, table, receipts)
+                    version = receipts[0]["fingerprint"]
+                    rows = metadata["dagster/row_count"]
+                    context.log.info(summary(table, receipts[0], rows))
                 yield dg.MaterializeResult(
                     asset_key=table,
-                    metadata={name: loaded[name] for name in loaded if name != "jobs"} | metadata,
+                    metadata=metadata,
                     # A load that changed nothing can be told from one that did.
                     data_version=dg.DataVersion(version),
                 )

@@ -17,7 +17,6 @@ from datetime import datetime
 from typing import Any
 
 import dagster as dg
-from dagster_dlt import DagsterDltResource
 from pydantic import Field
 
 from events_assets import configuration, recorded, warehouse
@@ -108,7 +107,6 @@ class LoadWindowsConfig(dg.Config):
 def load_windows(
     context: dg.OpExecutionContext,
     config: LoadWindowsConfig,
-    dlt: DagsterDltResource,
     events_api: EventsApi,
 ) -> Iterator[Any]:
     """Loads what was read as one scan of all events."""
@@ -121,7 +119,7 @@ def load_windows(
             closing(answers.recordings),
             events_api.source(context.run.run_id, context.log, told, answers) as source,
         ):
-            for result in load(context, source.with_resources("events"), dlt):
+            for result in load(context, source.with_resources("events")):
                 version = result.data_version
                 yield dg.AssetMaterialization(
                     EVENTS,

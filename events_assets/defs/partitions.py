@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
-from dagster_dlt import DagsterDltResource
 
 from events_assets import configuration
 from events_assets.defs.assets import load
@@ -67,9 +66,7 @@ def by_window(partitions: dg.TimeWindowPartitionsDefinition, every: str) -> dg.A
             "next load of `events` checks them."
         ),
     )
-    def events_by_window(
-        context: dg.AssetExecutionContext, dlt: DagsterDltResource, events_api: EventsApi
-    ) -> Iterator[Any]:
+    def events_by_window(context: dg.AssetExecutionContext, events_api: EventsApi) -> Iterator[Any]:
         span, told = context.partition_time_window, LoadConfig()
         with explained():
             settings = configuration.window_settings()
@@ -77,7 +74,7 @@ def by_window(partitions: dg.TimeWindowPartitionsDefinition, every: str) -> dg.A
             windows = [Window(span.start - timedelta(seconds=1), span.end, settings)]
             run_id = context.run.run_id
             with events_api.source(run_id, context.log, told, windows=windows) as source:
-                for result in load(context, source.with_resources("events"), dlt):
+                for result in load(context, source.with_resources("events")):
                     yield dg.MaterializeResult(metadata=result.metadata)
 
     return events_by_window

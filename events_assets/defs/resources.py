@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import dagster as dg
-from dagster_dlt import DagsterDltResource
 from dlt.extract import DltSource
 from pydantic import Field
 
@@ -80,7 +79,7 @@ class EventsApi(dg.ConfigurableResource):  # type: ignore[type-arg]
 @dg.definitions
 def resources() -> dg.Definitions:
     return dg.Definitions(
-        resources={"events_api": EventsApi(), "dlt": DagsterDltResource()},
+        resources={"events_api": EventsApi()},
         # A process for each step would import Dagster and dlt anew, seconds each time.
         executor=dg.in_process_executor,
     )
