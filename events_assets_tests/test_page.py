@@ -83,10 +83,9 @@ def test_the_page_begins_with_what_matters_and_has_no_internals(serve, run, page
     shown = labels(events["assetMaterializations"][0]["metadataEntries"])
     assert [*shown] == [
         "verdict",
-        *("rows_inserted", "rows_updated", "rows_removed", "rows_quarantined", "requests"),
-        "scan_seconds",
+        *("rows_inserted", "rows_updated", "rows_removed", "scan_seconds"),
         *("dagster/row_count", "dagster/column_schema"),
-        *(*AT_ONCE, "receipt", "preview"),
+        *(*AT_ONCE, "rows_quarantined", "requests", "receipt", "preview"),
     ]
     assert {entry["label"] for entry in events["metadataEntries"]} == {
         "dagster/table_name",

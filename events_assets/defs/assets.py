@@ -35,8 +35,8 @@ What each load shows below, under Metadata:
   are known to be missing; `unproven` where neither is so. `docs/faults.md` says more.
 - `rows_inserted`, `rows_updated`, `rows_removed`: events that are new, that changed, and that the
   API does not give any more; these stay, with the time in `_removed_at`.
+- `scan_seconds`, `requests`: how long it took to ask the API, and how often it was asked.
 - `rows_quarantined`: rows that cannot be loaded, in `quarantined_events` with the reason.
-- `requests`, `scan_seconds`: what was asked of the API, and how long its answers took.
 - `receipt`: all numbers of the load, each explained, as they stand in `scan_receipts`.
 
 `Plots` shows the numbers of all loads. What happened to which event is in `event_changes`.

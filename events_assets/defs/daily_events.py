@@ -23,6 +23,9 @@ COLUMNS: dict[str, Any] = {
     "events": {"data_type": "bigint"},
 }
 DAYS_SHOWN = 10
+AS_CHART = (320, 960, 100_000)
+"""How many bars the chart has at most, in how many pixels, in how much Markdown: it is shown at a
+click, with a bar for each day where there are not more."""
 LINEAGE = {"day": "start_time", "status": "status", "events": "id"}
 """The column of `events` that each column is made from."""
 
@@ -66,7 +69,7 @@ def daily_events(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]
             "dagster/row_count": len(rows),
             "events": sum(number for *_, number in rows),
             "events_over_time": dg.MetadataValue.md(over_time(rows)),
-            "chart": dg.MetadataValue.md(over_time(rows, 370, 1110, 100_000)),
+            "chart": dg.MetadataValue.md(over_time(rows, *AS_CHART)),
             "busiest_days": busiest(rows),
         }
     )

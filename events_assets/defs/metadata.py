@@ -28,7 +28,8 @@ PREVIEW_ROWS = 5
 PREVIEW_COLUMNS = 8
 NAME_SHOWN = 80
 LOADS_SHOWN = 5
-PLOTTED = ("rows_inserted", "rows_updated", "rows_removed", "rows_quarantined", "requests")
+FIRST = ("rows_inserted", "rows_updated", "rows_removed")
+LAST = ("rows_quarantined", "requests")
 CHANGES = {
     "inserted": "new",
     "updated": "changed",
@@ -60,10 +61,11 @@ def load_metadata(dataset: Dataset, table: str, receipts: list[ReceiptRow]) -> M
     preview = rows.pop("preview")
     return {
         "verdict": verdict(receipt),
-        **{name: receipt[name] for name in PLOTTED},
+        **{name: receipt[name] for name in FIRST},
         "scan_seconds": round(seconds, 3),
         **rows,
         "last_loads": last_loads(receipts),
+        **{name: receipt[name] for name in LAST},
         "receipt": whole_receipt(receipt),
         "preview": preview,
     }
