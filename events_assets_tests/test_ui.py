@@ -72,7 +72,7 @@ def test_materialize_in_the_browser_loads_events_and_passes_checks(ui: str) -> N
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        page = browser.new_page(viewport={"width": 1280, "height": 1300})
+        page = browser.new_page(viewport={"width": 1280, "height": 1740})
         page.goto(f"{ui}/assets/events")
         materialize = page.get_by_role("button", name="Materialize").first
         expect(materialize).to_be_enabled(timeout=MINUTE)

@@ -39,13 +39,14 @@ CHANGES = {
 FOR_PROGRAMS = ("resource", "event_columns")
 """Columns of the receipt that nobody needs to see."""
 
+# Casting to a date by a time zone takes DuckDB seconds for a million of events.
 DAYS = """
-SELECT CAST(start_time AT TIME ZONE 'UTC' AS DATE) AS day, {status} AS status, count(*) AS events
+SELECT floor(EXTRACT(EPOCH FROM start_time) / 86400) AS day, {status} AS status, count(*) AS events
 FROM {events} WHERE {current}
 GROUP BY 1, 2
 ORDER BY 1, 2
 """
-
+EPOCH = date(1970, 1, 1).toordinal()
 COMING = "AND start_time >= CURRENT_TIMESTAMP ORDER BY start_time, id"
 
 Metadata = dict[str, Any]
@@ -155,7 +156,10 @@ def days(dataset: Dataset) -> list[tuple[date | None, str | None, int]]:
     known = "status" in dataset.schema.get_table_columns("events")
     there = current(dataset, "events")
     rows = select(dataset, DAYS, status="status" if known else "NULL", current=there)
-    return [(day, status, number) for day, status, number in rows]
+    return [
+        (None if day is None else date.fromordinal(EPOCH + int(day)), status, number)
+        for day, status, number in rows
+    ]
 
 
 def column_schema(table: str, columns: Mapping[str, Any]) -> dg.TableSchema:

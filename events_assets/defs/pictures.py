@@ -34,13 +34,12 @@ def over_time(
         return "no event has a start"
     hidden = sum(row[2] for row in days) - sum(row[2] for row in shown)
     note = f"\n\n{hidden:,} events on far-off days are not drawn" if hidden else ""
-    drawn = ""
-    for most in range(most_bars, 1, -1):
-        svg = quote(_svg(shown, most, width), safe="/:=' ,;.()-")
+    while True:
+        svg = quote(_svg(shown, most_bars, width), safe="/:=' ,;.()-")
         drawn = f"![Events over time](<data:image/svg+xml,{svg}>){note}"
-        if len(drawn) < most_characters:
-            break
-    return drawn
+        if len(drawn) < most_characters or most_bars < 2:
+            return drawn
+        most_bars = min(most_bars - 1, most_bars * most_characters // len(drawn))
 
 
 def _within_fences(days: list[tuple[int, str, int]]) -> list[tuple[int, str, int]]:
