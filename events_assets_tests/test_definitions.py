@@ -145,6 +145,11 @@ WRONG = [
     ('"0 * * * *"', '"hourly"', r"schedule\.cron is 'hourly'.*'0 \* \* \* \*'.*config\.toml"),
     ('"UTC"', '"Lisboa"', r"schedule\b.*Lisboa"),
     ("[[sources.events.resources]]", "[sources.events.resources]", r"resources.*config\.toml"),
+    (
+        CLIENT,
+        f'[sources.events.catalog]\nowners = ["ada"]\n{CLIENT}',
+        r"owners\b.*'ada', which is no",
+    ),
     ("[sources.events.schedule]", MORE + "[sources.events.schedule]", "'my venues'.*my_venues"),
     *(
         (CLIENT, f'destination_type = "{name}"\n{CLIENT}', f"(?s){told}.*{told}")

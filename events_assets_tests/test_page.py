@@ -139,6 +139,16 @@ def test_events_that_are_all_over_are_shown_all_the_same(serve, run, page):
     assert "Event 1" in shown["preview"]["mdStr"]
 
 
+@pytest.mark.parametrize("hint", ["", 'columns = { start_time = { data_type = "text" } }'])
+def test_no_type_of_a_column_ends_a_load(serve, run, configure, project, hint):
+    config = (project / ".dlt" / "config.toml").read_text().split("[runtime]")[0]
+    configure(config.replace('name = "events"', f'name = "events"\n{hint}'))
+    soon = (datetime.now(UTC) + timedelta(days=400)).isoformat()
+    serve([event(1, start_time=soon, end_time=None, status=2), event(2, status=0)])
+    assert run().asset_materializations_for_node("load_events")
+    assert hint or run("daily_events_job").success
+
+
 def days(*statuses: str | None) -> Iterator[tuple[date | None, str | None, int]]:
     for number, status in enumerate(statuses):
         for day in range(300):

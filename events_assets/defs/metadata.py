@@ -123,7 +123,7 @@ def table_metadata(dataset: Dataset, table: str) -> Metadata:
     names = [*dict.fromkeys([name for name in ("id", *CANONICAL) if name in own] + own)]
     names = names[:PREVIEW_COLUMNS]
     rows = []
-    if table == "events":
+    if table == "events" and columns["start_time"]["data_type"] == "timestamp":
         rows = _rows(dataset, table, names, COMING)
         shown["next_events"] = next_events(names, rows)
         shown["events_over_time"] = dg.MetadataValue.md(over_time(days(dataset)))
@@ -144,11 +144,12 @@ def next_events(names: list[str], rows: list[tuple[Any, ...]]) -> Any:
     if not rows:
         return "no event starts after now"
     found = [defaultdict(str, zip(names, row, strict=True)) for row in rows]
-    shown = (
-        (_minute(one["start_time"]), ", ".join(filter(None, (one["event_name"], one["status"]))))
+    told = (
+        (one["start_time"], [str(one[key]) for key in ("event_name", "status") if one[key]])
         for one in found
     )
-    return markdown_table(((at, name[:NAME_SHOWN]) for at, name in shown), ["start (UTC)", "event"])
+    shown = ((_minute(start), ", ".join(words)[:NAME_SHOWN]) for start, words in told)
+    return markdown_table(shown, ["start (UTC)", "event"])
 
 
 def days(dataset: Dataset) -> list[tuple[date | None, str | None, int]]:
@@ -157,7 +158,11 @@ def days(dataset: Dataset) -> list[tuple[date | None, str | None, int]]:
     there = current(dataset, "events")
     rows = select(dataset, DAYS, status="status" if known else "NULL", current=there)
     return [
-        (None if day is None else date.fromordinal(EPOCH + int(day)), status, number)
+        (
+            None if day is None else date.fromordinal(EPOCH + int(day)),
+            None if status is None else str(status),
+            number,
+        )
         for day, status, number in rows
     ]
 
