@@ -26,8 +26,11 @@ check: setup      ## try the configured API with a few requests
 load: setup       ## load and check the events of the configured API
 	@$(BIN)/dagster job execute -m events_assets.definitions -j events_job
 
-dev: setup        ## open the Dagster UI on http://127.0.0.1:3000
-	@PYTHONWARNINGS='ignore:Function `dev_command`' $(BIN)/dagster dev --host 127.0.0.1 --workspace workspace.yaml
+PORT ?= 3000
+dev: setup        ## open the Dagster UI on http://127.0.0.1:3000, or on the next free port
+	@port=$$($(BIN)/python -c 'import socket; print(next(n for n in range($(PORT), 65536) if socket.socket().connect_ex(("127.0.0.1", n))))'); \
+	[ $$port = $(PORT) ] || echo "Port $(PORT) is taken: the Dagster UI will be on http://127.0.0.1:$$port"; \
+	PYTHONWARNINGS='ignore:Function `dev_command`' exec $(BIN)/dagster dev --host 127.0.0.1 --port $$port --workspace workspace.yaml
 
 bench: setup      ## compare with plain dlt and with the floor; options in ARGS: ARGS=--help
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -149,6 +149,7 @@ check_settings = partial(section, settings.ChecksSettings)
 sync_settings = partial(section, settings.SyncSettings)
 retention_settings = partial(section, settings.RetentionSettings)
 field_settings = partial(section, settings.FieldsSettings)
+catalog_settings = partial(section, settings.CatalogSettings)
 warehouse_settings = partial(section, settings.WarehouseSettings)
 
 

@@ -3,13 +3,14 @@
 import os
 import sys
 from collections.abc import Iterable
+from datetime import UTC
 
 import dagster as dg
 from tabulate import tabulate
 
 from events_assets import configuration, sql, warehouse
 from events_assets.commands.report import terminal_columns
-from events_assets.defs.metadata import changes
+from events_assets.defs.metadata import changes, last_receipt
 
 UPCOMING = """
 SELECT start_time, event_name, venue__city, status
@@ -35,20 +36,21 @@ def main() -> int:
 
 
 def _show(result: dg.ExecuteInProcessResult) -> None:
-    (load,) = result.asset_materializations_for_node("load_events")
-    shown = {name: value.value for name, value in load.metadata.items()}
     with warehouse.reading() as dataset:
+        receipt = last_receipt(dataset, "events", result.run_id)
         database = dataset.destination_client.config.data_location() or ""
         upcoming = sql.select(dataset, UPCOMING)
+    seconds = (receipt["finished_at"] - receipt["started_at"]).total_seconds()
     print(
-        f"{shown['rows_loaded']:,} events came in, in {shown['requests']} requests and "
-        f"{shown['scan_seconds']:.1f} s:\n{changes(shown)}.\n"
+        f"{receipt['rows_loaded']:,} events came in, in {receipt['requests']} requests and "
+        f"{seconds:.1f} s:\n{changes(receipt)}.\n"
     )
     print("Checks")
     checks = result.get_asset_check_evaluations()
     print(_table(("passed" if c.passed else "FAILED", c.check_name, c.description) for c in checks))
-    print("\nThe next events")
-    print(_table((f"{start:%a %d %b %H:%M}", *rest) for start, *rest in upcoming))
+    print("\nThe next events (times in UTC)")
+    starts = ((start.astimezone(UTC), *rest) for start, *rest in upcoming)
+    print(_table((f"{start:%a %d %b %H:%M}", *rest) for start, *rest in starts))
     print(f"\nDatabase  {os.path.relpath(database)}, dataset {warehouse.dataset_name()}")
     print(
         "\nGo on with\n"

@@ -24,6 +24,8 @@ SAMPLE = "sample"
 
 OFFSET = re.compile(r"(?:UTC|GMT)?([+-])(2[0-3]|[01]?[0-9])(?::?([0-5][0-9]))?")
 
+OWNER = re.compile(r"team:.+|[A-Za-z0-9][A-Za-z0-9._%+-]*@[A-Za-z0-9.-]+\.[A-Za-z]{2,7}")
+
 SIZE = re.compile(r"([1-9][0-9]*) ?([KMG])?B", re.IGNORECASE)
 UNITS = {"": 1, "K": 1000, "M": 1000**2, "G": 1000**3}
 
@@ -125,6 +127,12 @@ def in_bytes(size: str) -> int:
 def _size(size: str) -> str:
     in_bytes(size)
     return size
+
+
+def _owner(owner: str) -> str:
+    if not OWNER.fullmatch(owner):
+        raise ValueError(f'is {owner!r}, which is no owner: use an e-mail address, or "team:..."')
+    return owner
 
 
 def _json_path(path: str) -> str:
@@ -382,6 +390,13 @@ class WarehouseSettings(Settings):
     moved goes on under its old name."""
 
 
+class CatalogSettings(Settings):
+    """What Dagster's catalog says of the assets."""
+
+    owners: list[Annotated[str, AfterValidator(_owner)]] = []
+    """Who is asked about the events: e-mail addresses, or teams, like "team:programme"."""
+
+
 class PathSettings(Settings):
     """A table of which the path, or several, may stand alone."""
 
@@ -524,5 +539,6 @@ SECTIONS: dict[str, type[Settings]] = {
     "sync": SyncSettings,
     "retention": RetentionSettings,
     "warehouse": WarehouseSettings,
+    "catalog": CatalogSettings,
     "checks": ChecksSettings,
 }

@@ -23,6 +23,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_de
 from events_assets import configuration, last_load
 from events_assets.arrow.coercion import fitting
 from events_assets.arrow.convert import contract_of
+from events_assets.comments import describe
 from events_assets.destinations.base import Destination, cause
 from events_assets.destinations.choice import destination
 from events_assets.errors import ContractError, KeyTypeError, WarehouseError, causes
@@ -132,6 +133,7 @@ def load(
         settle(dataset)
         require_unique_keys(dataset, destination())
         forget_old(dataset, configuration.retention_settings())
+        describe(pipeline, dataset, destination())
     return info
 
 

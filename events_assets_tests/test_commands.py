@@ -1,6 +1,8 @@
 """What people type: the commands of the README, in processes of their own."""
 
 import re
+import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -73,7 +75,7 @@ def test_the_demo_shows_what_the_readme_shows(command):
 def normal(text: str) -> str:
     """Text without what changes from day to day: seconds, and the events that come next."""
     text = re.sub(r"and [0-9.]+ s:", "and N s:", text)
-    text = re.sub(r"The next events\n(.+\n)+", "The next events\n", text)
+    text = re.sub(r"(The next events .+\n)(.+\n)+", r"\1", text)
     return re.sub(r"Database  .*data/", "Database  data/", text)
 
 
@@ -85,3 +87,24 @@ def test_a_demo_that_fails_says_so(command, project, holder):
         _, err = process.communicate()
     assert process.returncode == 1
     assert "the warehouse cannot be opened" in err
+
+
+def test_make_dev_on_a_taken_port_says_where_it_went(tmp_path):
+    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    bin_ = tmp_path / ".venv" / "bin"
+    bin_.mkdir(parents=True)
+    (bin_ / "python").symlink_to(sys.executable)
+    (bin_ / "dagster").write_text('#!/bin/sh\necho "$@"\n')
+    (bin_ / "dagster").chmod(0o755)
+    (tmp_path / ".venv" / ".complete").touch()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        words = ["make", "--no-print-directory", "dev", f"PORT={port}"]
+        told = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    assert told.returncode == 0, told.stderr
+    first, second = told.stdout.splitlines()
+    assert first.startswith(f"Port {port} is taken: the Dagster UI will be on http://127.0.0.1:")
+    assert f"--port {first.rpartition(':')[2]} " in second and f"--port {port} " not in second

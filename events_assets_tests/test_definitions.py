@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import dagster as dg
@@ -18,12 +19,16 @@ from events_assets_tests.conftest import ROOT
 BIN = Path(sys.executable).parent
 
 
+def names(keys: Iterable[dg.AssetKey]) -> list[str]:
+    return sorted(key.to_user_string() for key in keys)
+
+
 def test_names_are_those_of_the_contract():
     graph = defs.resolve_asset_graph()
-    assert {key.to_user_string() for key in graph.get_all_asset_keys()} == {
-        "events",
-        "daily_events",
-    }
+    assert names(graph.materializable_asset_keys) == ["daily_events", "events"]
+    assert names(graph.get_all_asset_keys() - graph.materializable_asset_keys) == [
+        *("current_events", "event_changes", "events_api", "quarantined_events", "scan_receipts")
+    ]
     assert {key.name for key in graph.asset_check_keys} >= {
         "event_ids_are_unique",
         "events_end_after_they_start",
@@ -36,51 +41,15 @@ def test_names_are_those_of_the_contract():
     assert isinstance(defs.resources["events_api"], EventsApi)
 
 
-def test_events_has_no_phantom_upstream_and_is_described():
-    events = defs.resolve_asset_graph().get(dg.AssetKey("events"))
-    assert events.parent_keys == set()
+def test_events_come_from_the_api_and_are_described():
+    graph = defs.resolve_asset_graph()
+    events = graph.get(dg.AssetKey("events"))
+    assert events.parent_keys == {dg.AssetKey("events_api")}
+    assert graph.get(dg.AssetKey("events_api")).parent_keys == set()
     assert events.group_name == "events" and events.kinds == {"dlt", "duckdb"}
-    assert events.description and events.tags["source"] == "rest_api"
-
-
-NODES = """
-{
-  assetNodes {
-    assetKey { path }
-    kinds
-    description
-    metadataEntries { label ... on TextMetadataEntry { text } }
-  }
-}
-"""
-
-
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Dagster's own
-def test_the_ui_shows_no_object_that_it_cannot_show(tmp_path):
-    from dagster._core.remote_origin import InProcessCodeLocationOrigin
-    from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
-    from dagster._core.workspace.context import WorkspaceProcessContext
-    from dagster._core.workspace.load_target import InProcessWorkspaceLoadTarget
-    from dagster_graphql.cli import execute_query
-
-    target = LoadableTargetOrigin(module_name="events_assets.definitions")
-    origin = InProcessCodeLocationOrigin(target, location_name="events_assets.definitions")
-    workspace = InProcessWorkspaceLoadTarget([origin])
-    with (
-        dg.DagsterInstance.local_temp(str(tmp_path)) as instance,
-        WorkspaceProcessContext(instance, workspace) as context,
-    ):
-        nodes = execute_query(context, NODES)["data"]["assetNodes"]
-    (events,) = (node for node in nodes if node["assetKey"]["path"] == ["events"])
-    assert sorted(events["kinds"]) == ["dlt", "duckdb"]
-    assert events["description"].startswith("The rows of `events` that the configured")
-    shown = {entry["label"]: entry.get("text") for entry in events["metadataEntries"]}
-    assert shown == {
-        "dagster/storage_kind": "duckdb",
-        "dagster_dlt/source": "events",
-        "dagster_dlt/pipeline": "events_assets",
-        "dagster_dlt/translator": "EventsTranslator",
-    }
+    assert events.tags["source"] == "rest_api"
+    for key in graph.get_all_asset_keys():
+        assert graph.get(key).description and graph.get(key).group_name == "events"
 
 
 def test_importing_needs_no_key_no_network_no_file_and_writes_none(python, tmp_path):
@@ -136,7 +105,8 @@ def test_another_resource_is_another_asset_without_code(python, project):
     config.write_text(config.read_text() + more)
     told = python(
         "from events_assets.definitions import defs\n"
-        "print(sorted(k.to_user_string() for k in defs.resolve_asset_graph().get_all_asset_keys()))"
+        "keys = defs.resolve_asset_graph().materializable_asset_keys\n"
+        "print(sorted(k.to_user_string() for k in keys))"
     )
     assert told.stdout == "['daily_events', 'events', 'venues']\n", told.stderr
 
@@ -146,7 +116,7 @@ BROKEN = """
 import sys
 import dagster as dg
 from events_assets.definitions import defs
-assert len(defs.resolve_asset_graph().get_all_asset_keys()) == 2
+assert len(defs.resolve_asset_graph().materializable_asset_keys) == 2
 schedule = defs.resolve_schedule_def("events_schedule")
 assert (schedule.cron_schedule, schedule.execution_timezone) == ("0 * * * *", "UTC")
 with dg.DagsterInstance.ephemeral() as instance:
@@ -175,6 +145,11 @@ WRONG = [
     ('"0 * * * *"', '"hourly"', r"schedule\.cron is 'hourly'.*'0 \* \* \* \*'.*config\.toml"),
     ('"UTC"', '"Lisboa"', r"schedule\b.*Lisboa"),
     ("[[sources.events.resources]]", "[sources.events.resources]", r"resources.*config\.toml"),
+    (
+        CLIENT,
+        f'[sources.events.catalog]\nowners = ["ada"]\n{CLIENT}',
+        r"owners\b.*'ada', which is no",
+    ),
     ("[sources.events.schedule]", MORE + "[sources.events.schedule]", "'my venues'.*my_venues"),
     *(
         (CLIENT, f'destination_type = "{name}"\n{CLIENT}', f"(?s){told}.*{told}")
@@ -225,7 +200,7 @@ def test_what_is_scaffolded_into_the_folder_is_loaded(tmp_path):
         sys.executable,
         "-c",
         "from events_assets.definitions import defs\n"
-        "keys = defs.resolve_asset_graph().get_all_asset_keys()\n"
+        "keys = defs.resolve_asset_graph().materializable_asset_keys\n"
         "print(sorted(key.to_user_string() for key in keys))",
     )
     assert told == "['daily_events', 'events', 'my_asset', 'scripted']\n"

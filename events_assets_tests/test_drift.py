@@ -97,7 +97,7 @@ def test_columns_of_a_table_that_is_not_merged_are_noted_too(serve, rows, monkey
 def test_the_ui_does_not_show_what_is_noted_for_programs(serve, run):
     serve(events(1))
     (load,) = run().asset_materializations_for_node("load_events")
-    assert "event_columns" not in load.metadata
+    assert "event_columns" not in load.metadata["receipt"].value
 
 
 def test_a_field_that_the_api_renames_is_told_once_with_when_it_was_seen_last(serve, run, rows):

@@ -126,10 +126,8 @@ def test_the_load_is_told_in_numbers_that_add_up_and_with_a_preview(serve, run, 
     result = run()
     (load,) = result.asset_materializations_for_node("load_events")
     shown = {name: value.value for name, value in load.metadata.items()}
-    assert shown["dagster/row_count"] == shown["rows_loaded"] == 101
+    assert shown["dagster/row_count"] == shown["rows_inserted"] == 101
     assert shown["requests"] == 2 and shown["verdict"].startswith("complete")
-    assert shown["total_first"] == shown["total_last"] == shown["distinct_ids"] == 101
-    assert {"started_at", "finished_at", "run_id", "dlt_load_id", "step_backs"} <= set(shown)
     assert "Event 4" in shown["preview"]
     names = [column.name for column in shown["dagster/column_schema"].columns]
     assert {"id", "event_name", "start_time", "end_time"} <= set(names)

@@ -65,11 +65,11 @@ def test_two_dagster_homes_load_one_after_the_other(serve, spawn, rows, project)
         api.events[5] = event(5, event_name="Renamed")
         api.events[:1] = [event(1000)]
     assert rows(OVERLAPPING) == [] and rows("SELECT count(*) FROM current_events") == [(300,)]
-    receipts = dict(rows("SELECT run_id, rows_unchanged FROM scan_receipts"))
+    receipts = dict(rows("SELECT run_id, rows_inserted FROM scan_receipts"))
     for home in homes:
         with dg.DagsterInstance.from_config(str(home)) as instance:
             found = instance.fetch_materializations(dg.AssetKey("events"), limit=9).records
         for one in found:
             metadata = one.asset_materialization.metadata
-            assert metadata["rows_unchanged"].value == receipts.pop(one.run_id)
+            assert metadata["rows_inserted"].value == receipts.pop(one.run_id)
     assert not receipts

@@ -72,11 +72,11 @@ def test_materialize_in_the_browser_loads_events_and_passes_checks(ui: str) -> N
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        page = browser.new_page(viewport={"width": 1500, "height": 1300})
+        page = browser.new_page(viewport={"width": 1280, "height": 1740})
         page.goto(f"{ui}/assets/events")
         materialize = page.get_by_role("button", name="Materialize").first
         expect(materialize).to_be_enabled(timeout=MINUTE)
-        expect(page.get_by_text("one for each key, updated by each scan").first).to_be_visible()
+        expect(page.get_by_text("one row for each, kept in step with it").first).to_be_visible()
         with page.expect_response(lambda r: "mutation Launch" in (r.request.post_data or "")):
             materialize.click()
 
@@ -87,6 +87,12 @@ def test_materialize_in_the_browser_loads_events_and_passes_checks(ui: str) -> N
         page.goto(f"{ui}/assets/events")
         expect(page.get_by_text("1,200").first).to_be_visible(timeout=MINUTE)
         expect(page.get_by_text("event_name").first).to_be_visible()
+        page.get_by_text("Columns", exact=True).click()  # folds them
+        picture = page.get_by_alt_text("Events over time")
+        expect(picture).to_be_visible()
+        assert picture.evaluate("image => image.naturalWidth") > 200
+        assert picture.bounding_box()["x"] + picture.bounding_box()["width"] < 950  # not cut off
+        expect(page.get_by_text("1,200 new")).to_be_visible()
         if folder := os.environ.get("SCREENSHOTS"):
             page.screenshot(path=f"{folder}/ui.png")
         browser.close()

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 import dagster as dg
-from dagster_dlt import DagsterDltResource, DagsterDltTranslator, dlt_assets
+from dagster_dlt import DagsterDltTranslator, dlt_assets
 from dagster_dlt.translator import DltResourceTranslatorData
 from dlt import Pipeline
 from dlt.extract import DltSource
@@ -13,33 +13,50 @@ from events_assets import warehouse
 from events_assets.defs import schedules
 from events_assets.defs.configured import DESTINATION, TABLES, tables
 from events_assets.defs.failures import explained
+from events_assets.defs.lineage import API, OWNERS, of_asset, with_code
 from events_assets.defs.metadata import (
-    last_receipt,
+    last_receipts,
     load_metadata,
     replay_metadata,
     replay_summary,
     summary,
 )
 from events_assets.defs.resources import POOL, EventsApi, LoadConfig
+from events_assets.descriptions import of_table
 from events_assets.source import events_outline
+
+DESCRIPTION = """
+The events of the configured API, one row for each, kept in step with it. Lists within an event have
+tables of their own, such as `events__tags`.
+
+What each load shows below, under Metadata:
+
+- `verdict`: `complete` where it is proven that nothing is missing, and by what; `torn` where rows
+  are known to be missing; `unproven` where neither is so. `docs/faults.md` says more.
+- `rows_inserted`, `rows_updated`, `rows_removed`: events that are new, that changed, and that the
+  API does not give any more; these stay, with the time in `_removed_at`.
+- `scan_seconds`, `requests`: how long it took to ask the API, and how often it was asked.
+- `rows_quarantined`: rows that cannot be loaded, in `quarantined_events` with the reason.
+- `receipt`: all numbers of the load, each explained, as they stand in `scan_receipts`.
+
+`Plots` shows the numbers of all loads. What happened to which event is in `event_changes`.
+"""
 
 
 class EventsTranslator(DagsterDltTranslator):
-    """Names each asset after its dlt resource, in the group `events`, without upstream assets."""
+    """Names each asset after its dlt resource, in the group `events`, downstream of the API."""
 
     def get_asset_spec(self, data: DltResourceTranslatorData) -> dg.AssetSpec:
         table = data.resource.name
         return dg.AssetSpec(
             key=table,
+            deps=[API],
             group_name="events",
             kinds={"dlt", DESTINATION},
             tags={"source": "rest_api"},
-            description=(
-                f"The rows of `{table}` that the configured event-management API answers, "
-                f"one for each key, updated by each scan.\n\nEach load adds a receipt to "
-                f"`scan_receipts`: what was asked, what came, and whether that is everything."
-            ),
-            metadata={"dagster/storage_kind": DESTINATION},
+            owners=OWNERS,
+            description=DESCRIPTION if table == "events" else of_table(table),
+            metadata=of_asset(table),
         )
 
 
@@ -56,6 +73,7 @@ def without_objects(assets: dg.AssetsDefinition) -> dg.AssetsDefinition:
 
 
 @without_objects
+@with_code
 @dlt_assets(
     name="load_events",
     dlt_source=events_outline(TABLES),
@@ -92,17 +110,14 @@ def load(
                     metadata, version = replay_metadata(dataset, table, info)
                     context.log.info(replay_summary(table, metadata))
                 else:
-                    receipt = last_receipt(dataset, table, context.run.run_id)
-                    metadata = load_metadata(dataset, table, receipt)
-                    version = receipt["fingerprint"]
-                    context.log.info(summary(table, metadata))
-                # Afterwards: it takes the columns of the table out of the pipeline's schema.
-                loaded = DagsterDltResource().extract_resource_metadata(
-                    context, source.resources[table], info, pipeline
-                )
+                    receipts = last_receipts(dataset, table, context.run.run_id)
+                    metadata = load_metadata(dataset, table, receipts)
+                    version = receipts[0]["fingerprint"]
+                    rows = metadata["dagster/row_count"]
+                    context.log.info(summary(table, receipts[0], rows))
                 yield dg.MaterializeResult(
                     asset_key=table,
-                    metadata={name: loaded[name] for name in loaded if name != "jobs"} | metadata,
+                    metadata=metadata,
                     # A load that changed nothing can be told from one that did.
                     data_version=dg.DataVersion(version),
                 )

@@ -1,7 +1,12 @@
-"""What the Dagster UI shows of a load: its receipt as numbers, the rows it holds, a few of them."""
+"""What the Dagster UI shows of a load: the verdict, what changed, the next events and a picture
+first, then the last loads, the whole receipt, and a few rows.
 
-from collections.abc import Iterable
-from datetime import datetime
+Numbers are drawn by the UI as plots over time: only those are numbers here that are worth one.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime
 from typing import Any
 
 import dagster as dg
@@ -9,34 +14,94 @@ from dlt import Dataset
 from dlt.common.pipeline import LoadInfo
 from tabulate import tabulate
 
+from events_assets.defs.pictures import SHOWN_AT_ONCE, over_time
+from events_assets.descriptions import RECEIPT, of_column
 from events_assets.drift import own_columns
 from events_assets.retention import quarantined
+from events_assets.rows.canonical import CANONICAL
 from events_assets.rows.marks import DIGEST, fingerprint
 from events_assets.scan.receipt import Receipt
+from events_assets.scan.verdict import COMPLETE
 from events_assets.sql import current, records, select
 
 PREVIEW_ROWS = 5
 PREVIEW_COLUMNS = 8
-SHOWN_OTHERWISE = (
-    *("resource", "fingerprint", "verdict", "reason"),
-    *("duplicate_ids_sample", "event_columns", "_dlt_id"),
-)
-"""Columns of the receipt that are not listed one by one."""
+NAME_SHOWN = 80
+LOADS_SHOWN = 5
+FIRST = ("rows_inserted", "rows_updated", "rows_removed")
+LAST = ("rows_quarantined", "requests")
+CHANGES = {
+    "inserted": "new",
+    "updated": "changed",
+    "removed": "removed",
+    "unchanged": "unchanged",
+}
+FOR_PROGRAMS = ("resource", "event_columns")
+"""Columns of the receipt that nobody needs to see."""
+
+# Casting to a date by a time zone takes DuckDB seconds for a million of events.
+DAYS = """
+SELECT floor(EXTRACT(EPOCH FROM start_time) / 86400) AS day, {status} AS status, count(*) AS events
+FROM {events} WHERE {current}
+GROUP BY 1, 2
+ORDER BY 1, 2
+"""
+EPOCH = date(1970, 1, 1).toordinal()
+COMING = "AND start_time >= CURRENT_TIMESTAMP ORDER BY start_time, id"
+
+Metadata = dict[str, Any]
+ReceiptRow = dict[str, Any]
 
 
-def load_metadata(dataset: Dataset, table: str, receipt: dict[str, Any]) -> dict[str, Any]:
-    """Row count and preview of a table, and the numbers of the receipt of its load; rows that are
-    marked as removed do not count."""
-    metadata = table_metadata(dataset, table) | {"verdict": verdict(receipt)}
-    metadata |= {
-        name.removeprefix("_"): str(value) if isinstance(value, datetime) else value
-        for name, value in receipt.items()
-        if value is not None and name not in SHOWN_OTHERWISE
-    }
+def load_metadata(dataset: Dataset, table: str, receipts: list[ReceiptRow]) -> Metadata:
+    """What is shown of the load of a table, from its receipt and those of the loads before; rows
+    that are marked as removed do not count."""
+    receipt = receipts[0]
     seconds = (receipt["finished_at"] - receipt["started_at"]).total_seconds()
-    metadata["scan_seconds"] = round(seconds, 3)
-    metadata["rows_per_second"] = round(receipt["rows_received"] / seconds) if seconds else None
-    return metadata
+    rows = table_metadata(dataset, table)
+    preview = rows.pop("preview")
+    return {
+        "verdict": verdict(receipt),
+        **{name: receipt[name] for name in FIRST},
+        "scan_seconds": round(seconds, 3),
+        **rows,
+        "last_loads": last_loads(receipts),
+        **{name: receipt[name] for name in LAST},
+        "receipt": whole_receipt(receipt),
+        "preview": preview,
+    }
+
+
+def last_loads(receipts: list[ReceiptRow]) -> dg.MarkdownMetadataValue:
+    """What the last loads changed, in a line each."""
+    rows = ((_minute(one["started_at"]), _told(one)) for one in receipts)
+    return markdown_table(rows, ["load (UTC)", "what changed"])
+
+
+def _told(receipt: ReceiptRow) -> str:
+    """What a load changed in a few words, and its verdict where that is not `complete`."""
+    counts = {
+        word: receipt[f"rows_{name}"] for name, word in CHANGES.items() if word != "unchanged"
+    }
+    told = ", ".join(f"{number:,} {word}" for word, number in counts.items() if number) or "nothing"
+    return told + (f"; {receipt['verdict']}" if receipt["verdict"] != COMPLETE else "")
+
+
+def _minute(time: datetime) -> str:
+    """A time in UTC, on one line; the year where it is another one."""
+    time = time.astimezone(UTC)
+    year = " %Y" if time.year != datetime.now(UTC).year else ""
+    return time.strftime(f"%d %b{year} %H:%M").replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def whole_receipt(receipt: ReceiptRow) -> dg.MarkdownMetadataValue:
+    """All of a receipt, each number with what it means."""
+    rows = (
+        (name, str(receipt[name]), meaning)
+        for name, meaning in RECEIPT.items()
+        if name not in FOR_PROGRAMS and receipt.get(name) is not None
+    )
+    return markdown_table(rows, ["of this load", "", "meaning"])
 
 
 def verdict(receipt: dict[str, Any]) -> str:
@@ -45,10 +110,80 @@ def verdict(receipt: dict[str, Any]) -> str:
     return f"{receipt['verdict']}: {receipt['reason']}{proof}"
 
 
-def table_metadata(dataset: Dataset, table: str) -> dict[str, Any]:
+def table_metadata(dataset: Dataset, table: str) -> Metadata:
+    """The rows of a table: how many, the next events and a picture of all, a few of them whole."""
     there = current(dataset, table)
     ((count,),) = select(dataset, f"SELECT count(*) FROM {{{table}}} WHERE {there}")  # noqa: S608
-    return {"dagster/row_count": count, "preview": preview(dataset, table)}
+    columns = dataset.schema.get_table_columns(table)
+    shown: Metadata = {
+        "dagster/row_count": count,
+        "dagster/column_schema": column_schema(table, columns),
+    }
+    own = own_columns(dataset, table)
+    names = [*dict.fromkeys([name for name in ("id", *CANONICAL) if name in own] + own)]
+    names = names[:PREVIEW_COLUMNS]
+    rows = []
+    if table == "events" and columns["start_time"]["data_type"] == "timestamp":
+        rows = _rows(dataset, table, names, COMING)
+        shown["next_events"] = next_events(names, rows)
+        shown["events_over_time"] = dg.MetadataValue.md(over_time(days(dataset)))
+    preview = markdown_table(rows or _rows(dataset, table, names), names).md_str or ""
+    # At a click: beside the rest it would be wider than the page.
+    return shown | {"preview": dg.MetadataValue.md(preview.ljust(SHOWN_AT_ONCE))}
+
+
+def _rows(dataset: Dataset, table: str, names: list[str], which: str = "") -> list[tuple[Any, ...]]:
+    quoted = ", ".join(map(dataset.sql_client.escape_column_name, names))
+    there = current(dataset, table)
+    query = f"SELECT {quoted} FROM {{{table}}} WHERE {there} {which} LIMIT {PREVIEW_ROWS}"  # noqa: S608
+    return select(dataset, query)
+
+
+def next_events(names: list[str], rows: list[tuple[Any, ...]]) -> Any:
+    """When the next events start, and what they are called, with their status."""
+    if not rows:
+        return "no event starts after now"
+    found = [defaultdict(str, zip(names, row, strict=True)) for row in rows]
+    told = (
+        (one["start_time"], [str(one[key]) for key in ("event_name", "status") if one[key]])
+        for one in found
+    )
+    shown = ((_minute(start), ", ".join(words)[:NAME_SHOWN]) for start, words in told)
+    return markdown_table(shown, ["start (UTC)", "event"])
+
+
+def days(dataset: Dataset) -> list[tuple[date | None, str | None, int]]:
+    """The number of events of each day (UTC) and status, without those that are removed."""
+    known = "status" in dataset.schema.get_table_columns("events")
+    there = current(dataset, "events")
+    rows = select(dataset, DAYS, status="status" if known else "NULL", current=there)
+    return [
+        (
+            None if day is None else date.fromordinal(EPOCH + int(day)),
+            None if status is None else str(status),
+            number,
+        )
+        for day, status, number in rows
+    ]
+
+
+def column_schema(table: str, columns: Mapping[str, Any]) -> dg.TableSchema:
+    """The columns of a table (dlt's) with their types and meanings, but for those of dlt."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                name,
+                str(column["data_type"]),
+                description=column.get("description") or of_column(table, name),
+                constraints=dg.TableColumnConstraints(
+                    nullable=column.get("nullable", True),
+                    other=["primary key"] if column.get("primary_key") else [],
+                ),
+            )
+            for name, column in columns.items()
+            if not name.startswith("_dlt_") and name != DIGEST
+        ]
+    )
 
 
 def replay_metadata(dataset: Dataset, table: str, info: LoadInfo) -> tuple[dict[str, Any], str]:
@@ -77,34 +212,34 @@ def replay_summary(table: str, metadata: dict[str, Any]) -> str:
     )
 
 
-def summary(table: str, metadata: dict[str, Any]) -> str:
+def summary(table: str, receipt: ReceiptRow, rows: int) -> str:
     """A load in one line."""
     return (
-        f"{table}: {metadata['rows_received']} rows received in {metadata['requests']} requests: "
-        f"{changes(metadata)}, {metadata['repeats']} repeated, "
-        f"{metadata['rows_quarantined']} quarantined; {metadata['verdict']}; "
-        f"{metadata['dagster/row_count']} rows are there now"
+        f"{table}: {receipt['rows_received']} rows received in {receipt['requests']} requests: "
+        f"{changes(receipt)}, {receipt['repeats']} repeated, "
+        f"{receipt['rows_quarantined']} quarantined; {verdict(receipt)}; {rows} rows are there now"
     )
 
 
-def changes(metadata: dict[str, Any]) -> str:
+def changes(receipt: ReceiptRow) -> str:
     """What a load changed, in words."""
-    words = {
-        "inserted": "new",
-        "updated": "changed",
-        "removed": "removed",
-        "unchanged": "unchanged",
-    }
-    return ", ".join(f"{metadata[f'rows_{name}']:,} {word}" for name, word in words.items())
+    return ", ".join(f"{receipt[f'rows_{name}']:,} {word}" for name, word in CHANGES.items())
 
 
-def last_receipt(dataset: Dataset, resource: str, run_id: str) -> dict[str, Any]:
-    """The receipt of a resource from the given run, else the newest one, empty without any.
+def last_receipt(dataset: Dataset, resource: str, run_id: str) -> ReceiptRow:
+    """The receipt of a resource from the given run, else the newest one, empty without any."""
+    return next(iter(last_receipts(dataset, resource, run_id, 1)), {})
 
-    It has all that receipts have today: what an older version did not note has its default.
+
+def last_receipts(
+    dataset: Dataset, resource: str, run_id: str, count: int = LOADS_SHOWN
+) -> list[ReceiptRow]:
+    """The receipt of a resource from the given run, if there is one, and the newest others.
+
+    They have all that receipts have today: what an older version did not note has its default.
     """
     if "scan_receipts" not in dataset.tables:
-        return {}
+        return []
     # That of a window says nothing of all events.
     has_kinds = "scan_kind" in dataset.schema.get_table_columns("scan_receipts")
     of_all = f"(scan_kind <> 'window' OR run_id = '{run_id}')" if has_kinds else "1 = 1"
@@ -112,30 +247,23 @@ def last_receipt(dataset: Dataset, resource: str, run_id: str) -> dict[str, Any]
         dataset,
         "SELECT * FROM {scan_receipts} WHERE resource = %s AND {of_all} "
         "AND _dlt_load_id IN (SELECT load_id FROM {_dlt_loads} WHERE status = 0) "
-        "ORDER BY CASE WHEN run_id = %s THEN 0 ELSE 1 END, started_at DESC LIMIT 1",
+        "ORDER BY CASE WHEN run_id = %s THEN 0 ELSE 1 END, started_at DESC LIMIT {count}",
         resource,
         run_id,  # its own, also where the clock was set back since the last one
         of_all=of_all,
+        count=str(count),
     )
-    if not found:
-        return {}
-    noted = {name: value for name, value in found[0].items() if value is not None}
-    return Receipt(resource).row() | noted
-
-
-def preview(dataset: Dataset, table: str) -> dg.MarkdownMetadataValue:
-    """A few rows, without the columns of dlt and the marks."""
-    columns = own_columns(dataset, table)[:PREVIEW_COLUMNS]
-    quoted = ", ".join(map(dataset.sql_client.escape_column_name, columns))
-    there = current(dataset, table)
-    query = f"SELECT {quoted} FROM {{{table}}} WHERE {there} LIMIT {PREVIEW_ROWS}"  # noqa: S608
-    rows = select(dataset, query)
-    return markdown_table(rows, columns)
+    usual = Receipt(resource).row()
+    return [usual | {k: v for k, v in one.items() if v is not None} for one in found]
 
 
 def markdown_table(rows: Iterable[Iterable[Any]], headers: list[str]) -> dg.MarkdownMetadataValue:
     """Rows as a table for the UI, values as they are, `007` for one."""
     cells = [
-        [None if cell is None else str(cell).replace("|", "\\|") for cell in row] for row in rows
+        [
+            None if cell is None else " ".join(str(cell).replace("|", "\\|").splitlines())
+            for cell in row
+        ]
+        for row in rows
     ]
     return dg.MetadataValue.md(tabulate(cells, headers, tablefmt="github", disable_numparse=True))

@@ -18,6 +18,9 @@ class Destination(Protocol):
 
     cannot_be_opened: tuple[type[Exception], ...]
     """What is raised where it cannot."""
+    comments: str
+    """A query for what TABLE, VIEW or COLUMN a dataset has: that word, the table, the column if it
+    is one, and its comment."""
 
     def for_loads(self) -> Any:
         """dlt's destination to load into."""

@@ -23,6 +23,16 @@ OUT_OF_MEMORY = re.compile("Out of Memory|could not allocate block")
 """What it says where its memory limit does not suffice, also when it commits."""
 NEWER_STORAGE = re.compile("database file with version number|newer version of DuckDB")
 """What it says of a file that a newer DuckDB has written."""
+COMMENTS = """
+SELECT what, table_name, column_name, comment FROM (
+    SELECT 'TABLE' AS what, schema_name, table_name, NULL AS column_name, comment
+    FROM duckdb_tables() WHERE database_name = current_database()
+    UNION ALL SELECT 'VIEW', schema_name, view_name, NULL, comment
+    FROM duckdb_views() WHERE database_name = current_database()
+    UNION ALL SELECT 'COLUMN', schema_name, table_name, column_name, comment
+    FROM duckdb_columns() WHERE database_name = current_database()
+) WHERE schema_name = %s
+"""
 
 
 class DuckDB:
@@ -30,6 +40,7 @@ class DuckDB:
     credentials, also a file's path, out of config.toml."""
 
     cannot_be_opened: tuple[type[Exception], ...] = (DestinationConnectionError,)
+    comments = COMMENTS
 
     def __init__(self, name: str, settings: WarehouseSettings) -> None:
         self.name, self.settings = name, settings

@@ -39,6 +39,16 @@ SELECT current_setting('server_encoding'), current_database(), current_user,
            SELECT count(*) FROM pg_namespace
            WHERE nspname IN (%s, %s) AND has_schema_privilege(oid, 'CREATE'))
 """
+COMMENTS = """
+SELECT CASE WHEN a.attnum > 0 THEN 'COLUMN' WHEN c.relkind = 'v' THEN 'VIEW' ELSE 'TABLE' END,
+       c.relname, a.attname, d.description
+FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+JOIN (SELECT attrelid, attname, attnum FROM pg_attribute WHERE attnum > 0 AND NOT attisdropped
+      UNION ALL SELECT oid, NULL, 0 FROM pg_class) AS a ON a.attrelid = c.oid
+LEFT JOIN pg_description AS d
+       ON d.objoid = c.oid AND d.classoid = 'pg_class'::regclass AND d.objsubid = a.attnum
+WHERE n.nspname = %s AND c.relkind IN ('r', 'v')
+"""
 LOST = (
     "the connection that kept other loads out of the warehouse broke, and nothing was loaded: load "
     "again"
@@ -89,6 +99,7 @@ class Postgres:
         DestinationConnectionError,
         psycopg2.Error,  # by dlt as it is
     )
+    comments = COMMENTS
 
     def __init__(self, name: str) -> None:
         self.name = name
