@@ -48,6 +48,8 @@ OWNERS_OF_KEYS = frozenset(
 SECRET_FIELDS = ("api_key", "token", "password", "client_secret", "access_token")
 """Fields of dlt's authentication types that nobody may see."""
 
+SECRETS_OF_ALERTS = (["alerts", "email", "password"], ["alerts", "slack", "url"])
+
 REST_API_KEYS = ("client", "resource_defaults", "resources")
 
 OWN_TABLES = (
@@ -123,6 +125,7 @@ sync_settings = partial(section, settings.SyncSettings)
 retention_settings = partial(section, settings.RetentionSettings)
 field_settings = partial(section, settings.FieldsSettings)
 warehouse_settings = partial(section, settings.WarehouseSettings)
+alert_settings = partial(section, settings.AlertSettings)
 
 
 def fields() -> Fields:
@@ -374,8 +377,10 @@ def _is_secret(steps: mistakes.Steps) -> bool:
     *above, key = steps
     if above[-1:] in (["headers"], ["params"]):
         return is_secret_name(str(key))
-    return (key == "api_key" and above in ([], STEPS)) or (
-        above[-1:] == ["auth"] and key in SECRET_FIELDS
+    return (
+        (key == "api_key" and above in ([], STEPS))
+        or (above[-1:] == ["auth"] and key in SECRET_FIELDS)
+        or steps[len(STEPS) :] in SECRETS_OF_ALERTS
     )
 
 

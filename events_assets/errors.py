@@ -10,6 +10,7 @@ EventsError
 │   └── EmptyPageError        a page without rows where the API counts more of them
 ├── WarehouseError            the warehouse cannot be used
 ├── ContractError             rows would change a table in a way that its schema_contract forbids
+├── AlertError                nobody could be told that something is wrong
 ├── StopError                 a step of a command failed after which the others cannot be tried
 ├── KeyTypeError              a key column of integers is too narrow for the keys that come
 └── RowError                  one row; the others go on
@@ -89,6 +90,10 @@ class KeyTypeError(EventsError):
             f"{', '.join(sorted(columns))} a column of texts, as events_assets.warehouse.load does,"
             f" and load again"
         )
+
+
+class AlertError(EventsError):
+    pass
 
 
 class StopError(EventsError):

@@ -40,6 +40,7 @@ class EventsTranslator(DagsterDltTranslator):
                 f"`scan_receipts`: what was asked, what came, and whether that is everything."
             ),
             metadata={"dagster/storage_kind": DESTINATION},
+            freshness_policy=dg.FreshnessPolicy.time_window(fail_window=schedules.LATE),
         )
 
 

@@ -14,6 +14,7 @@ from events_assets.defs.configured import DESTINATION
 from events_assets.defs.failures import explained
 from events_assets.defs.metadata import markdown_table
 from events_assets.defs.resources import POOL
+from events_assets.defs.schedules import DAILY_LATE
 from events_assets.errors import WarehouseError
 
 DAILY_EVENTS = """
@@ -37,6 +38,7 @@ FARTHEST = 3653
     group_name="events",
     kinds={"dlt", "sql", DESTINATION},
     pool=POOL,
+    freshness_policy=dg.FreshnessPolicy.time_window(fail_window=DAILY_LATE),
     description=(
         "How many events start on each day (UTC), by status, without those that the API does not "
         "give any more. Events without a start are counted "
