@@ -285,6 +285,12 @@ def test_no_secret_is_in_an_alert_nor_in_why_it_was_not_sent(
         assert secret not in told
 
 
+def test_a_url_with_a_short_token_is_masked_as_a_whole(alert):
+    alert("webhook", url="http://127.0.0.1/?key=short1")
+    told = alerts.redaction(configuration.alert_settings()).text("no http://127.0.0.1/?key=short1")
+    assert told == "no [masked]"
+
+
 def test_an_answer_of_the_api_calls_nobody_in_slack(webhook, alert):
     alert("slack", url=f"http://127.0.0.1:{webhook.port}/services/{TOKEN}")
     alerts.send("slack", Message("wrong", "it says: <!channel> <http://evil|click> \ud800\0"))
