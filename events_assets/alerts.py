@@ -188,7 +188,7 @@ def redaction(settings: AlertSettings) -> Redaction:
         at = re.sub("^[^/]*//[^/?]*", "", url)  # which errors name without the host
         found += [url, *(part for part in (at, *re.split("[/?&=:@]", url)) if len(part) >= LONG)]
     for name, value in (settings.webhook.headers if settings.webhook else {}).items():
-        found += value.split() if configuration.is_secret_name(name) else []
+        found += [value, *value.split()[-1:]] if configuration.is_secret_name(name) else []
     for secret in found:
         if len(secret) >= MIN_SECRET_LENGTH:
             masking.add(secret)

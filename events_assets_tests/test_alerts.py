@@ -1,6 +1,7 @@
 """People hear of trouble when it breaks, once a day while it lasts, and when it is over."""
 
 import json
+import re
 from datetime import timedelta
 from urllib.parse import quote
 
@@ -14,7 +15,7 @@ from events_assets.defs import alerts as sensors
 from events_assets.defs.alerts import alerting
 from events_assets.defs.retention import REPOSITORY
 from events_assets.errors import AlertError, ConfigurationError
-from events_assets_tests.conftest import event
+from events_assets_tests.conftest import COMMITTED, ROOT, event, forget_providers
 from events_assets_tests.receivers import CERTIFICATE, Http, Smtp, receiving, text_of
 from events_assets_tests.shapes import KEY
 
@@ -177,6 +178,15 @@ def test_a_failed_check_is_told_with_its_remedy_and_a_warning_where_that_is_want
     assert "Well again\n- the check event_ids_are_unique" in webhook.received[1]["text"]
 
 
+def test_a_run_that_failed_by_a_check_is_told_as_that_check(serve, run, webhook, tick):
+    serve([event(1, end_time="2020-01-01T00:00:00Z")])
+    assert not run().success
+    tick()
+    (wrong,) = webhook.received[0]["wrong"]
+    assert wrong["text"].startswith("the check events_end_after_they_start failed: events that end")
+    assert "mend them in the API" in wrong["text"]
+
+
 def test_a_load_that_does_not_come_is_told(instance, webhook, tick, monkeypatch):
     instance.report_runless_asset_event(dg.AssetMaterialization("events"))
     assert tick() == "nothing is wrong"
@@ -291,6 +301,12 @@ def test_a_url_with_a_short_token_is_masked_as_a_whole(alert):
     assert told == "no [masked]"
 
 
+def test_a_token_in_a_header_is_masked_and_the_word_before_it_is_not(alert):
+    alert("webhook", url="http://127.0.0.1/", headers='{"Authorization": "Bearer of-news-7"}')
+    told = alerts.redaction(configuration.alert_settings()).text("Bearer is of-news-7")
+    assert told == "Bearer is [masked]"
+
+
 def test_an_answer_of_the_api_calls_nobody_in_slack(webhook, alert):
     alert("slack", url=f"http://127.0.0.1:{webhook.port}/services/{TOKEN}")
     alerts.send("slack", Message("wrong", "it says: <!channel> <http://evil|click> \ud800\0"))
@@ -348,6 +364,18 @@ def test_a_secret_that_is_missing_is_asked_for(alert, configure):
     configure("[sources.events.alerts.slack]")
     with pytest.raises(ConfigurationError, match="SOURCES__EVENTS__ALERTS__SLACK__URL"):
         alerts.send("slack", alerts.TRIAL)
+
+
+def test_the_lines_in_the_documents_are_accepted(project):
+    text = (ROOT / "docs" / "alerts.md").read_text()
+    config, secrets = re.findall(r"(?s)```toml\n(.*?)```", text)
+    for file, lines in (("config.toml", COMMITTED + config), ("secrets.toml", secrets)):
+        (project / ".dlt" / file).write_text(lines)
+    forget_providers()
+    settings = configuration.alert_settings()
+    assert settings.channels == [*alerts.SENDERS]
+    assert configuration.rest_api_config()
+    assert alerts.redaction(settings).text(secrets).count("[masked]") >= 3
 
 
 def test_check_sends_a_trial_and_says_where_it_went(serve, webhook, mailbox, command):

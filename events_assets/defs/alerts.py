@@ -80,8 +80,9 @@ def _failed_runs(context: dg.SensorEvaluationContext) -> Iterator[tuple[str, Pro
             continue
         names = _done_by(run)
         if not run.is_success:
-            for name in sorted(names - seen):
-                yield name, Problem(f"{name} failed: {_why(context.instance, run)}", run.run_id)
+            why = _why(context.instance, run) if names - seen else None
+            for name in sorted(names - seen) if why else ():
+                yield name, Problem(f"{name} failed: {why}", run.run_id)
         elif run.job_name == events_job.name:
             names |= {*TABLES, replay_job.name, check_api_job.name}
         seen |= names
@@ -95,8 +96,9 @@ def _done_by(run: dg.DagsterRun) -> set[str]:
     return {JOB_OF.get(key, key) for key in keys}
 
 
-def _why(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
-    """What a run failed with, in the words of its first failed step."""
+def _why(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str | None:
+    """What a run failed with, in the words of its first failed step; None: only with its checks,
+    which are told anyhow."""
     for kind in (dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE):
         for record in instance.get_records_for_run(run.run_id, of_type=kind).records:
             event = record.event_log_entry.dagster_event
@@ -105,6 +107,8 @@ def _why(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
             if said and said.description:
                 return str(said.description)
             error = getattr(data, "error", None)
+            if error and error.cls_name == "DagsterAssetCheckFailedError":
+                return None
             # Dagster puts the name of the class before it.
             text = error.message.partition(": ")[2] if error else event and event.message
             if text:

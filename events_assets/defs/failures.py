@@ -69,9 +69,9 @@ def _room(error: BaseException) -> str:
     """Where too little room is left, how much, and what to do."""
     if OF_SERVER.search(str(error)):
         return "that is the disk of the database server: make room there"
-    named = getattr(error, "filename", None) or "".join(QUOTED_PATH.findall(str(error))[:1])
-    places = [named] if named else [f"{tempfile.gettempdir()}/a"]
-    if not named:
+    places = QUOTED_PATH.findall(str(error))[:1]
+    if not places:
+        places = [f"{tempfile.gettempdir()}/x"]
         with suppress(ConfigurationError):
             places.append(configuration.warehouse_settings().database)
     folders = [next(p for p in Path(place).absolute().parents if p.is_dir()) for place in places]

@@ -77,16 +77,13 @@ def longest_pause(settings: ScheduleSettings) -> timedelta:
     ticks = dg.TimeWindowPartitionsDefinition(
         start=at, fmt="%Y-%m-%d %H:%M", cron_schedule=settings.cron, timezone=settings.timezone
     )
-    longest = timedelta()
-    for _ in range(TICKS):
-        window = ticks.get_next_partition_window(at, respect_bounds=False)
-        if window is None:
-            break
-        at, longest = (
-            window.end,
-            max(longest, timedelta(seconds=window.end.timestamp() - window.start.timestamp())),
-        )
-    return longest
+    pauses: list[float] = []
+    while len(pauses) < TICKS and (
+        window := ticks.get_next_partition_window(at, respect_bounds=False)
+    ):
+        pauses.append(window.end.timestamp() - window.start.timestamp())
+        at = window.end
+    return timedelta(seconds=max(pauses))
 
 
 def stale_after(settings: ScheduleSettings) -> timedelta:
