@@ -252,6 +252,24 @@ def test_each_job_has_its_own_trouble_and_a_load_ends_that_of_a_trial(
     assert [one["name"] for one in told["still_wrong"]] == ["daily_events_job"]
 
 
+def test_what_failed_by_the_button_is_over_when_its_job_has_done_it(
+    serve, run, instance, webhook, tick
+):
+    keys = {dg.AssetKey("events"), dg.AssetKey("daily_events")}
+    button = defs.resolve_implicit_global_asset_job_def().get_subset(asset_selection=keys)
+    died = instance.create_run_for_job(button, asset_selection=frozenset(keys))
+    instance.report_run_failed(died)
+    tick()
+    assert [one["name"] for one in webhook.received[0]["wrong"]] == [
+        "daily_events_job",
+        "events_job",
+    ]
+    serve([event(1)])
+    assert run().success
+    tick()
+    assert [one["name"] for one in webhook.received[1]["well_again"]] == ["events_job"]
+
+
 def test_the_runs_of_another_code_location_are_not_ours(instance, webhook, monkeypatch):
     job_failed(instance, **{REPOSITORY: "__repository__@theirs"})
     from dagster._core.remote_origin import RegisteredCodeLocationOrigin
