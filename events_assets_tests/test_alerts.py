@@ -223,10 +223,15 @@ def job_failed(instance, job="events_job", **tags):
 
 
 def test_a_run_whose_process_died_is_told_and_one_that_is_started_again_is_not(
-    instance, webhook, tick
+    instance, webhook, tick, monkeypatch
 ):
-    job_failed(instance, **{"dagster/will_retry": "true"})
+    again = job_failed(instance, **{"dagster/will_retry": "true"})
     assert tick() == "nothing is wrong"
+    monkeypatch.setattr(sensors, "RETRIED_WITHIN", -1.0)
+    assert tick().startswith("told")  # it was to be started again, and never was
+    instance.add_run_tags(again.run_id, {"dagster/auto_retry_run_id": "1"})
+    assert tick().startswith("told")
+    webhook.received.clear()
     run = job_failed(instance)
     tick()
     (wrong,) = webhook.received[0]["wrong"]

@@ -31,7 +31,9 @@ from events_assets.defs.sensors import (
 from events_assets.settings import AlertSettings
 
 ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
-WILL_RETRY = "dagster/will_retry"
+WILL_RETRY, RETRY = "dagster/will_retry", "dagster/auto_retry_run_id"
+RETRIED_WITHIN = 300.0
+"""Seconds in which Dagster starts a run again; one without a code location it never does."""
 RUNS_SEEN = 10
 """Runs of each job that are looked at, newest first."""
 LOADS_SEEN = 50
@@ -76,7 +78,9 @@ def _failed_runs(context: dg.SensorEvaluationContext) -> Iterator[tuple[str, Pro
     for record in sorted(records, key=lambda one: one.end_time or 0.0, reverse=True):
         run = record.dagster_run
         tag = run.tags.get(REPOSITORY)
-        if run.tags.get(WILL_RETRY) == "true" or (tag and ours and tag != ours):
+        is_fresh = datetime.now(UTC).timestamp() - (record.end_time or 0.0) < RETRIED_WITHIN
+        is_retried = RETRY in run.tags or (run.tags.get(WILL_RETRY) == "true" and is_fresh)
+        if is_retried or (tag and ours and tag != ours):
             continue
         names = _done_by(run)
         if not run.is_success:
