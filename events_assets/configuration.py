@@ -54,6 +54,8 @@ OWNERS_OF_KEYS = frozenset(
 SECRET_FIELDS = ("api_key", "token", "password", "client_secret", "access_token")
 """Fields of dlt's authentication types that nobody may see."""
 
+SECRETS_OF_ALERTS = (["alerts", "email", "password"], ["alerts", "slack", "url"])
+
 REST_API_KEYS = ("client", "resource_defaults", "resources")
 
 OWN_TABLES = (
@@ -151,6 +153,7 @@ retention_settings = partial(section, settings.RetentionSettings)
 field_settings = partial(section, settings.FieldsSettings)
 catalog_settings = partial(section, settings.CatalogSettings)
 warehouse_settings = partial(section, settings.WarehouseSettings)
+alert_settings = partial(section, settings.AlertSettings)
 
 
 def fields() -> Fields:
@@ -403,8 +406,10 @@ def _is_secret(steps: mistakes.Steps) -> bool:
     *above, key = steps
     if above[-1:] in (["headers"], ["params"]):
         return is_secret_name(str(key))
-    return (key == "api_key" and above in ([], STEPS)) or (
-        above[-1:] == ["auth"] and key in SECRET_FIELDS
+    return (
+        (key == "api_key" and above in ([], STEPS))
+        or (above[-1:] == ["auth"] and key in SECRET_FIELDS)
+        or steps[len(STEPS) :] in SECRETS_OF_ALERTS
     )
 
 

@@ -12,6 +12,7 @@ EventsError
 ├── WarehouseError            the warehouse cannot be used
 ├── ClusterError              workers on other machines do not do their work
 ├── ContractError             rows would change a table in a way that its schema_contract forbids
+├── AlertError                nobody could be told that something is wrong
 ├── StopError                 a step of a command failed after which the others cannot be tried
 ├── KeyTypeError              a key column of integers is too narrow for the keys that come
 └── RowError                  one row; the others go on
@@ -99,6 +100,10 @@ class KeyTypeError(EventsError):
             f"{', '.join(sorted(columns))} a column of texts, as events_assets.warehouse.load does,"
             f" and load again"
         )
+
+
+class AlertError(EventsError):
+    pass
 
 
 class StopError(EventsError):

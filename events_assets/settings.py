@@ -357,6 +357,67 @@ class SyncSettings(Settings):
     """Hours after which an API that can be asked for changes only (`incremental`) is read whole."""
 
 
+class EmailSettings(Settings):
+    """Where alerts go by e-mail."""
+
+    host: Text
+    """The SMTP server."""
+    port: Annotated[int, Field(ge=1, le=65535)] = 587
+    """Usually 587 for starttls, 465 for tls, 25 for none."""
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    """How the connection is encrypted: after it is made, from its first byte, or not at all."""
+    from_: Text = Field(alias="from")
+    """The address of the sender."""
+    to: Text | Annotated[list[Text], Field(min_length=1)]
+    """The address of who is told, or several."""
+    user: Text | None = None
+    """Who sends, if the server wants to know."""
+    password: Text | None = None
+    """Of the user: to be put into .dlt/secrets.toml, or the environment."""
+
+    def faults(self) -> Iterator[str]:
+        if self.password and not self.user:
+            yield "has a password, but no user"
+
+
+class SlackSettings(Settings):
+    """Where alerts go in Slack."""
+
+    url: Text | None = None
+    """Of an incoming webhook: to be put into .dlt/secrets.toml, or the environment."""
+
+
+class WebhookSettings(Settings):
+    """Where alerts are posted to as JSON."""
+
+    url: Text | None = None
+    """Where they are posted to."""
+    headers: dict[str, str] = {}
+    """Sent along. A secret is to be put into .dlt/secrets.toml, or the environment."""
+
+
+class AlertSettings(Settings):
+    """Who is told when something is wrong, again each day while it lasts, and when it is well."""
+
+    email: EmailSettings | None = None
+    """An SMTP server, and who is told."""
+    slack: SlackSettings | None = None
+    """An incoming webhook of Slack, or of what takes the same."""
+    webhook: WebhookSettings | None = None
+    """An address that takes JSON."""
+    warnings: bool = False
+    """Whether checks that only warn are told, too."""
+    repeat_after: Annotated[float, Field(gt=0)] = 24.0
+    """Hours after which what is still wrong is told again."""
+    ui: Text | None = None
+    """URL of the Dagster UI, for links to runs."""
+
+    @property
+    def channels(self) -> list[str]:
+        """The ways of telling that are configured."""
+        return [name for name in ("email", "slack", "webhook") if getattr(self, name)]
+
+
 Days = Annotated[float, Field(ge=0)]
 
 
@@ -541,4 +602,5 @@ SECTIONS: dict[str, type[Settings]] = {
     "warehouse": WarehouseSettings,
     "catalog": CatalogSettings,
     "checks": ChecksSettings,
+    "alerts": AlertSettings,
 }

@@ -32,7 +32,7 @@ def _describe(table: dict[str, Any], lines: list[ast.stmt]) -> None:
     for field, text in pairwise(lines):
         match field, text:
             case ast.AnnAssign(ast.Name(name)), ast.Expr(ast.Constant(str(description))):
-                properties[name]["description"] = description
+                properties[name.removesuffix("_")]["description"] = description
 
 
 if __name__ == "__main__":

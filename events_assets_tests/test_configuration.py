@@ -61,6 +61,7 @@ def test_the_committed_configuration_and_all_its_comments_fit_the_schema():
     events = document["sources"]["events"]
     assert len(events["fields"]) == 8 and len(events["http"]) == 15 and len(events["windows"]) == 7
     assert len(events["backfill"]) == 5
+    assert len(events["alerts"]) == 6 and len(events["alerts"]["email"]) == 6
     VALIDATOR.validate(document)
 
 

@@ -145,6 +145,8 @@ def test_a_misspelt_key_is_named_with_its_line(project):
         ("[sources.events.client.auth]\n", 'api_key = "a-real-key"\n'),
         ("[sources.events.client.auth]\n", 'password = "a-real-key"\n'),
         ("[sources.events.resources.endpoint]\n", 'auth = { token = "a-real-key" }\n'),
+        ("", '[sources.events.alerts.email]\npassword = "a-real-key"\n'),
+        ("", '[sources.events.alerts.slack]\nurl = "a-real-key"\n'),
     ],
 )
 def test_a_secret_in_config_toml_is_refused_and_not_quoted(project, before, secret):

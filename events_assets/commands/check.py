@@ -1,4 +1,5 @@
 """Tries the configured API with a few requests and reports what a load would find; loads nothing.
+Who would be told that something is wrong gets a trial.
 
 The pages are those that a load would get: the same endpoints, sessions and ways of paging.
 """
@@ -16,12 +17,12 @@ from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.sources.helpers.rest_client.exceptions import IgnoreResponseException
 from dlt.sources.rest_api.typing import RESTAPIConfig
 
-from events_assets import configuration
+from events_assets import alerts, configuration
 from events_assets.api import configured_api
 from events_assets.authentication import Authentication
 from events_assets.commands import changes, detect, findings, pages
 from events_assets.commands.location import Dialogue
-from events_assets.commands.report import FAILED, NOTE, OK, Report, Step, counted
+from events_assets.commands.report import ALERTS, FAILED, NOTE, OK, Report, Step, counted
 from events_assets.destinations.choice import destination
 from events_assets.errors import (
     ApiError,
@@ -65,6 +66,19 @@ def try_api(report: Report) -> None:
                 report.add(Step(FAILED, *stop.args))
     except EventsError as error:
         report.add(Step(FAILED, "configuration", str(error)))
+    _try_alerts(report)
+
+
+def _try_alerts(report: Report) -> None:
+    """Sends a trial to each of those who would be told that something is wrong."""
+    with suppress(ConfigurationError):  # which is told already
+        for channel in configuration.alert_settings().channels:
+            try:
+                where = alerts.send(channel, alerts.TRIAL)
+            except EventsError as error:
+                report.add(Step(FAILED, ALERTS, str(error)))
+            else:
+                report.add(Step(OK, ALERTS, f"a trial was sent to {where}"))
 
 
 def _require_destination() -> None:

@@ -14,6 +14,8 @@ from events_assets.commands.toml_file import inline
 from events_assets.http.redaction import Redaction
 
 OK, NOTE, FAILED = "ok", "note", "FAILED"
+ALERTS = "alerts"
+"""The step that says who gets them."""
 
 COLOURS = {OK: "green", NOTE: "yellow", FAILED: "red"}
 

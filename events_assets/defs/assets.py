@@ -57,6 +57,7 @@ class EventsTranslator(DagsterDltTranslator):
             owners=OWNERS,
             description=DESCRIPTION if table == "events" else of_table(table),
             metadata=of_asset(table),
+            freshness_policy=dg.FreshnessPolicy.time_window(fail_window=schedules.LATE),
         )
 
 

@@ -15,6 +15,7 @@ from events_assets.defs.metadata import days, markdown_table
 from events_assets.defs.pictures import over_time
 from events_assets.defs.resources import POOL
 from events_assets.descriptions import of_table
+from events_assets.defs.schedules import DAILY_LATE
 from events_assets.errors import WarehouseError
 
 COLUMNS: dict[str, Any] = {
@@ -47,6 +48,7 @@ LINEAGE = {"day": "start_time", "status": "status", "events": "id"}
             }
         )
     },
+    freshness_policy=dg.FreshnessPolicy.time_window(fail_window=DAILY_LATE),
 )
 def daily_events(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
     with explained(), warehouse.loading(context.log) as pipeline:

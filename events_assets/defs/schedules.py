@@ -1,4 +1,9 @@
-"""The schedule of `events_job`: cron and time zone from `[sources.events.schedule]`."""
+"""The schedule of `events_job`: cron and time zone from `[sources.events.schedule]`; how old the
+events may get by it.
+"""
+
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 
@@ -60,3 +65,36 @@ def configured_schedule() -> dg.ScheduleDefinition:
 
 
 events_schedule = configured(configured_schedule, schedule_at(ScheduleSettings()))
+
+TICKS = 200
+"""Ticks of the schedule that are looked at, from a Friday noon on: before the longest pauses."""
+
+
+def longest_pause(settings: ScheduleSettings) -> timedelta:
+    """The longest time between two ticks, that of a weekend, say."""
+    at = datetime(2026, 1, 2, 12, tzinfo=ZoneInfo(settings.timezone))
+    # The only of Dagster's public names that steps along a cron expression.
+    ticks = dg.TimeWindowPartitionsDefinition(
+        start=at, fmt="%Y-%m-%d %H:%M", cron_schedule=settings.cron, timezone=settings.timezone
+    )
+    pauses: list[float] = []
+    while len(pauses) < TICKS and (
+        window := ticks.get_next_partition_window(at, respect_bounds=False)
+    ):
+        pauses.append(window.end.timestamp() - window.start.timestamp())
+        at = window.end
+    return timedelta(seconds=max(pauses))
+
+
+def stale_after(settings: ScheduleSettings) -> timedelta:
+    """The age of a load at which the next one is late: after the longest pause of the schedule, and
+    as much again for the load itself, but one hour at least, and three at most."""
+    pause = longest_pause(settings)
+    return pause + min(max(pause, timedelta(hours=1)), timedelta(hours=3))
+
+
+LATE = configured(
+    lambda: stale_after(configuration.schedule_settings()), stale_after(ScheduleSettings())
+)
+DAILY_LATE = LATE + timedelta(days=7)
+"""Of `daily_events`, which is built when events changed, not each time they were loaded."""

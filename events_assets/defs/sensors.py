@@ -28,7 +28,7 @@ def events_sensor(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.Ski
     conditions, such as `all_deps_blocking_checks_passed`, launch no job by name, and take a
     warning, or a load whose checks were deselected, for one that did not pass.
     """
-    load = _latest(context, EVENTS)
+    load = latest(context.instance, EVENTS)
     if load is None:
         return dg.SkipReason("events has not been materialized yet")
     if context.cursor == str(load.storage_id):
@@ -38,10 +38,7 @@ def events_sensor(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.Ski
         return dg.SkipReason(obstacle)
 
     context.update_cursor(str(load.storage_id))
-    version = _tags(load).get("dagster/data_version")
-    built = _latest(context, DAILY_EVENTS)
-    built_from = _tags(built).get("dagster/input_data_version/events") if built else None
-    if version is not None and version == built_from:
+    if is_built_from(load, latest(context.instance, DAILY_EVENTS)):
         return dg.SkipReason("the load changed nothing: daily_events is built from these events")
     return dg.RunRequest(run_key=f"events-{load.storage_id}")
 
@@ -103,9 +100,16 @@ def _is_of(load: dg.EventLogRecord, evaluation: dg.AssetCheckEvaluation, timesta
     return target.storage_id == load.storage_id if target else timestamp > load.timestamp
 
 
-def _latest(context: dg.SensorEvaluationContext, key: dg.AssetKey) -> dg.EventLogRecord | None:
-    records = context.instance.fetch_materializations(key, limit=1).records
+def latest(instance: dg.DagsterInstance, key: dg.AssetKey) -> dg.EventLogRecord | None:
+    records = instance.fetch_materializations(key, limit=1).records
     return records[0] if records else None
+
+
+def is_built_from(load: dg.EventLogRecord, built: dg.EventLogRecord | None) -> bool:
+    """Whether an asset was built from the same events that a load left there."""
+    version = _tags(load).get("dagster/data_version")
+    seen = _tags(built).get("dagster/input_data_version/events") if built else None
+    return version is not None and version == seen
 
 
 def _tags(record: dg.EventLogRecord) -> dict[str, str]:

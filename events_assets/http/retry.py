@@ -1,6 +1,7 @@
 """Which failures are asked for again, how often, and how long the pauses are."""
 
 import copy
+import ssl
 from collections.abc import Callable
 
 import requests
@@ -13,7 +14,7 @@ from tenacity import (
     wait_exponential,
 )
 
-from events_assets.errors import NotAPageError
+from events_assets.errors import BoundError, NotAPageError
 from events_assets.http.rate_limit import asked_to_wait
 from events_assets.settings import HttpSettings
 
@@ -38,12 +39,13 @@ def retrying(
 ) -> Retrying:
     """Calls a function again after a status in `retry_statuses`, a connection failure, or an
     answer that is no page: at most `max_retries` times, after `backoff_factor` seconds, doubled
-    for each further retry, or what the answer asks to wait if that is longer.
+    for each further retry, or what the answer asks to wait if that is longer. A certificate that
+    is not trusted is not looked at again.
     """
 
     def is_transient(error: BaseException) -> bool:
         if (status := status_of(error)) is None:
-            return isinstance(error, FAILURES)
+            return isinstance(error, FAILURES) and not is_lasting(innermost(error))
         soon = seconds_asked(error, settings) <= settings.max_retry_after
         return status in settings.retry_statuses and soon
 
@@ -76,3 +78,21 @@ def status_of(error: BaseException) -> int | None:
     """The status of the answer that an error stands for, if it stands for one."""
     response = error.response if isinstance(error, requests.HTTPError) else None
     return None if response is None else response.status_code
+
+
+def innermost(error: BaseException) -> BaseException:
+    """What a failure came from: also what urllib3 and requests carry along as an argument."""
+    while not isinstance(error, NotAPageError | BoundError):
+        inner = [getattr(error, "reason", None), *error.args[:1], error.__cause__]
+        causes = [one for one in (*inner, error.__context__) if isinstance(one, BaseException)]
+        if not causes:
+            break
+        error = causes[0]
+    return error
+
+
+def is_lasting(cause: BaseException) -> bool:
+    """Whether there is no TLS with the other side, whenever one asks."""
+    return isinstance(cause, ssl.SSLCertVerificationError) or (
+        isinstance(cause, ssl.SSLError) and cause.reason == "WRONG_VERSION_NUMBER"
+    )

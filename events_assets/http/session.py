@@ -166,7 +166,8 @@ class ApiSession:
             return self._requests.send(request, **self._options)
         except requests.RequestException:
             raise
-        except ValueError as error:  # it, or a redirect, leads to what is no URL
+        # It, or a redirect, leads to what is no URL; there is no such file of certificates.
+        except (ValueError, OSError) as error:
             raise requests.RequestException(error, request=request) from error
 
     def _transient(self, response: requests.Response, **_: Any) -> None:
