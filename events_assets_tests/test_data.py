@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from events_assets_tests.conftest import COLUMNS, ROOT, load_configured
-from events_assets_tests.notebook import PAGE, notebook
 from events_assets.sample_api import sample_events
+from events_assets_tests.conftest import COLUMNS, load_configured
+from events_assets_tests.notebook import PAGE, notebook
 
 TEXT = PAGE.read_text(encoding="utf-8")
 QUERIES = re.findall(r"(?ms)^(\S[^\n]*:)\n\n```sql\n(.*?)^```", TEXT)
@@ -65,6 +65,6 @@ def test_each_cell_of_the_notebook_runs_where_notebooks_start(
     names: dict[str, object] = {}
     cells = [cell for cell in notebook()["cells"] if cell["cell_type"] == "code"]
     for cell in cells:
-        exec("".join(cell["source"]), names)
+        exec("".join(cell["source"]), names)  # noqa: S102
     assert len(names["pandas_frame"]) == 398 and names["arrow_table"].num_rows == 400
     names["connection"].close()
