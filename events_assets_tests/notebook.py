@@ -7,7 +7,13 @@ from typing import Any
 
 PAGE = Path(__file__).parent.parent / "docs" / "data.md"
 CODE = re.compile(r"(?ms)^```(python|sql)\n(.*?)^```\n")
-FROM_DOCS = "import os\n\nif os.path.basename(os.getcwd()) == 'docs':\n    os.chdir('..')\n\n"
+FROM_DOCS = """import os
+from pathlib import Path
+
+if Path.cwd().name == "docs":
+    os.chdir("..")
+
+"""
 """Notebooks start in their own folder, the page speaks of that of the project."""
 
 
