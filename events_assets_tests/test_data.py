@@ -66,5 +66,7 @@ def test_each_cell_of_the_notebook_runs_where_notebooks_start(
     cells = [cell for cell in notebook()["cells"] if cell["cell_type"] == "code"]
     for cell in cells:
         exec("".join(cell["source"]), names)  # noqa: S102
-    assert len(names["pandas_frame"]) == 398 and names["arrow_table"].num_rows == 400
+    assert len(names["rows"]) == 398 and names["arrow_table"].num_rows == 400
+    assert len(names["show"]("SELECT * FROM events").df()) == 400
+    assert len(names["dataset"]("SELECT id FROM events").df()) == 400
     names["connection"].close()
