@@ -35,8 +35,9 @@ dev: setup        ## open the Dagster UI on http://127.0.0.1:3000, or on the nex
 bench: setup      ## compare with plain dlt and with the floor; options in ARGS: ARGS=--help
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-schema: setup     ## write the JSON schema of .dlt/config.toml
+schema: setup     ## write the JSON schema of .dlt/config.toml, and the notebook of docs/data.md
 	@$(BIN)/python -m events_assets_tests.config_schema > docs/config.schema.json
+	@$(BIN)/python -m events_assets_tests.notebook > docs/data.ipynb
 
 test: setup-dev   ## run the tests that are quick
 	@$(BIN)/python -m pytest -m "not slow"

@@ -4,12 +4,19 @@ import re
 import tomllib
 from typing import Any
 
+import duckdb
 import pytest
 import tomlkit
 
-from events_assets.configuration import warehouse_settings
-from events_assets.destinations.choice import BROKEN, destination
-from events_assets_tests.conftest import COMMITTED, ROOT, forget_providers
+from events_assets.configuration import (
+    http_settings,
+    rest_api_config,
+    schedule_settings,
+    warehouse_settings,
+)
+from events_assets.destinations.choice import BROKEN, destination, destination_name
+from events_assets.settings import SECTIONS
+from events_assets_tests.conftest import COMMITTED, ROOT, event, forget_providers
 from events_assets_tests.recipes import put_into
 
 
@@ -23,15 +30,67 @@ def test_each_test_named_in_the_documents_exists():
     assert named and not {name for name in named if f"def {name}(" not in tests}
 
 
-def test_the_readme_names_only_what_exists():
-    text = (ROOT / "README.md").read_text()
-    targets = set((ROOT / "Makefile").read_text().split("\n"))
-    for target in re.findall(r"make ([\w-]+)", text):
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "deploy" / "README.md"])
+HEADING = re.compile(r"(?m)^#+ (.+)$")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_page_sends_people_where_nothing_is(page):
+    text = page.read_text()
+    targets = (ROOT / "Makefile").read_text().split("\n")
+    for target in re.findall(r"`make ([\w-]+)", text):
         assert any(line.startswith(f"{target}:") for line in targets), target
-    for path in re.findall(r"\]\((docs/[^)]+)\)", text):
-        assert (ROOT / path).is_file(), path
-    for section in re.findall(r"\[(sources\.events\.\w+)\]", text):
+    for path, _, anchor in re.findall(r"\]\((?!http)([^)#]*)(#?)([^)]*)\)", text):
+        found = (page.parent / path) if path else page
+        assert found.is_file(), path
+        if anchor:
+            assert anchor in map(anchor_of, HEADING.findall(found.read_text())), anchor
+    for section in re.findall(r"\[(sources\.events\.\w+)", text):
         assert section in (ROOT / ".dlt" / "config.toml").read_text(), section
+
+
+def anchor_of(heading: str) -> str:
+    """What a link to a heading is on GitHub."""
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+
+
+def test_the_readme_leads_to_each_page():
+    text = (ROOT / "README.md").read_text()
+    pages = [page.relative_to(ROOT) for page in PAGES if page.name != "README.md"]
+    assert [str(page) for page in pages if f"]({page})" not in text] == []
+    assert len(text.splitlines()) <= 150
+
+
+def test_each_section_and_each_variable_of_the_settings_is_read(monkeypatch):
+    text = documents("settings.md")
+    assert {f"[sources.events.{name}" for name in SECTIONS} <= {
+        *re.findall(r"\[sources\.events\.\w+", text)
+    }
+    variables = re.findall(r"`((?:SOURCES__|DESTINATION_)\w+)` \|", text)
+    texts = ["http://127.0.0.1", "7", "5 4 * * *", "/elsewhere", "postgres"]
+    for name, value in zip(variables, texts, strict=True):
+        monkeypatch.setenv(name, value)
+    forget_providers()
+    found: Any = rest_api_config()
+    read = [
+        found["client"]["base_url"],
+        str(http_settings().max_retries),
+        schedule_settings().cron,
+        found["resources"][0]["endpoint"]["path"],
+        destination_name(),
+    ]
+    assert read == texts
+
+
+def test_the_source_runs_in_a_pipeline_of_anyone(serve, monkeypatch, project):
+    serve([event(1), event(2)])
+    (code,) = re.findall(r"(?s)```python\n(.*?)```", documents("development.md"))
+    monkeypatch.setenv("DLT_DATA_DIR", str(project / "dlt"))
+    names: dict[str, Any] = {}
+    exec(code, names)  # noqa: S102
+    with duckdb.connect("my_pipeline.duckdb") as connection:
+        told = connection.execute("SELECT verdict, rows_loaded FROM my_events.scan_receipts")
+        assert told.fetchall() == [("complete", 2)]
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,15 @@ def test_a_bad_row_that_comes_each_hour_stands_there_once_as_it_came_last(serve,
     ]
 
 
+def test_a_row_set_aside_can_be_found_again_in_the_answers_of_the_api(serve, rows):
+    serve()
+    load([event(1), event(2, big=BIG), event(3), without_id(4)])
+    assert rows("SELECT scan, position FROM quarantined_events ORDER BY position") == [
+        (1, 1),
+        (1, 3),
+    ]
+
+
 @pytest.mark.parametrize("then", [event(2), event(2, big=1)])
 def test_a_row_leaves_when_it_can_be_loaded(serve, rows, then):
     serve()

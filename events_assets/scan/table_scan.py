@@ -128,6 +128,7 @@ class TableScan:
         verdict: Verdict | None = None
         with self.table.opened(), closing(Progress(self.table.name, log)) as progress:
             while verdict is None:
+                self.receipt.scans += 1  # rows that are set aside say in which pass
                 if readings:
                     log.info(f"{self.table.name}: {doubt(readings[-1])}; reading it once more")
                 one = self._pass(progress)
@@ -146,7 +147,6 @@ class TableScan:
         """Makes out the receipt; `one` is the last pass."""
         for traffic in self.table.traffic():
             self.receipt.add_cost(traffic)
-        self.receipt.scans = len(readings)
         self.intake.versions.count()
         if self.receipt.scan_kind != "full":
             verdict = replace(verdict, reason=f"{self._part(one.lists)}: {verdict.reason}")
