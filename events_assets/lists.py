@@ -185,7 +185,12 @@ class Lists:
             session=session,
             paging=paging,
             request_for=ListRequests(self._client, endpoint, parameters, inherited, changes),
-            rows_of=DataSelector(configured.get("data_selector"), settings.absent_when_empty),
+            rows_of=DataSelector(
+                configured.get("data_selector"),
+                settings.absent_when_empty,
+                settings.row_key,
+                settings.columns_path,
+            ),
             total=total,
             identify=identity,
             map_rows=lambda rows: fields.map(rows, name) if table == "events" else rows,
