@@ -32,6 +32,7 @@ from events_assets.scan.data_selector import DataSelector
 from events_assets.scan.endpoint import Endpoint
 from events_assets.scan.list_request import ListRequests, url_of
 from events_assets.scan.paginators import paging_of
+from events_assets.scan.placeholders import as_written
 from events_assets.scan.progress import BesideBar
 from events_assets.scan.table_pass import Table
 from events_assets.scan.tables import EVENT_COLUMNS
@@ -60,7 +61,7 @@ class Lists:
     def __init__(
         self, config: RESTAPIConfig, authentication: Authentication, log: logging.Logger | None
     ) -> None:
-        config = authentication.fill(deepcopy(config))
+        config = authentication.fill(_as_written(deepcopy(config)))
         self._client: dict[str, Any] = dict(config["client"])
         self._defaults: dict[str, Any] = dict(config.get("resource_defaults") or {})
         self._entries = {e["name"]: e for e in configuration.entries(config["resources"])}
@@ -215,6 +216,15 @@ class Lists:
             self._authentication.of(auth, lambda url: self._session(None, url)),
             remembers=self.settings.passes > 1 and base_url is None,
         )
+
+
+def _as_written(config: RESTAPIConfig) -> RESTAPIConfig:
+    """The configuration with braces that stand for nothing as dlt wants them."""
+    entries: list[Any] = [*config["resources"], config.get("resource_defaults") or {}]
+    for entry in entries:
+        if isinstance(entry, dict) and isinstance(entry.get("endpoint"), dict):
+            entry["endpoint"] = as_written(entry["endpoint"])
+    return config
 
 
 def _paging(resource: str, paginator: Any, settings: ScanSettings) -> tuple[Paging, Total]:

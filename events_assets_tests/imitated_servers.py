@@ -90,3 +90,45 @@ def all_rows(_start: int, _rows: int, total: int) -> int:
 
 def page_count(_start: int, _rows: int, total: int) -> int:
     return -(-total // 20)
+
+
+def graphql(asked: Asked) -> Answer:
+    """Events by `first` and `after`, by POST only."""
+    if asked.method != "POST":
+        return Answer(405, {"message": "use POST"})
+    if not asked.body or "events" not in str(asked.body.get("query")):
+        return Answer(400, {"errors": [{"message": "Must provide query string."}]})
+    variables = asked.body.get("variables") or {}
+    start, count = int((variables.get("after") or "c0")[1:]), int(variables.get("first") or 20)
+    page = events()[start : start + min(count, 20)]
+    end = start + len(page)
+    info = {"hasNextPage": end < 57, "endCursor": f"c{end}"}
+    edges = [{"cursor": f"c{start + n}", "node": one} for n, one in enumerate(page, start=1)]
+    return Answer(200, {"data": {"events": {"edges": edges, "pageInfo": info}}})
+
+
+def posted(server: Server) -> Server:
+    """The same by POST only."""
+    return lambda asked: server(asked) if asked.method == "POST" else Answer(405, {})
+
+
+def linked(most: int = 20, **beside: Callable[[str | None, int], Any]) -> Server:
+    """Pages that name the URL of the next one somewhere."""
+
+    def answer(asked: Asked) -> Answer:
+        start = int(asked.query.get("at", 0))
+        page, following = events()[start : start + most], start + most
+        url = f"{asked.base_url}/events?at={following}" if following < 57 else None
+        extra = {name: make(url, 57) for name, make in beside.items()}
+        return Answer(200, {"items": page, **extra})
+
+    return answer
+
+
+def arranged(arrange: Callable[[list[Row]], Any], rows: list[Row] | None = None) -> Server:
+    """All rows, in an answer of some arrangement."""
+    return lambda _: Answer(200, arrange(events() if rows is None else rows))
+
+
+def raw(body: bytes, kind: str) -> Server:
+    return lambda _: Answer(200, body, {"Content-Type": kind})

@@ -7,16 +7,20 @@ import tomllib
 import pytest
 
 from events_assets.sample_api import Answer
-from events_assets_tests.conftest import CONFIG
+from events_assets_tests.conftest import CONFIG, load_configured
 from events_assets_tests.imitated_servers import (
     all_rows,
-    events,
+    arranged,
+    graphql,
     is_more,
     keyed,
+    linked,
     numbered,
     own_rows,
     page_count,
     paged,
+    posted,
+    raw,
     token,
     whole,
 )
@@ -166,3 +170,164 @@ def test_the_first_request_asks_for_a_small_page(init):
     _, _, paths = init(paged("offset", "limit", most=100, total=all_rows))
     assert "limit=" in paths[0]
     assert not any(path == "/events" for path in paths)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"method": "POST", "json": {"query": "query { events(first: 100) { id title } }"}},
+        {"method": "POST", "json": {"query": "{events{id}}", "variables": {"a": "{}"}}},
+        {"params": {"filter": '{"kind": {"eq": "public"}}'}},
+        {"params": {"where": "{city}"}},
+        {"headers": {"X-Filter": "{a} or {b}"}},
+    ],
+)
+def test_braces_are_sent_as_they_are_written(check, settings):
+    asked_for = []
+
+    def answer(asked):
+        asked_for.append((asked.body, asked.query, asked.headers.get("X-Filter")))
+        return whole()(asked)
+
+    steps = check(answer, {"data_selector": "events", **SINGLE, **settings})
+    assert steps["rows"]["state"] == "ok", steps
+    body, query, header = asked_for[0]
+    assert body == settings.get("json", {}) or not body
+    assert not settings.get("params") or query.items() >= settings["params"].items()
+    assert not settings.get("headers") or header == settings["headers"]["X-Filter"]
+
+
+@pytest.fixture
+def arrive(command, rows):
+    """Describes a server and loads it: what is configured, and the events as they are loaded."""
+
+    def arrive(server, *words, code=0):
+        with serving_routes({"/events": server}) as api:
+            result = command("init", "--base-url", api.base_url, "--path", "/events", *words)
+            assert result.exit_code == 0, result.output
+            checked = command("check")
+            assert "FAILED" not in checked.output, checked.output
+            load_configured()
+        found = tomllib.loads(CONFIG.read_text())["sources"]["events"]
+        return found, rows("SELECT id, event_name, start_time, end_time FROM events ORDER BY id")
+
+    return arrive
+
+
+QUERY = """query ($first: Int, $after: String) {
+  events(first: $first, after: $after) {
+    edges { node { id title start end } } pageInfo { hasNextPage endCursor } } }"""
+HEADER = ["id", "title", "start", "end"]
+
+
+def listed(row):
+    return [row[name] for name in HEADER]
+
+
+def table(page):
+    return {"columns": HEADER, "rows": [*map(listed, page)]}
+
+
+@pytest.mark.parametrize(
+    ("server", "words"),
+    [
+        (graphql, ("--graphql", QUERY)),
+        (posted(paged("from", "size", total=all_rows)), ()),
+        (posted(paged("cursor", next_cursor=token)), ("--post", '{"kind": "public"}')),
+        (linked(**{"hydra:view": lambda url, _: {"hydra:next": url}}), ()),
+        (linked(**{"hydra:totalItems": lambda _, total: total}, next=lambda url, _: url), ()),
+        (linked(link=lambda url, _: [{"relation": "next", "url": url}] if url else []), ()),
+        (linked(links=lambda url, _: [{"rel": "next", "href": url}] if url else []), ()),
+        (linked(**{"@odata.nextLink": lambda url, _: url}), ()),
+        (paged("cursor", next_page=token), ()),
+        (arranged(lambda page: {"entry": [{"resource": row} for row in page]}), ()),
+        (arranged(lambda page: {"entries": [{"event": row, "n": 1} for row in page]}), ()),
+        (arranged(lambda page: {"features": [{"attributes": row} for row in page]}), ()),
+        (
+            arranged(
+                lambda page: {
+                    "data": [
+                        {"id": str(row.pop("id")), "type": "event", "attributes": row}
+                        for row in map(dict, page)
+                    ]
+                }
+            ),
+            (),
+        ),
+        (arranged(lambda page: {"events": {f"e{row.pop('id')}": row for row in map(dict, page)}}), ()),
+        (arranged(lambda page: {f"e{row['id']}": row for row in page}), ()),
+        (arranged(table), ()),
+        (arranged(lambda page: [HEADER, *map(listed, page)]), ()),
+        (
+            arranged(
+                lambda page: {
+                    "meta": {"columns": [{"name": name} for name in HEADER]},
+                    "data": [*map(listed, page)],
+                }
+            ),
+            (),
+        ),
+    ],
+)  # fmt: skip
+def test_all_events_come_whatever_stands_around_them(arrive, server, words):
+    found, events = arrive(server, *words)
+    assert len(events) == 57, found
+    assert all(value is not None for event in events for value in event)
+
+
+@pytest.mark.parametrize(
+    ("body", "sent", "kind"),
+    [
+        (b"BEGIN:VCALENDAR\r\nVERSION:2.0\r\n", "text/plain", "iCalendar"),
+        (b'<?xml version="1.0"?><rss version="2.0"><channel/></rss>', "text/xml", "RSS"),
+        (b'<feed xmlns="http://www.w3.org/2005/Atom"/>', "application/atom+xml", "RSS or Atom"),
+        (b"<!DOCTYPE html><html><body>Log in</body></html>", "text/html", "HTML"),
+        (b"<events><event/></events>", "application/xml", "XML"),
+        (b"id,title\n1,Fair\n", "text/csv", "CSV"),
+        (b"id;title\n1;Fair\n", "application/octet-stream", "CSV"),
+        (b'{"id": 1}\n{"id": 2}\n', "application/json", "NDJSON"),
+        (b'callback({"id": 1})', "application/javascript", "JSONP"),
+        (b"", "application/json", "empty"),
+    ],
+)
+def test_what_is_no_json_is_named_as_what_it_is(command, check, body, sent, kind):
+    with serving_routes({"/events": raw(body, sent)}) as api:
+        told = command("init", "--base-url", api.base_url, "--path", "/events")
+    assert told.exit_code == 1 and kind in told.output, told.output
+    steps = check(raw(body, sent), {"data_selector": "events", **SINGLE})
+    assert kind in [*steps.values()][-1]["finding"]
+
+
+@pytest.mark.parametrize(
+    ("server", "endpoint", "sections", "said"),
+    [
+        (paged("offset", "limit", total=all_rows, pages=page_count),
+         {"paginator": {"type": "offset", "limit": 20, "total_path": "pages"}}, {},
+         'total_path = "pages" counts 3'),
+        (numbered(pages=page_count), {"paginator": {"type": "page_number", "base_page": 1}},
+         {"scan": {"total_path": "pages"}}, 'total_path = "pages" counts 3'),
+        (numbered(count=all_rows),
+         {"paginator": {"type": "page_number", "base_page": 1, "total_path": "count"}}, {},
+         'total_path = "count" counts 57'),
+        (numbered(count=own_rows), SINGLE, {"scan": {"total_path": "count"}}, "single_page"),
+        (paged("offset", "limit", total=all_rows),
+         {"paginator": {"type": "offset", "limit": 20, "total_path": "count"}}, {},
+         'total_path = "count" leads to nothing'),
+        (numbered(), {"paginator": {"type": "page_number", "base_page": 1,
+                                    "has_more_path": "more"}}, {}, 'has_more_path = "more" leads'),
+        (paged("cursor", next=token),
+         {"paginator": {"type": "cursor", "cursor_path": "meta.next", "cursor_param": "cursor"}},
+         {}, 'cursor_path = "meta.next" leads to nothing'),
+        (paged("cursor", next=token), {"paginator": {"type": "offset", "limit": 20}}, {},
+         'paginator = { type = "offset", limit = 20 }'),
+        (linked(next=lambda url, _: url),
+         {"paginator": {"type": "json_link", "next_url_path": "links.next"}}, {},
+         'next_url_path = "links.next" leads to nothing'),
+        (numbered(), {"data_selector": "data"}, {}, 'no list of rows at "data"'),
+    ],
+)  # fmt: skip
+def test_a_wrong_setting_is_failed_by_its_name_and_value(check, server, endpoint, sections, said):
+    at = "results" if "numbered" in server.__qualname__ else "items"
+    steps = check(server, {"data_selector": at, **endpoint}, **sections)
+    failed = [step["finding"] for step in steps.values() if step["state"] == "FAILED"]
+    assert any(said in finding for finding in failed), steps

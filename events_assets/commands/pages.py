@@ -62,7 +62,8 @@ class EventList:
     `get` asks for it, with parameters and headers. `id` is the JSON path of what tells rows apart,
     `first` the first answer; `asked_few`: to a request for a few rows. `size` is the parameter of
     the page size, and `small` a page with few rows; without one, `size` is empty, and `small` the
-    first answer; `counted` is the one with the fewest rows. `sample` are the most rows that came at once.
+    first answer; `counted` is the one with the fewest rows. `sample` are the most rows that came at
+    once.
     """
 
     get: Callable[..., Answer]
