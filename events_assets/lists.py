@@ -202,6 +202,7 @@ class Lists:
             order_of=value_at(settings.order) if settings.order and table == "events" else None,
             max_pages_factor=settings.max_pages_factor,
             changes=changes,
+            twice=fields.twice,
         )
 
     def _session(self, auth: Any, base_url: str | None = None) -> ApiSession:

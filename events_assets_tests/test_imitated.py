@@ -3,14 +3,17 @@ proven."""
 
 import json
 import tomllib
+from threading import Event
 
 import pytest
 
+from events_assets.commands.report import patience
 from events_assets.sample_api import Answer
 from events_assets_tests.conftest import CONFIG, load_configured
 from events_assets_tests.imitated_servers import (
     all_rows,
     arranged,
+    events,
     graphql,
     is_more,
     keyed,
@@ -71,6 +74,7 @@ def toml(configured):
     return tomlkit.dumps({"sources": {"events": configured}})
 
 
+DAY = "2026-05-01"
 SINGLE = {"paginator": "single_page"}
 SPAN = {"start": "2026-01-01", "end": "2026-12-31"}
 FLAGGED = {"resultOffset": None}
@@ -217,6 +221,12 @@ def arrive(command, rows):
 QUERY = """query ($first: Int, $after: String) {
   events(first: $first, after: $after) {
     edges { node { id title start end } } pageInfo { hasNextPage endCursor } } }"""
+
+
+def by_key(page):
+    return {f"e{row['id']}": {n: v for n, v in row.items() if n != "id"} for row in page}
+
+
 HEADER = ["id", "title", "start", "end"]
 
 
@@ -254,8 +264,8 @@ def table(page):
             ),
             (),
         ),
-        (arranged(lambda page: {"events": {f"e{row.pop('id')}": row for row in map(dict, page)}}), ()),
-        (arranged(lambda page: {f"e{row['id']}": row for row in page}), ()),
+        (arranged(lambda page: {"events": by_key(page)}), ()),
+        (arranged(by_key), ()),
         (arranged(table), ()),
         (arranged(lambda page: [HEADER, *map(listed, page)]), ()),
         (
@@ -331,3 +341,78 @@ def test_a_wrong_setting_is_failed_by_its_name_and_value(check, server, endpoint
     steps = check(server, {"data_selector": at, **endpoint}, **sections)
     failed = [step["finding"] for step in steps.values() if step["state"] == "FAILED"]
     assert any(said in finding for finding in failed), steps
+
+
+@pytest.mark.parametrize(
+    ("rows", "state", "said"),
+    [
+        ([{"id": 1}, {"id": 1}], "FAILED", "1 come twice"),
+        ([{"id": n, "start": "2026-05-02T10:00:00Z", "end": "2026-05-01T10:00:00Z"}
+          for n in range(3)], "FAILED", "3 end before they start"),
+        ([{"id": None}, *({"id": n} for n in range(150))], "note", "1 cannot be loaded"),
+        ([{"id": None}, {"id": 2}], "FAILED", "1 cannot be loaded"),
+        ([{"id": n} for n in range(3)], "ok", "none breaks a claim"),
+    ],
+)  # fmt: skip
+def test_check_says_with_what_events_job_will_end(check, rows, state, said):
+    whole_rows = [{"title": "Fair", "start": DAY, "end": DAY, **row} for row in rows]
+    steps = check(whole(rows=whole_rows, total=len(rows)), {"data_selector": "events", **SINGLE})
+    assert steps["checks"]["state"] == state and said in steps["checks"]["finding"], steps
+    assert "events_job ends with 1 for 1 row that come twice" in steps["checks"]["finding"]
+
+
+def test_check_says_that_an_unproven_load_will_fail_where_that_is_configured(check):
+    checks = {"events_scan_is_complete": {"unproven": "error"}}
+    endpoint = {"data_selector": "events", **SINGLE}
+    steps = check(whole(), endpoint, checks=checks, scan={"passes": 1})
+    assert steps["checks"]["state"] == "FAILED" and "nothing proves" in steps["checks"]["finding"]
+
+
+def test_every_request_asks_for_json(arrive):
+    accepted = []
+
+    def plone(asked):
+        accepted.append(asked.headers["Accept"])
+        is_json = asked.headers["Accept"] == "application/json"
+        return whole(total=57)(asked) if is_json else Answer(404, {})
+
+    assert len(arrive(plone)[1]) == 57
+    assert {*accepted} == {"application/json"}
+
+
+def test_a_local_time_that_exists_twice_is_counted(command, rows, monkeypatch):
+    days = {"2026-10-25": ("T02:30:00", "T02:30:00Z", "T03:30:00"), "2026-03-29": ("T02:30",)}
+    times = [f"{day}{time}" for day in days for time in days[day]]
+    local = [{"id": n, "title": "Fair", "start": time} for n, time in enumerate(times)]
+    monkeypatch.setenv("SOURCES__EVENTS__FIELDS__TIMEZONE", "Europe/Vienna")
+    with serving_routes({"/events": whole(rows=local, total=4)}) as api:
+        command("init", "--base-url", api.base_url, "--path", "/events")
+        load_configured()
+    assert rows("SELECT ambiguous_times FROM scan_receipts") == [(1,)]
+
+
+def test_a_slow_server_does_not_leave_one_in_the_dark(capsys):
+    told = Event()
+
+    def hear(line, err):
+        assert err
+        print(line)
+        told.set()
+
+    with patience(0.01, hear):
+        assert told.wait(10)
+    assert "still at it after" in capsys.readouterr().out
+
+
+def test_help_tells_how_words_are_completed(command):
+    assert "_EVENTS_ASSETS_COMPLETE=bash_source" in command("--help").output
+
+
+@pytest.mark.parametrize("word", ["soon", "10h", 7])
+def test_a_time_that_cannot_be_read_is_said_with_its_setting(command, check, word):
+    server = whole(rows=events(9, end=word), total=9)
+    with serving_routes({"/events": server}) as api:
+        told = command("init", "--base-url", api.base_url, "--path", "/events").output
+    assert f'"end" cannot be read as end_time (like {word})' in " ".join(told.split()), told
+    steps = check(server, {"data_selector": "events", **SINGLE})
+    assert f'end_time = "end" (like {word})' in steps["fields"]["finding"], steps["fields"]

@@ -47,7 +47,7 @@ def main(context: click.Context) -> None:
 
     The API is described in .dlt/config.toml; its key comes from API_KEY or .dlt/secrets.toml.
 
-    Words are completed by: eval "$(_EVENTS_ASSETS_COMPLETE=bash_source events-assets)", or zsh, fish.
+    Completion: eval "$(_EVENTS_ASSETS_COMPLETE=bash_source events-assets)", or zsh, fish.
     """
     context.color = False if os.environ.get("NO_COLOR") else None  # None: as the terminal has it
 

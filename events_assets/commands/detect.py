@@ -17,6 +17,7 @@ from requests.structures import CaseInsensitiveDict
 from requests.utils import parse_header_links
 
 from events_assets.commands.formats import formats_of
+from events_assets.commands.report import shown
 from events_assets.errors import UnreadableTimeError
 from events_assets.paging.base import BY_CHANCE, Order
 from events_assets.rows.times import from_text, unix_unit
@@ -350,6 +351,19 @@ def _clock(
             if forms:
                 return day, clock, forms
     return None
+
+
+def unreadable(rows: Sequence[Any]) -> list[str]:
+    """What is said of fields that are called like a time that is not found, and are none."""
+    found, values = proposals(rows), _by_path([row for row in rows if isinstance(row, dict)][:ROWS])
+    said = []
+    for name in TIMES:
+        for path, held in values.items() if name not in found else ():
+            if _likeness_of_time(name, _words(path), [*held.values()]) > 5 and len(path) == 1:
+                value = shown(next(iter(held.values())))
+                said.append(f'"{join(path)}" cannot be read as {name} (like {value})')
+                break
+    return said
 
 
 def _by_path(objects: Sequence[dict[str, Any]]) -> dict[Keys, Held]:

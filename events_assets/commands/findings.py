@@ -14,14 +14,14 @@ from dlt.common.data_types import coerce_value, py_type_to_sc_type
 from events_assets import configuration, json_path
 from events_assets.commands import detect
 from events_assets.commands.pages import NO_WAY, SIZES, EventList
-from events_assets.commands.report import FAILED, NOTE, OK, Step, counted
+from events_assets.commands.report import FAILED, NOTE, OK, Step, counted, shown
 from events_assets.commands.toml_file import inline
 from events_assets.errors import StopError, UnreadableTimeError
 from events_assets.paging.base import Order, Page
 from events_assets.paging.page_numbers import PageNumbers
 from events_assets.paging.touching_offsets import TouchingOffsets
 from events_assets.rows.canonical import Fields
-from events_assets.rows.times import LIKELY_YEARS, has_offset
+from events_assets.rows.times import LIKELY_YEARS, UNREADABLE, has_offset
 from events_assets.scan.data_selector import DataSelector
 from events_assets.scan.list_pass import ListPass
 from events_assets.scan.verdict import COMPLETE, NAMED, TOUCHING, Reading, Seen, judge
@@ -101,8 +101,7 @@ def fields(page: Page) -> Step:
         finding += f"; nothing looks like {', '.join(unknown)}" if unknown else ""
     nowhere, unseen = _not_in(raw, configured)
     said = [*_told_missing(values, len(found)), *nowhere, *unseen]
-    if unread:
-        said.append(f"cannot be read as a time: {', '.join(unread)}")
+    said += [_unread(name, configured, values[name]) for name in unread]
     said += unclear_times({name: proposed.get(name, []) for name in (*missing, *unread)})
     set_anew = _set_anew(values, unread, raw)
     if naive:
@@ -121,6 +120,16 @@ def unclear_times(proposed: Mapping[str, Sequence[Any]]) -> list[str]:
         for name, settings in proposed.items()
         if len(settings) > 1
     ]
+
+
+def _unread(name: str, configured: FieldsSettings, values: Sequence[Any]) -> str:
+    """That times cannot be read, by the setting that says where they are."""
+    table = getattr(configured, name)
+    setting = table.model_dump(exclude_unset=True) if table else {"path": name}
+    written = inline(setting["path"] if [*setting] == ["path"] else setting)
+    value = next(one for one in values if _fault(one) == "unread")
+    text = shown(str(value).removeprefix(UNREADABLE))
+    return f"cannot be read as a time: {name} = {written} (like {text})"
 
 
 def _told_missing(values: Mapping[str, Sequence[Any]], count: int) -> list[str]:

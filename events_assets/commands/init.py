@@ -152,7 +152,7 @@ def _fields(rows: list[dict[str, Any]], report: Report) -> dict[str, Any]:
     settings = detect.only(found, elsewhere)
     places = ", ".join(f"{n} ← {inline(settings[n])}" if n in elsewhere else n for n in known)
     missing = ", ".join(name for name in detect.ALWAYS_THERE if name not in known)
-    unclear = findings.unclear_times(proposed)
+    unclear = [*findings.unclear_times(proposed), *detect.unreadable(rows)]
     finding = f"{places or 'none'}; not found: {missing}" if missing else places
     report.add(Step(NOTE if missing or unclear else OK, "fields", "; ".join([finding, *unclear])))
     return settings

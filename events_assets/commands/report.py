@@ -113,15 +113,15 @@ class Report:
 
 
 @contextmanager
-def patience(seconds: float = 5.0) -> Iterator[None]:
-    """Says every few seconds how long it takes already, beside the report, on stderr."""
+def patience(seconds: float = 5.0, tell: Callable[..., object] = click.echo) -> Iterator[None]:
+    """Tells every few seconds how long it takes already, beside the report, on stderr."""
     done, began = Event(), time.monotonic()
 
-    def tell() -> None:
+    def wait() -> None:
         while not done.wait(seconds):
-            click.echo(f"... still at it after {time.monotonic() - began:.0f} s", err=True)
+            tell(f"... still at it after {time.monotonic() - began:.0f} s", err=True)
 
-    teller = Thread(target=tell, daemon=True)
+    teller = Thread(target=wait, daemon=True)
     teller.start()
     try:
         yield
