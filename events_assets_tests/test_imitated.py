@@ -358,7 +358,7 @@ def test_check_says_with_what_events_job_will_end(check, rows, state, said):
     whole_rows = [{"title": "Fair", "start": DAY, "end": DAY, **row} for row in rows]
     steps = check(whole(rows=whole_rows, total=len(rows)), {"data_selector": "events", **SINGLE})
     assert steps["checks"]["state"] == state and said in steps["checks"]["finding"], steps
-    assert "events_job ends with 1 for 1 row that come twice" in steps["checks"]["finding"]
+    assert "events_job ends with 1 if 1 or more rows come twice" in steps["checks"]["finding"]
 
 
 def test_check_says_that_an_unproven_load_will_fail_where_that_is_configured(check):

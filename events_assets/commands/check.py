@@ -138,9 +138,9 @@ class _Trial:
             self.report.show(findings.example(next(r for r in first.rows if isinstance(r, dict))))
         settings = self._wrong_settings(first)
         add(findings.total(first, one, settings.events))
-        for nowhere in settings.nowhere(first):
-            add(Step(FAILED, "path", nowhere))
         more = self._try_second_page(one, first, coming, settings)
+        for nowhere in settings.nowhere(first, "total_path", *(["has_more_path"] if more else [])):
+            add(Step(FAILED, "path", nowhere))
         params = self.settings.get("params") or {}
         add(findings.page_size(first, more, self.endpoint.page_size, params))
         if len(first.rows) > 1:
@@ -164,7 +164,7 @@ class _Trial:
         key = detect.field_settings(rows).get("id", "id")
         events = pages.EventList(self._ask, listed, key, first.answer)
         paginator = self.settings.get("paginator", self.client.get("paginator"))
-        return wrong_settings.Settings(self.settings, paginator, events)
+        return wrong_settings.Settings(paginator, self.request, events)
 
     def _ask(self, params: Mapping[str, Any], headers: Mapping[str, str] = {}) -> Answer:
         """The answer to the request for the list with further parameters, without paging."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
-from itertools import groupby, product
+from itertools import chain, groupby, product
 from typing import Any, cast
 
 from requests.structures import CaseInsensitiveDict
@@ -123,14 +123,18 @@ def listed(document: Any) -> list[Listed]:
 
 
 def _enveloped(at: str, rows: list[dict[str, Any]]) -> Iterator[Listed]:
-    """Rows of which each is all that counts of an object: it has an id, and that has none."""
+    """Rows of which each, or a list of them, is all that counts of an object: they have ids, and
+    that has none."""
     if not rows or "id" in proposals(rows):
         return
     for key in rows[0]:
         inner = [row.get(key) for row in rows]
+        lists = [one for one in inner if isinstance(one, list)]
+        below = "[*]" if len(lists) == len(inner) else ""
+        inner = [*chain.from_iterable(lists)] if below else inner
         found = proposals(inner) if all(isinstance(one, dict) for one in inner) else {}
         if "id" in found and len({*ALWAYS_THERE} & {*found}) > 1:
-            yield Listed(f"{at}[*].{join((key,))}", cast(list[dict[str, Any]], inner))
+            yield Listed(f"{at}[*].{join((key,))}{below}", cast(list[dict[str, Any]], inner))
 
 
 def _table(document: Any, at: str, rows: list[list[Any]]) -> Iterator[Listed]:
@@ -153,7 +157,7 @@ def _table(document: Any, at: str, rows: list[list[Any]]) -> Iterator[Listed]:
 def _by_key(at: str, rows: Mapping[str, Any]) -> Iterator[Listed]:
     """An object that holds rows by their keys: of the same fields, and like events."""
     inner = [*rows.values()]
-    if not all(isinstance(row, dict) for row in inner) or {*NAMES["keys"]["cursor"]} & {*rows}:
+    if len(inner) < 2 or not all(isinstance(row, dict) for row in inner):
         return
     shared = {*inner[0]}.intersection(*inner)
     if len(shared) * 2 < max(map(len, inner)) or not {*TIMES} & {*proposals(inner)}:

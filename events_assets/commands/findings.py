@@ -63,7 +63,8 @@ def rows(document: Any, found: detect.Listed) -> Step:
     elif "row_key" in found.scan:
         finding += f', by their keys, which become "{found.scan["row_key"]}"'
     elif below:
-        beside = {key for row in DataSelector(outer)(document) for key in row} - {inner}
+        beside = {key for row in DataSelector(outer)(document) for key in row}
+        beside -= {inner.removesuffix("[*]")}
         finding += f"; what is beside it is left out: {', '.join(sorted(beside))}" if beside else ""
     if found.rows:
         return Step(OK, "rows", finding)

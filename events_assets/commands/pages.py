@@ -7,10 +7,13 @@ raise `ApiError` where the API cannot be reached.
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from copy import deepcopy
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
+
+from dlt.common.jsonpath import set_value_at_path
 
 from events_assets.commands import detect
 from events_assets.commands.report import NOTE, OK, Report, Step, counted
@@ -85,7 +88,9 @@ class EventList:
     @property
     def link(self) -> tuple[dict[str, str], str]:
         """The paginator that follows the links to the next page, and such a link; or empty."""
-        found = [detect.link_to_next(one.document, one.headers) for one in (self.small, self.first)]
+        found = [
+            detect.link_to_next(self.beside(one), one.headers) for one in (self.small, self.first)
+        ]
         return found[0] if found[0][0] else found[1]
 
     @property
@@ -134,23 +139,32 @@ class EventList:
         ids = [self.key(row) for row in before]
         return bool(page) and not any(self.key(row) in ids for row in page)
 
+    def beside(self, answer: Answer) -> Any:
+        """The document of an answer without rows that stand there by their keys."""
+        if "row_key" not in self.listed.scan or not isinstance(answer.document, dict):
+            return answer.document
+        rest = deepcopy(answer.document) if self.selector != "$" else {}
+        if rest:
+            set_value_at_path(rest, self.selector, [])
+        return rest
+
     def key(self, row: Any) -> Any:
         """The id of a row; all of it, where it has none."""
         found = self.id_of(row)
         return row if found is None else found
 
     def totals(self, answer: Answer) -> dict[str, int]:
-        """Where all rows seem to be counted: more than came in any answer so far, however few are
-        in this one. A count of just as many may be that of the page: it has to be called a total,
-        and nothing may lead on."""
+        """Where all rows seem to be counted: no fewer than came in any answer so far, and more than
+        are in this one. A count of just these may be that of the page: it has to be called a
+        total, and nothing may lead on."""
         came = max(len(self.first_rows), len(self.sample), len(self.rows(answer)))
-        found = detect.totals(answer.document, answer.headers, came)
-        more = self.goes_on or detect.continues(answer.document, answer.headers)
+        found = detect.totals(self.beside(answer), answer.headers, came)
+        more = self.goes_on or detect.continues(self.beside(answer), answer.headers)
         is_whole = not more and not (self.size and self.has_own_count())
         return {
             place: total
             for place, total in found.items()
-            if total > came or (is_whole and detect.is_called_total(place))
+            if total > len(self.rows(answer)) or (is_whole and detect.is_called_total(place))
         }
 
     goes_on = False
@@ -159,17 +173,17 @@ class EventList:
     def has_own_count(self) -> bool:
         """Whether what the first answer counts is no more than the rows of a page."""
         few, counted = len(self.rows(self.counted)), self.counted
-        counts = detect.totals(counted.document, counted.headers, 0).values()
+        counts = detect.totals(self.beside(counted), counted.headers, 0).values()
         return few < len(self.first_rows) and max(counts, default=0) <= few
 
     def has_more_than(self, rows: int, answer: Answer) -> bool:
         """Whether the API has more than came in an answer."""
         total = max(self.totals(answer).values(), default=0)
-        return total > rows or detect.continues(answer.document, answer.headers)
+        return total > rows or detect.continues(self.beside(answer), answer.headers)
 
     def end(self) -> str:
         """What says that no more rows are there than came, empty where nothing does."""
-        if at := detect.end(self.first.document):
+        if at := detect.end(self.beside(self.first)):
             return f'"{at}" says that there are no more'
         came = len(self.first_rows)
         counts = [at for at, total in self.totals(self.first).items() if total == came]
@@ -213,10 +227,10 @@ def find_way(events: EventList, api: Description, report: Report) -> None:
     report.add(Step(state, "paging", finding))
 
 
-def next_page(events: EventList, is_quick: bool = False) -> tuple[Params, str]:
+def next_page(events: EventList) -> tuple[Params, str]:
     """The paginator that leads to rows of another page, and its way in words; both empty where
-    none is found. `is_quick`: only what the answer itself names is tried."""
-    for params, paginator, words in _named(events) if is_quick else _trials(events):
+    none is found."""
+    for params, paginator, words in _trials(events):
         if params is None or _leads_on(events, params, paginator.get("cursor_path")):
             events.goes_on = True
             return paginator, words
@@ -229,7 +243,8 @@ def _leads_on(events: EventList, params: Params, cursor_path: str | None) -> boo
     answer = events.get(events.sized(len(events.few)) | params)
     if not events.are_others(events.rows(answer), events.few):
         return False
-    is_known = not cursor_path or cursor_path not in detect.unknown_scalars(events.small.document)
+    unknown = detect.unknown_scalars(events.beside(events.small))
+    is_known = cursor_path not in unknown
     return is_known or value_at(str(cursor_path))(answer.document) not in params.values()
 
 
@@ -267,11 +282,11 @@ def _named(events: EventList) -> Iterator[Trial]:
         path, header = link.get("next_url_path"), link.get("links_next_key", "Link")
         place = f'at "{path}"' if path else f"in the header {header}"
         yield None, {**link}, f"links to the next page, {place}"
-    document = events.small.document
+    document = events.beside(events.small)
     more = [path for path in detect.has_more(document) if re.search("(?i)more|next", path)][:1]
     flag = {"has_more_path": more[0]} if more else {}
     unknown = [*detect.unknown_scalars(document).items()][:UNKNOWN]
-    for path, cursor in [*detect.cursors(document).items(), *unknown]:
+    for path, cursor in [*[*detect.cursors(document).items()][:UNKNOWN], *unknown]:
         own = path.rpartition(".")[2].strip("'")
         short = re.sub(r"^next_?(?=.)", "", own, flags=re.IGNORECASE)
         names = [own, short[:1].lower() + short[1:]]
@@ -279,11 +294,10 @@ def _named(events: EventList) -> Iterator[Trial]:
             paginator = {"type": "cursor", "cursor_path": path, "cursor_param": name}
             yield {name: cursor}, paginator | flag, f'cursors: {name} takes what is at "{path}"'
     last = events.id_of(events.few[-1]) if events.few else None
-    place = "".join(f"{part}[-1]." for part in events.selector.split("[*].")[:1])
-    below = "".join(f"{part}." for part in events.selector.split("[*].")[1:])
+    outer, _, inner = events.selector.partition("[*]")
+    id_at = f"{outer}[-1]{inner}.{events.id}"
     for path in more if last is not None else ():
         for name in NAMES["last_id"]:
-            id_at = f"{place}{below}{events.id}"
             paginator = {"type": "cursor", "cursor_path": id_at, "cursor_param": name} | flag
             words = f'{name} takes the id of the last row, "{path}" says whether to go on'
             yield {name: last}, paginator, words

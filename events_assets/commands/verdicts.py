@@ -35,15 +35,16 @@ def foreseen(pages: Sequence[Page], identity: Identity, report: Report) -> Step:
             state = FAILED if is_error and not _is_tolerated(settings, count, len(rows)) else state
             state = NOTE if state == OK else state
         if is_error:
-            policy.append(f"{_from(settings)} that {what}")
+            policy.append(f"{_from(settings)} {what}")
     scan = checks.events_scan_is_complete
-    policy += ["rows that are known to be missing"] if scan.severity == "error" else []
-    policy += ["no proof that all came"] if scan.unproven == "error" else []
+    policy += ["some are known to be missing"] if scan.severity == "error" else []
+    policy += ["nothing proves that all came"] if scan.unproven == "error" else []
     proof = next((step for step in report.steps if step.name == "proof"), None)
     if proof and "stay unproven" in proof.finding and scan.unproven == "error":
         found, state = [*found, "and nothing proves that all came"], FAILED
     finding = f"of {counted(len(rows), 'row')} seen {', '.join(found) or 'none breaks a claim'}"
-    return Step(state, "checks", f"{finding}; events_job ends with 1 for {', '.join(policy)}")
+    told = f"; events_job ends with 1 if {', or '.join(policy)}" if policy else ""
+    return Step(state, "checks", finding + told)
 
 
 def _ends_before_it_starts(row: Any) -> bool:
@@ -63,4 +64,4 @@ def _from(settings: CheckSettings) -> str:
     """From how many rows on they are too many."""
     if 0 < settings.tolerate < 1:
         return f"{settings.tolerate:.0%} of the rows"
-    return f"{int(settings.tolerate) + 1} row{'s' if settings.tolerate >= 1 else ''}"
+    return f"{int(settings.tolerate) + 1} or more rows"

@@ -10,14 +10,16 @@ from typing import Any
 from events_assets import configuration
 from events_assets.commands import detect, pages
 from events_assets.commands.findings import ENDPOINT
+from events_assets.commands.location import inside
 from events_assets.commands.report import FAILED, NOTE, OK, Step, counted
-from events_assets.commands.toml_file import inline
+from events_assets.commands.toml_file import Description, inline, put_in_body
 from events_assets.errors import ApiError, StopError
 from events_assets.json_path import finder
 from events_assets.paging.base import Ask, Page
 from events_assets.paging.page_numbers import PageNumbers
 from events_assets.paging.touching_offsets import TouchingOffsets
 from events_assets.scan.list_pass import ListPass
+from events_assets.scan.list_request import ListRequest
 
 PLACES = ("cursor_path", "next_url_path")
 """Settings of a paginator that lead to what the last page may leave out."""
@@ -25,10 +27,10 @@ PLACES = ("cursor_path", "next_url_path")
 
 @dataclass
 class Settings:
-    """Those of the endpoint, and the list as `init` would ask for it, to try other ways."""
+    """The paginator, and the list as `init` would ask for it, to try other ways."""
 
-    endpoint: Mapping[str, Any]
     paginator: Any
+    request: ListRequest
     events: pages.EventList
 
     def __post_init__(self) -> None:
@@ -45,36 +47,30 @@ class Settings:
         is_offset = self.paginator.get("type") == "offset"
         return (f"{ENDPOINT}.paginator.total_path", str(value)) if value and is_offset else None
 
-    def nowhere(self, page: Page) -> Iterator[str]:
-        """The settings with paths that lead to nothing in an answer which should have it."""
-        found = [("scan.total_path", self._scan.total_path)]
-        names = ("total_path", "has_more_path")
+    def nowhere(self, page: Page, *names: str) -> Iterator[str]:
+        """The settings of some names whose paths lead to nothing in an answer."""
+        found = [("scan.total_path", self._scan.total_path)] if "total_path" in names else []
         found += [(f"paginator.{name}", self.paginator.get(name)) for name in names]
         for name, path in found:
             if path and not finder(str(path))(page.document):
                 yield f"{name} = {inline(path)} leads to nothing in the answer"
-        header = self._scan.total_header
+        header = self._scan.total_header if "total_path" in names else None
         if header and header not in page.headers:
             yield f"scan.total_header = {inline(header)} is no header of the answer"
 
-    def place(self, page: Page) -> str:
-        """The setting that says where the next page is named, if nothing is there."""
-        for name in PLACES:
-            path = self.paginator.get(name)
-            if path and not finder(str(path))(page.document):
-                return f"paginator.{name} = {inline(path)} leads to nothing in the answer"
-        return ""
-
-    def other_way(self, is_quick: bool = False) -> dict[str, Any]:
+    def other_way(self) -> dict[str, Any]:
         """The paginator that leads to other rows than those of the first page, as settings; empty
         without one."""
         events = self.events
         with suppress(ApiError):
             events.find_size()
             events.small, events.few = events.first, events.first_rows
-            paginator, _ = pages.next_page(events, is_quick)
+            paginator, _ = pages.next_page(events)
             if "limit" in paginator:
                 paginator["limit"] = events.large()[events.size]
+            if paginator and self.request.method != "GET":
+                found = Description({}, {"paginator": paginator})
+                put_in_body(found, self.request.method, None, inside(self.request.json))
             if paginator:
                 return {f"{ENDPOINT}.paginator": paginator}
         return {}
@@ -95,7 +91,7 @@ def only_page(settings: Settings, page: Page, one: ListPass) -> Step:
     counts = detect.totals(page.document, page.headers, came)
     count = next(iter(counts.values()), 0) if page.total is None else page.total
     end = detect.end(page.document) or (one.evidence.ended and one.evidence.total_last is None)
-    nowhere = settings.place(page)
+    nowhere = next(settings.nowhere(page, *PLACES), "")
     is_doubtful = count > came or (not end and came > 1) or nowhere
     told = f"the API has a next page after these {came} rows"
     if count > came:
