@@ -132,3 +132,15 @@ def arranged(arrange: Callable[[list[Row]], Any], rows: list[Row] | None = None)
 
 def raw(body: bytes, kind: str) -> Server:
     return lambda _: Answer(200, body, {"Content-Type": kind})
+
+
+def in_header(name: str) -> Server:
+    """A cursor in a header."""
+    answer = paged("cursor", next=token)
+
+    def moved(asked: Asked) -> Answer:
+        document = answer(asked).document
+        following = document.pop("next", None)
+        return Answer(200, document, {name: following} if following else {})
+
+    return moved

@@ -15,6 +15,7 @@ from events_assets_tests.imitated_servers import (
     arranged,
     events,
     graphql,
+    in_header,
     is_more,
     keyed,
     linked,
@@ -252,6 +253,9 @@ def table(page):
         (paged("cursor", next_page=token), ()),
         (arranged(lambda page: {"entry": [{"resource": row} for row in page]}), ()),
         (arranged(lambda page: {"entries": [{"event": row, "n": 1} for row in page]}), ()),
+        (arranged(lambda page: {"list": [{"content": {"event": row}} for row in page]}), ()),
+        (arranged(lambda page: {"days": [{"day": row["id"], "list": [row]} for row in page]}), ()),
+        (in_header("X-Next-Cursor"), ()),
         (arranged(lambda page: {"features": [{"attributes": row} for row in page]}), ()),
         (
             arranged(
@@ -333,6 +337,15 @@ def test_what_is_no_json_is_named_as_what_it_is(command, check, body, sent, kind
         (linked(next=lambda url, _: url),
          {"paginator": {"type": "json_link", "next_url_path": "links.next"}}, {},
          'next_url_path = "links.next" leads to nothing'),
+        (numbered(), {"paginator": {"type": "page_number", "base_page": 1}},
+         {"scan": {"order": "made_at"}}, 'scan.order = "made_at" leads to nothing in the rows'),
+        (numbered(), {"paginator": {"type": "page_number", "base_page": 1}},
+         {"scan": {"total_header": "X-All"}}, 'scan.total_header = "X-All" is no header'),
+        (paged("cursor", next=token),
+         {"paginator": {"type": "cursor", "cursor_path": "next", "cursor_param": "after"}}, {},
+         'cursor_param = "after"'),
+        (numbered(), {"paginator": {"type": "page_number", "base_page": 1, "page_param": "seite"}},
+         {}, 'page_param = "seite"'),
         (numbered(), {"data_selector": "data"}, {}, 'no list of rows at "data"'),
     ],
 )  # fmt: skip

@@ -229,7 +229,7 @@ class _Trial:
             second = next(coming, None)
             again = bool(second and second.rows and findings.same(second, first))
             if again:  # perhaps it takes only multiples of the limit, or counts pages from 1
-                second = next(coming, None)
+                second = next(coming, second)
         except FAULTS as error:
             finding = f"the second page fails with {settings.said()}: {error}"
             raise StopError("second page", finding, settings.other_way()) from None

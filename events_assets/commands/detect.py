@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from itertools import chain, groupby, product
-from typing import Any, cast
+from typing import Any
 
 from requests.structures import CaseInsensitiveDict
 from requests.utils import parse_header_links
@@ -122,19 +122,24 @@ def listed(document: Any) -> list[Listed]:
     return sorted(found, key=lambda one: one.rank, reverse=True)
 
 
-def _enveloped(at: str, rows: list[dict[str, Any]]) -> Iterator[Listed]:
+def _enveloped(at: str, rows: Sequence[dict[str, Any]], depth: int = 2) -> Iterator[Listed]:
     """Rows of which each, or a list of them, is all that counts of an object: they have ids, and
     that has none."""
-    if not rows or "id" in proposals(rows):
+    if not rows or not depth or "id" in proposals(rows):
         return
     for key in rows[0]:
         inner = [row.get(key) for row in rows]
         lists = [one for one in inner if isinstance(one, list)]
-        below = "[*]" if len(lists) == len(inner) else ""
-        inner = [*chain.from_iterable(lists)] if below else inner
-        found = proposals(inner) if all(isinstance(one, dict) for one in inner) else {}
-        if "id" in found and len({*ALWAYS_THERE} & {*found}) > 1:
-            yield Listed(f"{at}[*].{join((key,))}{below}", cast(list[dict[str, Any]], inner))
+        flat: list[Any] = [*chain.from_iterable(lists)] if len(lists) == len(inner) else inner
+        if not all(isinstance(one, dict) for one in flat):
+            continue
+        path = f"{at}[*].{join((key,))}" if "[*]" not in at else f"{at}.{join((key,))}"
+        path += "[*]" if lists else ""
+        found = {*ALWAYS_THERE} & {*proposals(flat)}
+        if "id" in found and len(found) > 1:
+            yield Listed(path, flat)
+        elif not lists:
+            yield from _enveloped(path, flat, depth - 1)
 
 
 def _table(document: Any, at: str, rows: list[list[Any]]) -> Iterator[Listed]:
@@ -467,7 +472,7 @@ def _likeness_of_id(words: list[str], values: list[Any]) -> int:
     name, names = " ".join(words), list[str](FIELDS["id"])
     is_number = all(isinstance(value, int) or str(value).isdecimal() for value in values)
     if all(isinstance(value, str) and URL.match(value) for value in values):
-        return 1 if name in (*names, "url", "href", "self", "link", "permalink") else 0
+        return 1 if name in (*names, "url", "uri", "href", "self", "link", "permalink") else 0
     if name in FIELDS["lasting_id"]:
         return 50 if not is_number or name not in names else 40 - names.index(name)
     if name in names:

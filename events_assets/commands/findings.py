@@ -3,6 +3,7 @@
 Each function gives a step, or raises `StopError`.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -64,7 +65,7 @@ def rows(document: Any, found: detect.Listed) -> Step:
         finding += f', by their keys, which become "{found.scan["row_key"]}"'
     elif below:
         beside = {key for row in DataSelector(outer)(document) for key in row}
-        beside -= {inner.removesuffix("[*]")}
+        beside -= {re.split(r"[.\[]", inner)[0]}
         finding += f"; what is beside it is left out: {', '.join(sorted(beside))}" if beside else ""
     if found.rows:
         return Step(OK, "rows", finding)

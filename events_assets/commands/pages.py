@@ -293,6 +293,11 @@ def _named(events: EventList) -> Iterator[Trial]:
         for name in dict.fromkeys([*names, *(CURSORS if (path, cursor) not in unknown else ())]):
             paginator = {"type": "cursor", "cursor_path": path, "cursor_param": name}
             yield {name: cursor}, paginator | flag, f'cursors: {name} takes what is at "{path}"'
+    for header, cursor in events.small.headers.items():
+        if re.search("cursor|continuation|next.*(token|key)", header, re.IGNORECASE):
+            for name in CURSORS:
+                paginator = {"type": "header_cursor", "cursor_key": header, "cursor_param": name}
+                yield {name: cursor}, paginator, f"cursors: {name} takes the header {header}"
     last = events.id_of(events.few[-1]) if events.few else None
     outer, _, inner = events.selector.partition("[*]")
     id_at = f"{outer}[-1]{inner}.{events.id}"

@@ -54,6 +54,9 @@ class Settings:
         for name, path in found:
             if path and not finder(str(path))(page.document):
                 yield f"{name} = {inline(path)} leads to nothing in the answer"
+        order = self._scan.order
+        if order and page.originals and not any(map(finder(order), page.originals)):
+            yield f"scan.order = {inline(order)} leads to nothing in the rows"
         header = self._scan.total_header if "total_path" in names else None
         if header and header not in page.headers:
             yield f"scan.total_header = {inline(header)} is no header of the answer"
