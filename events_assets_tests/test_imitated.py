@@ -108,6 +108,7 @@ def test_a_page_is_not_taken_for_the_whole_list(init, server, paginator):
     [
         paged("no such name", truncated=is_more),
         paged("no such name", partial=is_more, count=own_rows),
+        whole(start=None, end=None, complete=True),
         paged("no such name"),
         whole(),
     ],
@@ -119,6 +120,20 @@ def test_nothing_that_proves_the_end_is_never_ok(init, check, server):
     steps = check(server, {"data_selector": at, **SINGLE})
     assert steps["second page"]["state"] == "note"
     assert "total_path" not in str(steps["total"]["settings"])
+
+
+def test_nothing_is_posted_to_an_api_that_allows_only_other_methods(command):
+    refusal = Answer(405, {}, {"Allow": "PUT, DELETE"})
+    methods = []
+    with serving_routes({"/events": lambda a: methods.append(a.method) or refusal}) as api:
+        told = command("init", "--base-url", api.base_url, "--path", "/events")
+    assert told.exit_code == 1 and {*methods} == {"GET"}
+
+
+def test_a_parameter_for_few_rows_that_filters_them_away_is_left_out(init):
+    server = paged("offset", "limit", total=all_rows)
+    found, said, _ = init(lambda a: Answer(200, {"items": []}) if "rows" in a.query else server(a))
+    assert found["resources"][0]["endpoint"]["paginator"]["type"] == "offset", said
 
 
 @pytest.mark.parametrize("server", [whole(**SPAN), whole(**SPAN, total=57), whole(cursor="now")])

@@ -63,6 +63,9 @@ IS_GLUED = re.compile(
 ).fullmatch
 """Words that are written as one: `dtstart`, `startdatetime`, `OBJECTID`."""
 
+UNMISTAKABLE = {*NAMES["keys"]["cursor"]} - {"after", "end"}
+"""Names of cursors that are not also those of a span of time."""
+
 Keys = tuple[str, ...]
 Held = dict[int, Any]
 """Values by the number of their row."""
@@ -271,12 +274,10 @@ def end(document: Any) -> str:
     place for the next page in which there is none."""
     more = [path for path, value in has_more(document).items() if not value]
     last = [path for path, value in _named(document, NAMES["keys"]["is_last"]) if value is True]
-    absent = [path for path, value in walk(document) if path and value in (None, "")]
-    named = [*map(_key, absent)]
     none = [
         join(path)
-        for path, key in zip(absent, named, strict=True)
-        if _is_next(path[-1]) or key in NAMES["keys"]["cursor"]
+        for path, value in walk(document)
+        if path and value in (None, "") and (_is_next(path[-1]) or _key(path) in UNMISTAKABLE)
     ]
     return next(iter([*more, *last, *none]), "")
 

@@ -16,7 +16,7 @@ from requests.structures import CaseInsensitiveDict
 
 from events_assets.authentication import Authentication
 from events_assets.commands import detect
-from events_assets.commands.report import Report
+from events_assets.commands.report import NOTE, Report, Step
 from events_assets.http.answer import Answer
 from events_assets.http.session import ApiSession
 from events_assets.scan.list_request import url_of
@@ -147,16 +147,16 @@ class Dialogue:
         """The first answer: to a request for a few rows, if parameters for that are allowed."""
         for _ in range(2):
             answer = self.ask(self.few_rows)
-            if answer.status == 405 and self.method == "GET":
-                self.method, self.few_rows = "POST", {}
-            elif answer.status in (400, 404, 406, 414, 422) and self.few_rows:
-                plain = self.ask()
-                if has_rows(plain):
-                    self.few_rows = {}
-                return plain
-            else:
+            if answer.status != 405 or self.method != "GET" or not allows_post(answer):
                 break
-        return answer
+            self.method, self.few_rows = "POST", {}
+            told = "the API refuses GET (405), so it is asked by POST, with {}"
+            self.report.add(Step(NOTE, "method", told))
+        if has_rows(answer) or answer.status in (401, 403) or not self.few_rows:
+            return answer
+        plain = self.ask()  # perhaps one of the parameters is taken for something else
+        self.few_rows = {} if has_rows(plain) else self.few_rows
+        return plain
 
     def ask(self, params: Mapping[str, Any] = {}, headers: Mapping[str, str] = {}) -> Answer:
         """The answer, whatever its status; what is worth a retry is asked again.
@@ -196,6 +196,11 @@ def has_rows(answer: Answer) -> bool:
     """Whether an answer is a success with rows in it."""
     is_success = 200 <= answer.status < 300 and answer.is_json
     return is_success and any(one.rows for one in detect.listed(answer.document))
+
+
+def allows_post(refused: Answer) -> bool:
+    """Whether an answer that refuses a method does not refuse POST, too (RFC 9110 15.5.6)."""
+    return "POST" in refused.headers.get("Allow", "POST").upper()
 
 
 def inside(body: Any) -> str:
