@@ -26,6 +26,7 @@ from events_assets.scan.data_selector import DataSelector
 from events_assets.scan.endpoint import Endpoint
 from events_assets.scan.list_request import ListRequests, url_of
 from events_assets.scan.paginators import paging_of
+from events_assets.scan.placeholders import as_written
 from events_assets.scan.progress import BesideBar
 from events_assets.scan.table_pass import Table
 from events_assets.scan.tables import EVENT_COLUMNS
@@ -76,7 +77,7 @@ class Lists:
         log: logging.Logger | None,
         manner: Manner = Manner(),
     ) -> None:
-        config = authentication.fill(deepcopy(config))
+        config = authentication.fill(_as_written(deepcopy(config)))
         self._client: dict[str, Any] = dict(config["client"])
         self._defaults: dict[str, Any] = dict(config.get("resource_defaults") or {})
         self._entries = {e["name"]: e for e in configuration.entries(config["resources"])}
@@ -177,7 +178,12 @@ class Lists:
             session=session,
             paging=paging,
             request_for=ListRequests(self._client, endpoint, parameters, inherited, changes),
-            rows_of=DataSelector(configured.get("data_selector"), settings.absent_when_empty),
+            rows_of=DataSelector(
+                configured.get("data_selector"),
+                settings.absent_when_empty,
+                settings.row_key,
+                settings.columns_path,
+            ),
             total=total,
             identify=identity,
             map_rows=lambda rows: fields.map(rows, name) if table == "events" else rows,
@@ -188,6 +194,7 @@ class Lists:
             order_of=value_at(settings.order) if settings.order and table == "events" else None,
             max_pages_factor=settings.max_pages_factor,
             changes=changes,
+            twice=fields.twice,
         )
 
     def _session(self, auth: Any, base_url: str | None = None) -> ApiSession:
@@ -202,6 +209,15 @@ class Lists:
             self._authentication.of(auth, lambda url: self._session(None, url)),
             remembers=self.settings.passes > 1 and base_url is None,
         )
+
+
+def _as_written(config: RESTAPIConfig) -> RESTAPIConfig:
+    """The configuration with braces that stand for nothing as dlt wants them."""
+    entries: list[Any] = [*config["resources"], config.get("resource_defaults") or {}]
+    for entry in entries:
+        if isinstance(entry, dict) and isinstance(entry.get("endpoint"), dict):
+            entry["endpoint"] = as_written(entry["endpoint"])
+    return config
 
 
 def _paging(resource: str, paginator: Any, settings: ScanSettings) -> tuple[Paging, Total]:

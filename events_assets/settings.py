@@ -225,6 +225,11 @@ class ScanSettings(Settings):
     """Header in which the API counts its rows."""
     absent_when_empty: bool = False
     """Whether the API leaves the list of rows out where there are none."""
+    row_key: Text | None = None
+    """The field that gets the key of a row, where `data_selector` leads to an object that holds
+    rows by their keys."""
+    columns_path: Path | None = None
+    """JSON path of the names of columns, where rows are lists of values."""
     passes: Annotated[int, Field(ge=1)] = 3
     """So often a list is read at most, where one pass does not prove that nothing is missing."""
     order: Path | None = None

@@ -39,6 +39,7 @@ SECRETS = {
     "client_id": Tokens.client[0],
     "client_secret": Tokens.client[1],
 }
+GRAPHQL = "query ($after: String) { events(first: 10, after: $after) { edges { node { id } } } }"
 BASIC = b64encode(f"{KEY}:".encode()).decode()
 
 
@@ -163,6 +164,22 @@ def counting_pages(events: list[Any], query: dict[str, str], url: str) -> Any:
     return page, {"pages": -(-len(events) // 10)}, {}
 
 
+def link_in_a_list(events: list[Any], query: dict[str, str], url: str) -> Any:
+    page, document, _ = pages(links="json")(events, query, url)
+    following = document["next"]
+    return page, {"link": [{"relation": "next", "url": following}] if following else []}, {}
+
+
+def link_of_hydra(events: list[Any], query: dict[str, str], url: str) -> Any:
+    page, document, _ = pages(links="json")(events, query, url)
+    return page, {"hydra:view": {"hydra:next": document["next"]}}, {}
+
+
+def values_in_lists(events: list[Any], query: dict[str, str], url: str) -> Any:
+    page, _, _ = offsets()(events, query, url)
+    return page, {"columns": [*events[0]]}, {}
+
+
 def by_day(page: list[Row]) -> list[Row]:
     days = dict.fromkeys(row["start_time"][:10] for row in page)
     return [
@@ -237,6 +254,18 @@ SERVERS: dict[str, Server] = {
     "POST with a JSON body": Server(
         shape={"method": "POST", "requires": {"body:filter.kind": "public"}}
     ),
+    "GraphQL": Server(
+        cursors("variables.after", "data.events.pageInfo.endCursor"),
+        {
+            "total": "",
+            "method": "POST",
+            "list_at": "data.events.edges",
+            "arrange": lambda page: [{"node": row} for row in page],
+            "requires": {"body:query": GRAPHQL},
+        },
+    ),
+    "A filter with braces": Server(shape={"requires": {"query:filter": '{"kind": "public"}'}}),
+    "Times in UTC": Server(shape={"requires": {"query:timezone": "UTC"}}),
     "Fixed parameters and headers": Server(
         shape={
             "requires": {
@@ -257,10 +286,13 @@ SERVERS: dict[str, Server] = {
     "Page numbers from 0": Server(counting_pages, {"total": ""}),
     "Page numbers with a flag": Server(pages(has_more="has_more"), {"total": ""}),
     "Cursor": Server(cursors(), {"total": ""}),
+    "Cursor under another name": Server(cursors(path="next_page"), {"total": ""}),
     "Cursor in the body": Server(cursors("page.after"), {"total": "", "method": "POST"}),
     "Cursor in a header": Server(cursors(header="X-Next-Cursor"), {"total": ""}),
     "Last id": Server(last_ids(), {"total": ""}),
     "Link in the answer": Server(pages(links="json")),
+    "Link in a list": Server(link_in_a_list),
+    "Link under a name with a colon": Server(link_of_hydra, {"total": "hydra:totalItems"}),
     "Link in a header": Server(pages(links="header"), {"total": "header:X-Total-Count"}),
     "Link in a header of its own": Server(next_urls("Next-Page"), {"total": ""}),
     "A single page": Server(whole),
@@ -285,6 +317,12 @@ SERVERS: dict[str, Server] = {
     "In envelopes": Server(
         shape={"list_at": "entries", "arrange": lambda page: [{"event": row} for row in page]}
     ),
+    "By their keys": Server(
+        shape={"arrange": lambda page: {str(row["id"]): row for row in page}},
+    ),
+    "Lists of values": Server(
+        values_in_lists, {"arrange": lambda page: [[*row.values()] for row in page]}
+    ),
     "A bare list": Server(shape={"list_at": "$", "total": "header:X-Total-Count"}),
     "A list that is left out when it is empty": Server(shape={"absent_when_empty": True}, events=0),
     "Several lists": Server(
@@ -303,6 +341,19 @@ SERVERS: dict[str, Server] = {
             "start_time": row["start_time"],
             "end_time": row["end_time"],
         }
+    ),
+    "Attributes": Server(
+        write=lambda row: {
+            "id": row["id"],
+            "attributes": {
+                "title": row["event_name"],
+                "start": row["start_time"],
+                "end": row["end_time"],
+            },
+        }
+    ),
+    "Ids that last": Server(
+        write=lambda row: row | {"documentId": f"d{row['id']}"}, id="d{}".format
     ),
     "Slugs": Server(
         write=lambda row: row | {"slug": f"fair-{row['id']}", "id": -row["id"]},

@@ -326,7 +326,7 @@ class _Handler(Handler):
                 answer = served.routes[url.path](asked)
             except ValueError:
                 answer = Answer(400, {"detail": "a parameter is wrong"})
-        served.bodies += [sent.decode(), json.dumps(answer.document)]
+        served.bodies += [sent.decode(), json.dumps(answer.document, default=repr)]
         self.send(answer)
 
     do_POST = do_GET  # noqa: N815

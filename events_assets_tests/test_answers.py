@@ -22,7 +22,7 @@ PAGE = {"data": [], "total": 0}
 NO_JSON = {
     "HTML": (
         Answer(200, b"<html>Sign in</html>", {"Content-Type": "text/html; charset=utf-8"}),
-        "the body is text/html, 20 bytes",
+        "sent as text/html, 20 bytes",
     ),
     "empty body": (Answer(200, b""), "0 bytes that cannot be parsed"),
     "truncated JSON": (Answer(200, b'{"data": [{"id": 1}, {"i'), "cannot be parsed"),

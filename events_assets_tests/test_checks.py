@@ -58,6 +58,17 @@ def test_an_id_twice_in_the_table_is_found(serve, run, project, instance):
     )
 
 
+def test_more_events_in_the_table_than_the_api_counts_are_told(serve, run, project, instance):
+    serve([event(1), event(2)])
+    assert run().success
+    with duckdb.connect(str(project / "data" / "events.duckdb")) as connection:
+        again = "SELECT * REPLACE (99 AS id) FROM events_data.events WHERE id = 2"
+        connection.execute(f"INSERT INTO events_data.events {again}")
+    check = evaluate(instance, "events_scan_is_complete")
+    assert not check.passed and check.severity is dg.AssetCheckSeverity.WARN
+    assert "has 3 events that are not removed, and the API counts 2" in check.description
+
+
 def test_an_event_that_ends_before_it_starts_blocks_what_builds_on_it(serve, run):
     serve([event(1), event(7, end_time="2026-05-01T09:59:59+02:00")])
     result = run()

@@ -207,6 +207,89 @@ def test_times_in_other_forms_are_proposed_with_their_format_and_doubts_are_kept
     assert detect.proposals([row]) == settings
 
 
+DAY, LATER = "2026-05-01", "2026-05-03"
+NOON = f"{DAY}T12:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("row", "start", "end"),
+    [
+        ({"start_date": DAY, "end_date": LATER}, "start_date", "end_date"),
+        ({"end_date": LATER, "start_date": DAY}, "start_date", "end_date"),
+        ({"date_start": DAY, "date_end": LATER}, "date_start", "date_end"),
+        ({"dtstart": NOON, "dtend": NOON}, "dtstart", "dtend"),
+        ({"eventStartDate": DAY, "eventEndDate": LATER}, "eventStartDate", "eventEndDate"),
+        ({"end": NOON}, None, "end"),
+        ({"end_date": LATER, "created_date": DAY}, None, "end_date"),
+        ({"creation_date": DAY, "eventDate": LATER}, "eventDate", None),
+        ({"publicationDate": NOON, "date": LATER}, "date", None),
+        ({"pubDate": NOON, "date_added": DAY, "post_date": DAY}, None, None),
+        ({"created": NOON, "publish_start": NOON, "expiration_date": NOON}, None, None),
+        ({"registration_start": NOON, "starts_at": NOON}, "starts_at", None),
+    ],
+)
+def test_no_start_is_taken_from_the_end_or_from_the_making_of_a_row(row, start, end):
+    found = detect.field_settings([row])
+    assert (found.get("start_time"), found.get("end_time")) == (start, end)
+
+
+def apart(day, clock, form=None):
+    return {"path": day, "time_path": clock} | ({"format": form} if form else {})
+
+
+@pytest.mark.parametrize(
+    ("row", "start", "end"),
+    [
+        (
+            {"start_date": DAY, "start_time": "10:00", "end_date": DAY, "end_time": "12:00"},
+            apart("start_date", "start_time"),
+            apart("end_date", "end_time"),
+        ),
+        (
+            {"date": DAY, "start_time": "10:00:00", "end_time": "12:00:00"},
+            apart("date", "start_time"),
+            apart("date", "end_time"),
+        ),
+        ({"date": DAY, "time": "10:00"}, apart("date", "time"), None),
+        (
+            {"date": "05/31/2026", "start": "9:00 AM", "finish": "12:00 PM"},
+            apart("date", "start", "%m/%d/%Y %I:%M %p"),
+            apart("date", "finish", "%m/%d/%Y %I:%M %p"),
+        ),
+        ({"date": DAY, "doors_time": "10:00"}, "date", None),
+        ({"starts_at": NOON, "start_time": "10:00"}, "starts_at", None),
+    ],
+)
+def test_a_day_and_a_time_of_day_apart_are_put_together(row, start, end):
+    found = detect.field_settings([row])
+    assert (found.get("start_time"), found.get("end_time")) == (start, end)
+
+
+@pytest.mark.parametrize(
+    ("fields", "found"),
+    [
+        ({"id": int, "documentId": "d{}"}, "documentId"),
+        ({"@id": "https://example.org/{}", "UID": "u{}"}, "UID"),
+        ({"id": int, "uid": "u{}"}, "uid"),
+        ({"nid": int, "vid": int, "uuid": "u-{}"}, "uuid"),
+        ({"id": "https://example.org/{}", "guid": "g{}"}, "guid"),
+        ({"id": "e{}", "uuid": "u-{}"}, "id"),
+        ({"id": int, "slug": "fair-{}"}, "id"),
+        ({"OBJECTID": int, "GlobalID": "g-{}"}, "GlobalID"),
+        ({"eventId": int, "title": "Fair {}"}, "eventId"),
+        ({"url": "https://example.org/{}", "title": "Fair"}, "url"),
+        ({"sys": {"id": "s{}"}, "fields": {"title": "Fair"}}, "sys.id"),
+    ],
+)
+def test_an_id_names_the_event_and_not_its_version_or_its_place(fields, found):
+    def made(value, n):
+        if isinstance(value, dict):
+            return {name: made(inner, n) for name, inner in value.items()}
+        return n if value is int else value.format(n)
+
+    assert detect.field_settings([made(fields, n) for n in range(3)])["id"] == found
+
+
 def test_a_repeated_value_is_proposed_as_no_id():
     assert "id" not in detect.field_settings([{"code": "a"}, {"code": "a"}])
 

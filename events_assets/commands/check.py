@@ -6,12 +6,12 @@ The pages are those that a load would get: the same endpoints, sessions and ways
 
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.sources.helpers.rest_client.exceptions import IgnoreResponseException
@@ -20,8 +20,8 @@ from dlt.sources.rest_api.typing import RESTAPIConfig
 from events_assets import alerts, configuration
 from events_assets.api import configured_api
 from events_assets.authentication import Authentication
-from events_assets.commands import changes, detect, findings, pages
-from events_assets.commands.location import Dialogue
+from events_assets.commands import changes, detect, findings, pages, verdicts, wrong_settings
+from events_assets.commands.location import Dialogue, KeyPlace, has_rows, merged_in
 from events_assets.commands.report import ALERTS, FAILED, NOTE, OK, Report, Step, counted
 from events_assets.destinations.choice import destination
 from events_assets.errors import (
@@ -32,8 +32,9 @@ from events_assets.errors import (
     StopError,
     UnaddressableError,
 )
+from events_assets.http.answer import Answer
 from events_assets.lists import Lists, Manner
-from events_assets.paging.base import BY_CHANCE, Page
+from events_assets.paging.base import BY_CHANCE, Ask, Page
 from events_assets.paging.page_numbers import PageNumbers
 from events_assets.scan.changes import Changes
 from events_assets.scan.endpoint import Endpoint
@@ -143,13 +144,17 @@ class _Trial:
             path = urlsplit(first.url).path
             finding = f"the API redirects to {path}, so that each request is sent twice"
             add(Step(NOTE, "redirect", f"{finding}; change path"))
-        add(Step(OK, "key", "the API lets us in"))
-        add(findings.rows(first.document, len(first.rows), self.settings.get("data_selector")))
+        add(_key_of(self, first))
+        add(findings.rows_of(first, self.settings.get("data_selector")))
         if first.rows:
             add(findings.fields(first))
             self.report.show(findings.example(next(r for r in first.rows if isinstance(r, dict))))
-        add(findings.total(first, one))
-        more, params = self._try_second_page(one, first, coming), self.settings.get("params") or {}
+        settings = self._wrong_settings(first)
+        add(findings.total(first, one, settings.events))
+        more = self._try_second_page(one, first, coming, settings)
+        for nowhere in settings.nowhere(first, "total_path", *(["has_more_path"] if more else [])):
+            add(Step(FAILED, "path", nowhere))
+        params = self.settings.get("params") or {}
         add(findings.page_size(first, more, self.endpoint.page_size, params))
         if len(first.rows) > 1:
             self._try_order(one, first)
@@ -157,8 +162,33 @@ class _Trial:
             self._try_changes(self.changes, first)
         is_only = len(self.table.endpoints) == 1 and not self.table.parents and not one.window
         add(findings.proof(one, is_only))
+        add(verdicts.foreseen(self.seen, self.table.identity, self.report))
         limits = [f"{name}: {v}" for name, v in first.headers.items() if RATE_LIMITS.match(name)]
         add(Step(OK, "rate limit", ", ".join(limits) or "no header tells one"))
+
+    def _wrong_settings(self, first: Page) -> wrong_settings.Settings:
+        """The list as `init` would ask for it, to try other settings than the configured ones."""
+        scan = configuration.scan_settings()
+        rows = [row for row in first.originals if isinstance(row, dict)]
+        best = detect.listed(first.document)[:1]
+        own = {"row_key": scan.row_key, "columns_path": scan.columns_path}
+        selector = self.settings.get("data_selector") or (best[0].selector if best else "$")
+        listed = detect.Listed(selector, rows, {name: v for name, v in own.items() if v})
+        key = detect.field_settings(rows).get("id", "id")
+        events = pages.EventList(self._ask, listed, key, first.answer)
+        paginator = self.settings.get("paginator", self.client.get("paginator"))
+        return wrong_settings.Settings(paginator, self.request, events)
+
+    def _ask(self, params: Mapping[str, Any], headers: Mapping[str, str] = {}) -> Answer:
+        """The answer to the request for the list with further parameters, without paging."""
+        asked = self.request.within(self.endpoint.first_window)
+        if asked.method == "GET":
+            asked = replace(asked, params={**asked.params, **params})
+        else:
+            asked = replace(asked, json=merged_in(asked.json, params))
+        asked = replace(asked, headers={**asked.headers, **headers})
+        session = self.endpoint.session
+        return session.ask(asked.asking(Ask()), lambda answer: answer, any_status=True)
 
     def _try_order(self, one: ListPass, first: Page) -> None:
         """Looks for a parameter that asks for rows by id, where that would save a second pass, or
@@ -200,22 +230,25 @@ class _Trial:
         came = first.identities, first.originals
         self.report.add(changes.obedience(asking, came, ask, where))
 
-    def _try_second_page(self, one: ListPass, first: Page, coming: Iterator[Page]) -> bool:
+    def _try_second_page(
+        self, one: ListPass, first: Page, coming: Iterator[Page], settings: wrong_settings.Settings
+    ) -> bool:
         """Whether it brings further rows."""
-        paging = self.endpoint.paging
-        paginator = self.settings.get("paginator", self.client.get("paginator"))
-        way = findings.other_way(first, paginator)
+        paging, self.seen = self.endpoint.paging, [first]
         if not one.goes_on:
-            self.report.add(findings.only_page(first, one, way))
+            self.report.add(wrong_settings.only_page(settings, first, one))
             return False
         try:
             second = next(coming, None)
             again = bool(second and second.rows and findings.same(second, first))
             if again:  # perhaps it takes only multiples of the limit, or counts pages from 1
-                second = next(coming, None)
+                second = next(coming, second)
         except FAULTS as error:
-            raise StopError("second page", f"the second page fails: {error}", way) from None
-        self.report.add(findings.second_page(first, second, again, one, way))
+            finding = f"the second page fails with {settings.said()}: {error}"
+            raise StopError("second page", finding, settings.other_way()) from None
+        way, said = settings.other_way, settings.said()
+        self.report.add(findings.second_page(first, second, again, one, way, said))
+        self.seen += [second] if second else []
         if isinstance(paging, PageNumbers) and not again:
             before = None
             with suppress(ApiError, IgnoreResponseException):
@@ -223,42 +256,69 @@ class _Trial:
                     request = self.request.within(self.endpoint.first_window)
                     before = self.endpoint.page(request, paging.ask(paging.first - 1), (), set())
             self.report.add(findings.numbering(paging, before, first))
+        wrong = [
+            wrong_settings.total(settings, first, one, len(one.came)),
+            wrong_settings.page_count(settings, one, first),
+        ]
+        for step in filter(None, wrong):
+            self.report.add(step)
         return second is not None and not {*second.identities} <= {*first.identities}
+
+
+def _key_of(trial: _Trial, first: Page) -> Step:
+    """Whether the key is understood, which only rows tell.
+
+    Raises:
+        StopError: rows come where it is sent elsewhere.
+    """
+    if first.rows:
+        return Step(OK, "key", "the API lets us in")
+    if place := _other_place(trial):
+        finding = f"no row came; with {place.description}, rows come"
+        raise StopError("key", finding, {f"client.{n}": value for n, value in place.client.items()})
+    return Step(NOTE, "key", "no row came, so that nothing tells whether the key was understood")
 
 
 def _refused(trial: _Trial, error: Exception) -> StopError:
     """There is no first page: says at which step that shows."""
     finding, status = str(error), error.status if isinstance(error, ApiError) else None
-    if status in (401, 403):
-        return _refused_key(trial, finding)
+    is_key = status in (401, 403)
+    if is_key or status in (400, 404, 422) or (isinstance(error, ApiError) and trial.documents):
+        if place := _other_place(trial):
+            settings = {f"client.{name}": value for name, value in place.client.items()}
+            return StopError("key", f"{finding}. The API accepts {place.description}", settings)
+        if is_key:
+            return StopError("key", finding)
     if not trial.documents:
         return StopError("reachable" if status is None else "answer", finding)
     if not isinstance(error, ApiError):
         return StopError("paging", f"the paginator does not fit the answer: {finding}"[:300])
     selector = trial.settings.get("data_selector")
-    lists = detect.lists_of_rows(trial.documents[-1])
-    lists.pop(str(selector), None)
+    lists = [one for one in detect.listed(trial.documents[-1]) if one.selector != selector]
     if not selector or not lists:
         return StopError("rows", finding)
-    found = ", ".join(f"{counted(len(rows), 'row')} at {at}" for at, rows in lists.items())
+    found = ", ".join(f"{counted(len(one.rows), 'row')} at {one.selector}" for one in lists)
     finding = f'there is no list of rows at "{selector}", but {found}'
-    settings = {f"{findings.ENDPOINT}.data_selector": next(iter(lists))}
+    settings = {f"scan.{name}": value for name, value in lists[0].scan.items()}
+    settings |= {f"{findings.ENDPOINT}.data_selector": lists[0].selector}
     return StopError("rows", finding, settings)
 
 
-def _refused_key(trial: _Trial, finding: str) -> StopError:
-    """The API refuses the key: says which of the common places for it the API accepts."""
-    session, authentication = trial.endpoint.session, trial.authentication
-    if authentication.has_key and session.traffic.requests == 1:
-        with suppress(ApiError):
-            url = trial.client["base_url"], str(trial.settings["path"])
-            with Dialogue(*url, session.settings, authentication, trial.report) as found:
-                place = found.accepted_place()
-            if place:
-                settings = {f"client.{name}": value for name, value in place.client.items()}
-                finding += f". The API accepts {place.description}"
-                return StopError("key", finding, settings)
-    return StopError("key", finding)
+def _other_place(trial: _Trial) -> KeyPlace | None:
+    """Another of the common places for the key with which rows come, if there is one."""
+    session, authentication, asked = trial.endpoint.session, trial.authentication, trial.request
+    if not authentication.has_key or configuration.is_sample():
+        return None
+    query = urlencode(dict(asked.params), doseq=True)
+    path = str(trial.settings["path"])
+    path += ("&" if "?" in path else "?") + query if query else ""
+    body = {"method": asked.method, "body": asked.json}
+    with suppress(ApiError):
+        url = trial.client["base_url"], path
+        with Dialogue(*url, session.settings, authentication, trial.report, **body) as found:
+            place = found.accepted_place()
+            return place if place and place.client and has_rows(found.first) else None
+    return None
 
 
 def _first_page(endpoint: Endpoint, request: ListRequest, params: dict[str, Any]) -> Page | None:

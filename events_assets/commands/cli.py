@@ -1,5 +1,6 @@
 """The command `events-assets`: describes an API in `.dlt/config.toml`, and tries it."""
 
+import json
 import os
 import re
 import sys
@@ -17,7 +18,14 @@ from events_assets.commands.check import try_api
 from events_assets.commands.init import discover
 from events_assets.commands.location import Dialogue, KeyPlace, key_place
 from events_assets.commands.replay import replay_quarantine
-from events_assets.commands.report import ALERTS, FAILED, Report, Step, terminal_columns
+from events_assets.commands.report import (
+    ALERTS,
+    FAILED,
+    Report,
+    Step,
+    patience,
+    terminal_columns,
+)
 from events_assets.errors import EventsError, StopError
 from events_assets.http.log_masking import masked
 from events_assets.http.redaction import MIN_SECRET_LENGTH
@@ -45,6 +53,8 @@ def main(context: click.Context) -> None:
     """Reads events from an event-management API into your warehouse.
 
     The API is described in .dlt/config.toml; its key comes from API_KEY or .dlt/secrets.toml.
+
+    Completion: eval "$(_EVENTS_ASSETS_COMPLETE=bash_source events-assets)", or zsh, fish.
     """
     context.color = False if os.environ.get("NO_COLOR") else None  # None: as the terminal has it
 
@@ -57,15 +67,19 @@ def check(as_json: bool) -> None:
     Writes nothing. Exits with 1 where events_job would not work.
     """
     report = Report() if as_json else Report(_print_step)
-    if as_json:
+    if not as_json:
+        click.echo("Trying the API that .dlt/config.toml describes ...\n")
+    with patience():
         try_api(report)
+    if as_json:
         click.echo(report.json())
     else:
-        click.echo("Trying the API that .dlt/config.toml describes ...\n")
-        try_api(report)
         click.echo(report.example_text(terminal_columns()))
         click.echo(f"{report.traffic}; nothing was loaded or written.")
-        failed, told = report.failed, "events_job is expected to work: make load"
+        failed, told = (
+            report.failed,
+            "events_job is expected to work, as far as rows were seen: make load",
+        )
         if failed and failed.name == ALERTS:
             told = "events_job is expected to work, but not to tell where it does not: see above."
         elif failed:
@@ -95,8 +109,17 @@ def replay() -> None:
     "name), basic:USER (as the password of USER), or none. "
     "Without it, the common places are tried.",
 )
+@click.option("--post", "body", metavar="JSON", help="Ask by POST, with this body, like '{}'.")
+@click.option("--graphql", metavar="QUERY", help="Ask by POST, with this query of GraphQL.")
 @click.option("--yes", "--overwrite", is_flag=True, help="Replace a configured API unasked.")
-def init(base_url: str | None, path: str | None, place: KeyPlace | None, yes: bool) -> None:
+def init(
+    base_url: str | None,
+    path: str | None,
+    place: KeyPlace | None,
+    body: str | None,
+    graphql: str | None,
+    yes: bool,
+) -> None:
     """Find out how an API works, and describe it in .dlt/config.toml.
 
     Asks the API with up to a few dozen small requests. The key, if there is one, comes from
@@ -119,7 +142,7 @@ def init(base_url: str | None, path: str | None, place: KeyPlace | None, yes: bo
         raise click.BadParameter(wrong, param_hint="--base-url")
     for url in (base_url, path):
         require_no_user(url, "the URL")
-    report, api = _found_out(base_url, path, place, name)
+    report, api = _found_out(base_url, path, place, name, _body_of(body, graphql))
     toml_file.write(file, toml_file.describe(document, api))
     replaced = "the built-in sample API" if before == configuration.SAMPLE else before
     written = f"Written to {name}{replaced and f', in place of {replaced}'}:"
@@ -129,7 +152,7 @@ def init(base_url: str | None, path: str | None, place: KeyPlace | None, yes: bo
 
 
 def _found_out(
-    base_url: str, path: str, place: KeyPlace | None, file: str
+    base_url: str, path: str, place: KeyPlace | None, file: str, body: Any
 ) -> tuple[Report, toml_file.Description]:
     """The report on an API, printed as it grows, and what is to be written to the file."""
     key = configuration.api_key()
@@ -143,7 +166,9 @@ def _found_out(
         click.echo(report.redaction.text(f"Finding out how {base_url} works ...\n"))
         try:
             asking = Dialogue(base_url, path, settings, authentication, report, place)
-            with asking as api:
+            if body is not None:
+                asking.method, asking.body = "POST", body
+            with asking as api, patience():
                 return report, discover(api)
         except StopError as stop:
             report.add(Step(FAILED, *stop.args))
@@ -166,6 +191,19 @@ def _say_what_is_next(file: str) -> None:
         "  make load             load its events\n"
         f"  {file:<20}  correct by hand what was not found"
     )
+
+
+def _body_of(text: str | None, graphql: str | None) -> Any:
+    """The body of a POST, None where none is asked for."""
+    if graphql:
+        return {"query": graphql}
+    try:
+        body = None if text is None else json.loads(text)
+    except ValueError as error:
+        raise click.BadParameter(f"is no JSON: {error}", param_hint="--post") from None
+    if body is not None and not isinstance(body, dict):
+        raise click.BadParameter("is no JSON object", param_hint="--post")
+    return body
 
 
 def _asked(value: str | None, question: str, option: str) -> str:

@@ -3,7 +3,8 @@
 Each function gives a step, or raises `StopError`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,15 +14,16 @@ from dlt.common.data_types import coerce_value, py_type_to_sc_type
 
 from events_assets import configuration, json_path
 from events_assets.commands import detect
-from events_assets.commands.pages import SIZES
-from events_assets.commands.report import FAILED, NOTE, OK, Step, counted
+from events_assets.commands.pages import NO_WAY, SIZES, EventList
+from events_assets.commands.report import FAILED, NOTE, OK, Step, counted, shown
 from events_assets.commands.toml_file import inline
 from events_assets.errors import StopError, UnreadableTimeError
 from events_assets.paging.base import Order, Page
 from events_assets.paging.page_numbers import PageNumbers
 from events_assets.paging.touching_offsets import TouchingOffsets
 from events_assets.rows.canonical import Fields
-from events_assets.rows.times import LIKELY_YEARS, has_offset
+from events_assets.rows.times import LIKELY_YEARS, UNREADABLE, has_offset
+from events_assets.scan.data_selector import DataSelector
 from events_assets.scan.list_pass import ListPass
 from events_assets.scan.verdict import COMPLETE, NAMED, TOUCHING, Reading, Seen, judge
 from events_assets.settings import FieldsSettings, RuleSettings, listed
@@ -52,18 +54,31 @@ def where_key_goes(headers: Values, auth: Any) -> str:
     return f"the key as {place} {table.get('name', 'Authorization')}"
 
 
-def rows(document: Any, count: int, selector: str | None) -> Step:
-    finding = counted(count, "row")
-    if not selector:
-        best = [*detect.lists_of_rows(document)][:1]
-        settings = {f"{ENDPOINT}.data_selector": path for path in best}
-        return Step(
-            NOTE, "rows", f"{finding}, found by guessing: no data_selector is set", settings
-        )
+def rows(document: Any, found: detect.Listed) -> Step:
+    """Where `init` found the rows."""
+    finding, selector = counted(len(found.rows), "row"), found.selector
     finding += " as the whole answer" if selector == "$" else f' at "{selector}"'
-    if count:
+    outer, below, inner = selector.partition("[*].")
+    if "columns_path" in found.scan:
+        finding += f', lists of values, of columns named at "{found.scan["columns_path"]}"'
+    elif "row_key" in found.scan:
+        finding += f', by their keys, which become "{found.scan["row_key"]}"'
+    elif below:
+        beside = {key for row in DataSelector(outer)(document) for key in row}
+        beside -= {re.split(r"[.\[]", inner)[0]}
+        finding += f"; what is beside it is left out: {', '.join(sorted(beside))}" if beside else ""
+    if found.rows:
         return Step(OK, "rows", finding)
     return Step(NOTE, "rows", f"{finding}; without one, fields cannot be looked at")
+
+
+def rows_of(page: Page, selector: str | None) -> Step:
+    """How many rows came by the configured `data_selector`."""
+    best = detect.listed(page.document)[:1] if not selector else []
+    if selector or not best:
+        return rows(page.document, detect.Listed(selector or "$", [*page.rows]))
+    finding = f"{counted(len(page.rows), 'row')}, found by guessing: no data_selector is set"
+    return Step(NOTE, "rows", finding, {f"{ENDPOINT}.data_selector": best[0].selector})
 
 
 def fields(page: Page) -> Step:
@@ -88,8 +103,7 @@ def fields(page: Page) -> Step:
         finding += f"; nothing looks like {', '.join(unknown)}" if unknown else ""
     nowhere, unseen = _not_in(raw, configured)
     said = [*_told_missing(values, len(found)), *nowhere, *unseen]
-    if unread:
-        said.append(f"cannot be read as a time: {', '.join(unread)}")
+    said += [_unread(name, configured, values[name]) for name in unread]
     said += unclear_times({name: proposed.get(name, []) for name in (*missing, *unread)})
     set_anew = _set_anew(values, unread, raw)
     if naive:
@@ -108,6 +122,16 @@ def unclear_times(proposed: Mapping[str, Sequence[Any]]) -> list[str]:
         for name, settings in proposed.items()
         if len(settings) > 1
     ]
+
+
+def _unread(name: str, configured: FieldsSettings, values: Sequence[Any]) -> str:
+    """That times cannot be read, by the setting that says where they are."""
+    table = getattr(configured, name)
+    setting = table.model_dump(exclude_unset=True) if table else {"path": name}
+    written = inline(setting["path"] if [*setting] == ["path"] else setting)
+    value = next(one for one in values if _fault(one) == "unread")
+    text = shown(str(value).removeprefix(UNREADABLE))
+    return f"cannot be read as a time: {name} = {written} (like {text})"
 
 
 def _told_missing(values: Mapping[str, Sequence[Any]], count: int) -> list[str]:
@@ -170,39 +194,34 @@ def example(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: row.get(name) for name in names} | times
 
 
-def total(page: Page, one: ListPass) -> Step:
+def total(page: Page, one: ListPass, events: EventList) -> Step:
     """Whether the API counts its rows, and where."""
     evidence = one.evidence
     if evidence.total_last is not None:
         return Step(OK, "total", f"the API counts {counted(evidence.total_last, 'row')}")
     by_offset = isinstance(one.endpoint.paging, TouchingOffsets)
-    for place, count in detect.totals(page.document, page.headers, len(page.rows)).items():
+    for place, count in events.totals(events.first).items():
+        if count <= len(page.rows):
+            continue  # it may be that of the page
         setting, where = "scan.total_header", f"in the header {place}"
         if place not in page.headers:
             setting = f"{ENDPOINT}.paginator.total_path" if by_offset else "scan.total_path"
             where = f'at "{place}"'
         finding = f"no total is read, but the API counts {count:,} rows {where}"
         return Step(NOTE, "total", finding, {setting: place})
-    return Step(OK, "total", "the API counts its rows nowhere")
+    return Step(OK, "total", "no count of all rows is read, or seen")
 
 
-def only_page(page: Page, one: ListPass, way: Values) -> Step:
-    """That there is no second page, if that can be. `way` is what the answer suggests."""
-    came, name = len(page.rows), "second page"
-    counts = detect.totals(page.document, page.headers, came)
-    count = next(iter(counts.values()), 0) if page.total is None else page.total
-    if count > came:
-        finding = f"the API counts {count:,} rows and gave {came}, as the only page"
-        remedy = "" if way else "; events-assets init tries the common ways to the next one"
-        raise StopError(name, finding + remedy, way)
-    if way and page.rows:
-        raise StopError(name, "the API has a next page, but the paginator ends here", way)
-    return Step(OK, name, f"{_kind(one)}: all rows are on one page")
-
-
-def second_page(first: Page, second: Page | None, again: bool, one: ListPass, way: Values) -> Step:
+def second_page(
+    first: Page,
+    second: Page | None,
+    again: bool,
+    one: ListPass,
+    way: Callable[[], Values],
+    said: str,
+) -> Step:
     """How the second page goes on from the first; where that came `again`, `second` is the third
-    one. `way` is what the answer suggests."""
+    one. `way` finds a paginator that leads on, `said` is the one that is configured."""
     kind, name, paging = _kind(one), "second page", one.endpoint.paging
     if second is None or not second.rows:
         return Step(OK, name, f"{kind}: empty, all rows are on the first page")
@@ -210,8 +229,9 @@ def second_page(first: Page, second: Page | None, again: bool, one: ListPass, wa
     first_twice = paging.first if again and isinstance(paging, PageNumbers) else None
     if first_twice or (same(second, first) and len(second.rows) > 1):
         what = paging.number_at.name if isinstance(paging, PageNumbers) else "the paging parameter"
-        finding = f"{kind}: the same as the first, the API ignores {what}"
-        raise StopError(name, f"{finding}; events-assets init tries the common ones", way)
+        finding = f"{kind}: the same as the first, the API ignores {what} of {said}"
+        found = way()
+        raise StopError(name, finding + ("" if found else f"; {NO_WAY}"), found)
     if first_twice == 0:
         finding = f"{kind}: the pages 0 and 1 are the same, so numbers start at 1"
         return Step(NOTE, name, finding, {f"{ENDPOINT}.paginator.base_page": 1})
@@ -308,16 +328,6 @@ def page_size(page: Page, more: bool, limit: int | None, params: Values) -> Step
             return Step(NOTE, name, f"{finding}: the API grants less", settings)
         return Step(OK, name, finding)
     return Step(OK, name, f"none is asked for; {counted(came, 'row')} came")
-
-
-def other_way(page: Page, configured: Any) -> Values:
-    """The paginator that the answer itself suggests, other than the configured one, as settings."""
-    paginator, _ = detect.link_to_next(page.document, page.headers)
-    for path in [*detect.cursors(page.document)][:1]:
-        paginator = paginator or {"type": "cursor", "cursor_path": path, "cursor_param": "cursor"}
-    kind = configured.get("type", "auto") if isinstance(configured, Mapping) else configured
-    is_other = paginator and paginator["type"] != (kind or "auto")
-    return {f"{ENDPOINT}.paginator": paginator} if is_other else {}
 
 
 def same(page: Page | None, other: Page) -> bool:

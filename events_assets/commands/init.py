@@ -3,11 +3,19 @@
 from typing import Any
 from urllib.parse import parse_qsl, unquote_plus
 
-from events_assets.commands import detect, findings, pages, since
-from events_assets.commands.location import PLACES, Dialogue, KeyPlace, challenge, key_place
+from events_assets.commands import detect, findings, pages, since, toml_file
+from events_assets.commands.location import (
+    Dialogue,
+    KeyPlace,
+    challenge,
+    has_rows,
+    inside,
+    key_place,
+)
 from events_assets.commands.report import NOTE, OK, Report, Step
 from events_assets.commands.toml_file import Description, inline
 from events_assets.errors import ApiError, StopError
+from events_assets.http.answer import kind_of
 from events_assets.http.explain import message_of
 
 
@@ -23,14 +31,18 @@ def discover(api: Dialogue) -> Description:
         events = _event_list(api)
         endpoint = {"path": api.path, "data_selector": events.selector}
         found = Description({"base_url": api.base_url, **place.client}, endpoint)
+        found.scan |= events.listed.scan
         pages.find_way(events, found, api.report)
         pages.ask_for_order(events, found, api.report)
         pages.find_total(events, found, api.report)
-        since.ask_for_changes(events, found, api.report)
+        if api.method == "GET":
+            since.ask_for_changes(events, found, api.report)
+        else:
+            toml_file.put_in_body(found, api.method, api.body, inside(api.body))
     except ApiError as error:
         raise StopError("reachable", str(error)) from None
-    if events.first_rows:
-        found.fields = _fields(events.first_rows, api.report)
+    if events.sample:
+        found.fields = _fields(events.sample, api.report)
     return found
 
 
@@ -60,6 +72,7 @@ def _clean_address(api: Dialogue) -> None:
 
 def _accepted_place(api: Dialogue) -> KeyPlace:
     """Where the key is accepted by an API that answers with JSON."""
+    api.few_rows = api.few_rows or dict.fromkeys(pages.SIZES, pages.FEW)
     place, first, has_key = api.accepted_place(), api.first, api.authentication.has_key
     words = message_of(first.body)
     refused = f"the API answers {first.status}" + (f' ("{words}")' if words else "")
@@ -68,18 +81,29 @@ def _accepted_place(api: Dialogue) -> KeyPlace:
     api.report.add(Step(OK, "reachable", f"answered in {first.seconds:.1f} s"))
     if not 200 <= first.status < 300:
         hint = ": nothing is at this path; check base URL and path" if first.status == 404 else ""
+        hint = _tried(api) if first.status == 400 else hint
         raise StopError("answer", refused + hint)
     if not first.is_json:
-        kind = first.headers.get("Content-Type", "").split(";")[0] or "something else"
         which = f"is {api.base_url} the API, or a page for people?"
-        raise StopError("answer", f"the answer is {kind}, not JSON; {which}")
-    finding = "the API answers without a key"
+        raise StopError("answer", f"the answer is {kind_of(first)}, not JSON; {which}")
+    finding, state = "the API answers without a key", OK
     if place.client:
         finding = f"accepted: {place.description}"
     elif has_key and not api.place:
         finding += ", so none is sent; --key-in says where to send it all the same"
-    api.report.add(Step(OK, "key", finding))
+    if has_key and not has_rows(first):
+        state, finding = (
+            NOTE,
+            f"no rows came, so that nothing tells whether it is understood{_tried(api)}",
+        )
+    api.report.add(Step(state, "key", finding))
     return place
+
+
+def _tried(api: Dialogue) -> str:
+    """The places where the key was sent."""
+    places = "; ".join(one.description for one in api.tried)
+    return f", with {places.replace('; the key ', '; ')}"
 
 
 def _remedy(api: Dialogue) -> str:
@@ -87,9 +111,7 @@ def _remedy(api: Dialogue) -> str:
     where = "API_KEY, or api_key in .dlt/secrets.toml"
     if not api.authentication.has_key:
         return f" and there is no key: set {where}"
-    places = "; ".join(one.description for one in ([api.place] if api.place else PLACES))
-    tried = places.replace("; the key ", "; ")
-    check = f", with {tried}. Check the key ({where}), or say where it goes, like --key-in"
+    check = f"{_tried(api)}. Check the key ({where}), or say where it goes, like --key-in"
     if challenge(api.first.headers) == "basic":
         return f"{check} basic:USER: it asks for a user and a password"
     return f"{check} header:NAME"
@@ -97,17 +119,28 @@ def _remedy(api: Dialogue) -> str:
 
 def _event_list(api: Dialogue) -> pages.EventList:
     document = api.first.document
-    lists = detect.lists_of_rows(document)
-    tables = [path for path, rows in detect.lists_of_rows(document, list).items() if rows]
-    selector, rows = next(iter(lists.items()), ("", []))
-    key = detect.field_settings(rows).get("id")
-    if tables and not key:
-        finding = f'the rows at "{tables[0]}" are lists of values, not objects; ask for objects'
-        raise StopError("rows", f"{finding} by a parameter of the API, in the path")
-    if not lists:
-        raise StopError("rows", "there is no list of objects in the answer; check the path")
-    api.report.add(findings.rows(document, len(rows), selector))
-    return pages.EventList(api.ask, selector, (key or "id").strip("'"), api.first)
+    lists = detect.listed(document)
+    key = detect.field_settings(lists[0].rows).get("id") if lists else None
+    if not lists or (not key and _has_table(document)):
+        words = message_of(api.first.body)
+        said = f'; it says: "{words}"' if words else ""
+        finding = "there is no list of objects in the answer; check the path"
+        if _has_table(document):
+            finding = "rows are lists of values, and nothing says what their columns are called: "
+            finding += "say columns_path in [sources.events.scan], if something does"
+            finding += ", or ask for objects by a parameter of the API, in the path"
+        raise StopError("rows", finding + said)
+    best = lists[0]
+    api.report.add(findings.rows(document, best))
+    return pages.EventList(api.ask, best, key or "id", api.first, asked_few=bool(api.few_rows))
+
+
+def _has_table(document: Any) -> bool:
+    """Whether there are rows that are lists of values."""
+    return any(
+        isinstance(value, list) and value and all(isinstance(row, list) for row in value)
+        for _, value in detect.walk(document)
+    )
 
 
 def _fields(rows: list[dict[str, Any]], report: Report) -> dict[str, Any]:
@@ -119,7 +152,7 @@ def _fields(rows: list[dict[str, Any]], report: Report) -> dict[str, Any]:
     settings = detect.only(found, elsewhere)
     places = ", ".join(f"{n} ← {inline(settings[n])}" if n in elsewhere else n for n in known)
     missing = ", ".join(name for name in detect.ALWAYS_THERE if name not in known)
-    unclear = findings.unclear_times(proposed)
+    unclear = [*findings.unclear_times(proposed), *detect.unreadable(rows)]
     finding = f"{places or 'none'}; not found: {missing}" if missing else places
     report.add(Step(NOTE if missing or unclear else OK, "fields", "; ".join([finding, *unclear])))
     return settings

@@ -5,6 +5,7 @@ import logging
 import re
 from collections.abc import Mapping
 from contextlib import ExitStack
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -14,7 +15,8 @@ import requests
 from requests.structures import CaseInsensitiveDict
 
 from events_assets.authentication import Authentication
-from events_assets.commands.report import Report
+from events_assets.commands import detect
+from events_assets.commands.report import NOTE, Report, Step
 from events_assets.http.answer import Answer
 from events_assets.http.session import ApiSession
 from events_assets.scan.list_request import url_of
@@ -89,7 +91,9 @@ class Dialogue:
     """Asks an API for a list, with the key in the place that it accepts; `report` counts requests.
     A context that closes its session.
 
-    `place` is where the key goes; None: the common places are tried.
+    `place` is where the key goes; None: the common places are tried. `method` is that of requests;
+    parameters of a POST go into its `body`, those of GraphQL to its variables. `few_rows` are the
+    parameters of the first request.
     """
 
     base_url: str
@@ -98,6 +102,9 @@ class Dialogue:
     authentication: Authentication
     report: Report
     place: KeyPlace | None = None
+    method: str = "GET"
+    body: Any = None
+    few_rows: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         # A server error may be what the API thinks of a parameter; only these pass by waiting.
@@ -111,22 +118,45 @@ class Dialogue:
         self._opened.close()
 
     def accepted_place(self) -> KeyPlace | None:
-        """The first place of the key that is accepted, None if none is. `first` is the answer then.
+        """The first place of the key with which rows come; else, as an empty list or a strange
+        request may mean that the key was not understood, the first one that is not refused. None
+        if all are. `first` is the answer then, `tried` are the places.
 
         Raises:
             ApiError: the API cannot be reached.
         """
-        places = [self.place or NO_KEY]
-        for place in places:
+        self.tried = [self.place or NO_KEY]
+        doubtful: tuple[KeyPlace, Answer] | None = None
+        for place in self.tried:
             self._open(place)
-            self.first = self.ask()
+            self.first = self._begun()
             if self.first.redirected:
                 self.path = _path_after(self.first.url, self.base_url, self.path)
-            if self.first.status not in (401, 403):
+            if has_rows(self.first):
                 return place
+            if self.first.status not in (401, 403) and not doubtful:
+                doubtful = place, self.first
             if place is NO_KEY and self.authentication.has_key and not self.place:
-                places += likeliest(self.first.headers)
-        return None
+                self.tried += likeliest(self.first.headers)
+        if doubtful and doubtful[0] is not place:
+            self._open(doubtful[0])
+        found, self.first = doubtful or (None, self.first)
+        return found
+
+    def _begun(self) -> Answer:
+        """The first answer: to a request for a few rows, if parameters for that are allowed."""
+        for _ in range(2):
+            answer = self.ask(self.few_rows)
+            if answer.status != 405 or self.method != "GET" or not allows_post(answer):
+                break
+            self.method, self.few_rows = "POST", {}
+            told = "the API refuses GET (405), so it is asked by POST, with {}"
+            self.report.add(Step(NOTE, "method", told))
+        if has_rows(answer) or answer.status in (401, 403) or not self.few_rows:
+            return answer
+        plain = self.ask()  # perhaps one of the parameters is taken for something else
+        self.few_rows = {} if has_rows(plain) else self.few_rows
+        return plain
 
     def ask(self, params: Mapping[str, Any] = {}, headers: Mapping[str, str] = {}) -> Answer:
         """The answer, whatever its status; what is worth a retry is asked again.
@@ -135,7 +165,10 @@ class Dialogue:
             ApiError: there is none, or it leads to another origin.
         """
         url, sent = url_of(self.base_url, self.path), {**self.headers, **headers}
-        request = requests.Request("GET", url, params=dict(params), headers=sent)
+        sends_body = self.method != "GET"
+        json = merged_in(self.body, params) if sends_body else None
+        query = {} if sends_body else dict(params)
+        request = requests.Request(self.method, url, params=query, headers=sent, json=json)
         traffic = self.session.traffic
         before = traffic.requests
         try:
@@ -157,6 +190,30 @@ class Dialogue:
         auth = self.authentication.of(client.get("auth"), new_session)
         self._opened.close()
         self.session = self._opened.enter_context(new_session(self.base_url, auth))
+
+
+def has_rows(answer: Answer) -> bool:
+    """Whether an answer is a success with rows in it."""
+    is_success = 200 <= answer.status < 300 and answer.is_json
+    return is_success and any(one.rows for one in detect.listed(answer.document))
+
+
+def allows_post(refused: Answer) -> bool:
+    """Whether an answer that refuses a method does not refuse POST, too (RFC 9110 15.5.6)."""
+    return "POST" in refused.headers.get("Allow", "POST").upper()
+
+
+def inside(body: Any) -> str:
+    """Where parameters go in the body of a request, as the beginning of a path."""
+    return "variables." if isinstance(body, dict) and "query" in body else ""
+
+
+def merged_in(body: Any, params: Mapping[str, Any]) -> Any:
+    """A body with parameters where they go; none of both is a body, too."""
+    body = deepcopy(body) if isinstance(body, dict) else {}
+    target = body.setdefault("variables", {}) if inside(body) else body
+    target.update(params)
+    return body
 
 
 def _path_after(redirect: str, base_url: str, path: str) -> str:

@@ -4,17 +4,25 @@ Tries common parameters; one counts as understood when it changes the answer as 
 raise `ApiError` where the API cannot be reached.
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from copy import deepcopy
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from dlt.common.jsonpath import set_value_at_path
+
 from events_assets.commands import detect
 from events_assets.commands.report import NOTE, OK, Report, Step, counted
 from events_assets.commands.toml_file import Description
+from events_assets.errors import NotAPageError
 from events_assets.http.answer import Answer
+from events_assets.json_path import value_at
 from events_assets.paging.base import BY_CHANCE, Order
+from events_assets.scan.data_selector import DataSelector
 
 PAGE = 100
 """Rows a page that are asked for; written as granted where it is less."""
@@ -28,6 +36,11 @@ OFFSETS: list[str] = NAMES["offset"]
 NUMBERS: list[str] = NAMES["page_number"]
 CURSORS: list[str] = NAMES["cursor"]
 PAGING = {*SIZES, *chain(*SIZES.values()), *OFFSETS, *NUMBERS, *CURSORS}
+
+FEW = 10
+"""Rows that the first request asks for, by all common parameters at once."""
+UNKNOWN = 8
+"""So many values under unknown names are tried as cursors."""
 
 COUNT_HEADER = {"Prefer": "count=exact"}
 """A header by which some APIs are asked to count, as by parameters."""
@@ -47,27 +60,37 @@ this way of paging, and the way in words."""
 
 @dataclass
 class EventList:
-    """The list at `selector` of the answers, whose rows are known by `id`.
+    """The list of the events in the answers of an API, whose rows `read` finds.
 
-    `get` asks for it, with parameters and headers. `first` is the answer without parameters. `size`
-    is the parameter of the page size, and `small` a page with few rows; without one, `size` is
-    empty, and `small` the first answer.
+    `get` asks for it, with parameters and headers. `id` is the JSON path of what tells rows apart,
+    `first` the first answer; `asked_few`: to a request for a few rows. `size` is the parameter of
+    the page size, and `small` a page with few rows; without one, `size` is empty, and `small` the
+    first answer; `counted` is the one with the fewest rows. `sample` are the most rows that came at
+    once.
     """
 
     get: Callable[..., Answer]
-    selector: str
+    listed: detect.Listed
     id: str
     first: Answer
     size: str = ""
+    asked_few: bool = False
 
     def __post_init__(self) -> None:
-        self.first_rows = self.rows(self.first)
+        self.selector, scan = self.listed.selector, self.listed.scan
+        keys = scan.get("row_key"), scan.get("columns_path")
+        self.read = DataSelector(self.selector, False, *keys)
+        self.id_of = value_at(self.id)
+        self.first_rows = self.sample = self.rows(self.first)
         self.small, self.few = self.first, self.first_rows
+        self.counted = self.first
 
     @property
     def link(self) -> tuple[dict[str, str], str]:
         """The paginator that follows the links to the next page, and such a link; or empty."""
-        found = [detect.link_to_next(one.document, one.headers) for one in (self.small, self.first)]
+        found = [
+            detect.link_to_next(self.beside(one), one.headers) for one in (self.small, self.first)
+        ]
         return found[0] if found[0][0] else found[1]
 
     @property
@@ -79,19 +102,26 @@ class EventList:
         names, came = [n for n in self.linked if n in SIZES], len(self.first_rows)
         names = [*dict.fromkeys([*names, *SIZES])]
         wanted = 2 if came > 4 else 1
-        if came < 2 or len(self.page(dict.fromkeys(names, wanted))) == came:
+        if (
+            came < 2
+            or (self.asked_few and came > FEW)
+            or len(self.page(dict.fromkeys(names, wanted))) == came
+        ):
             return  # all names at once change nothing, so none does
         for name in names:
             answer = self.get({name: wanted})
             rows = self.rows(answer)
             if len(rows) == wanted:
-                self.size, self.small, self.few = name, answer, rows
+                self.size, self.small, self.few, self.counted = name, answer, rows, answer
                 return
 
     def rows(self, answer: Answer) -> Rows:
         """The rows of an answer, none where it is no page."""
-        found = detect.lists_of_rows(answer.document) if 200 <= answer.status < 300 else {}
-        return found.get(self.selector, [])
+        with suppress(NotAPageError):
+            if 200 <= answer.status < 300:
+                rows = self.read(answer.require_json())
+                return [row for row in rows if isinstance(row, dict)]
+        return []
 
     def sized(self, rows: int) -> dict[str, int]:
         """What asks for so many rows a page."""
@@ -99,32 +129,73 @@ class EventList:
 
     def page(self, params: Params) -> Rows:
         """The rows of a small page, if the size of pages can be chosen."""
-        return self.rows(self.get(self.sized(len(self.few)) | params))
+        return self.page_of(len(self.few), params)
+
+    def page_of(self, rows: int, params: Params) -> Rows:
+        return self.rows(self.get(self.sized(rows) | params))
 
     def are_others(self, page: Rows, before: Rows) -> bool:
         """Whether rows are those of another page; by their ids, as all else may change."""
-        ids = [row.get(self.id, row) for row in before]
-        return bool(page) and not any(row.get(self.id, row) in ids for row in page)
+        ids = [self.key(row) for row in before]
+        return bool(page) and not any(self.key(row) in ids for row in page)
+
+    def beside(self, answer: Answer) -> Any:
+        """The document of an answer without rows that stand there by their keys."""
+        if "row_key" not in self.listed.scan or not isinstance(answer.document, dict):
+            return answer.document
+        rest = deepcopy(answer.document) if self.selector != "$" else {}
+        if rest:
+            set_value_at_path(rest, self.selector, [])
+        return rest
+
+    def key(self, row: Any) -> Any:
+        """The id of a row; all of it, where it has none."""
+        found = self.id_of(row)
+        return row if found is None else found
 
     def totals(self, answer: Answer) -> dict[str, int]:
-        """Where all rows seem to be counted: no less than came in the first answer, however few
-        are in this one; if just as many, there must be no more."""
-        came = max(len(self.first_rows), len(self.rows(answer)))
-        found = detect.totals(answer.document, answer.headers, came)
-        more = detect.continues(answer.document, answer.headers)
-        return {place: total for place, total in found.items() if total > came or not more}
+        """Where all rows seem to be counted: no fewer than came in any answer so far, and more than
+        are in this one. A count of just these may be that of the page: it has to be called a
+        total, and nothing may lead on."""
+        came = max(len(self.first_rows), len(self.sample), len(self.rows(answer)))
+        found = detect.totals(self.beside(answer), answer.headers, came)
+        more = self.goes_on or detect.continues(self.beside(answer), answer.headers)
+        is_whole = not more and not (self.size and self.has_own_count())
+        return {
+            place: total
+            for place, total in found.items()
+            if total > len(self.rows(answer)) or (is_whole and detect.is_called_total(place))
+        }
+
+    goes_on = False
+    """Whether there is known to be another page."""
+
+    def has_own_count(self) -> bool:
+        """Whether what the first answer counts is no more than the rows of a page."""
+        few, counted = len(self.rows(self.counted)), self.counted
+        counts = detect.totals(self.beside(counted), counted.headers, 0).values()
+        return few < len(self.first_rows) and max(counts, default=0) <= few
 
     def has_more_than(self, rows: int, answer: Answer) -> bool:
         """Whether the API has more than came in an answer."""
         total = max(self.totals(answer).values(), default=0)
-        return total > rows or detect.continues(answer.document, answer.headers)
+        return total > rows or detect.continues(self.beside(answer), answer.headers)
+
+    def end(self) -> str:
+        """What says that no more rows are there than came, empty where nothing does."""
+        if at := detect.end(self.beside(self.first)):
+            return f'"{at}" says that there are no more'
+        came = len(self.first_rows)
+        counts = [at for at, total in self.totals(self.first).items() if total == came]
+        return f'"{counts[0]}" counts as many' if counts else ""
 
     def large(self) -> dict[str, int]:
         """The page size to write: what is asked for, or what is granted of it."""
         if not self.size:
             return {}
         answer, came = self.get(self.sized(PAGE)), len(self.first_rows)
-        granted = len(self.rows(answer))
+        rows = self.rows(answer)
+        granted, self.sample = len(rows), max(self.sample, rows, key=len)
         if not granted:  # refused: as many as come by themselves are fine
             return self.sized(min(PAGE, came))
         is_full = came > granted or self.has_more_than(granted, answer)
@@ -133,7 +204,8 @@ class EventList:
 
 def find_way(events: EventList, api: Description, report: Report) -> None:
     """Describes how pages are asked for. Offsets are preferred, as their pages can touch; then
-    links, cursors, page numbers."""
+    links, cursors, page numbers. Where none leads on, only what says so proves that all rows
+    came."""
     events.find_size()
     came, endpoint = len(events.first_rows), api.endpoint
     endpoint["paginator"] = {"type": "single_page"}
@@ -142,50 +214,98 @@ def find_way(events: EventList, api: Description, report: Report) -> None:
         finding = "too few rows to find out; run init once more when there are more"
         report.add(Step(NOTE, "paging", finding))
         return
+    paginator, words = next_page(events)
+    large = events.large()
+    if paginator:
+        if "limit" in paginator:
+            paginator["limit"] = large[events.size]
+        endpoint["paginator"] = {k: v for k, v in paginator.items() if DEFAULTS.get(k) != v}
+    if large and "limit" not in paginator:
+        endpoint["params"] = large
+    sizes = [f", {rows} rows a page by {size}" for size, rows in large.items()]
+    state, finding = (OK, "".join([words, *sizes])) if paginator else only_page(events)
+    report.add(Step(state, "paging", finding))
+
+
+def next_page(events: EventList) -> tuple[Params, str]:
+    """The paginator that leads to rows of another page, and its way in words; both empty where
+    none is found."""
     for params, paginator, words in _trials(events):
-        if params is None or events.are_others(events.page(params), events.few):
-            large = events.large()
-            if "limit" in paginator:
-                paginator["limit"] = large[events.size]
-            elif large:
-                endpoint["params"] = large
-            endpoint["paginator"] = {k: v for k, v in paginator.items() if DEFAULTS.get(k) != v}
-            sizes = [f", {rows} rows a page by {size}" for size, rows in large.items()]
-            report.add(Step(OK, "paging", "".join([words, *sizes])))
-            return
-    if events.has_more_than(came, events.first):
-        report.add(Step(NOTE, "paging", f"the API has more than these {came} rows, but {NO_WAY}"))
-    else:
-        report.add(Step(OK, "paging", f"none found: all {came} rows at once"))
+        if params is None or _leads_on(events, params, paginator.get("cursor_path")):
+            events.goes_on = True
+            return paginator, words
+    return {}, ""
+
+
+def _leads_on(events: EventList, params: Params, cursor_path: str | None) -> bool:
+    """Whether parameters bring the rows of another page. One that is not known as a cursor has to
+    be another one there: else it may be a word by which rows are chosen."""
+    answer = events.get(events.sized(len(events.few)) | params)
+    if not events.are_others(events.rows(answer), events.few):
+        return False
+    unknown = detect.unknown_scalars(events.beside(events.small))
+    is_known = cursor_path not in unknown
+    return is_known or value_at(str(cursor_path))(answer.document) not in params.values()
+
+
+def only_page(events: EventList) -> tuple[str, str]:
+    """The state and the finding where no way leads to another page."""
+    came = len(events.sample)
+    if events.has_more_than(came, events.small if events.size else events.first):
+        return NOTE, f"the API has more than these {came} rows, but {NO_WAY}"
+    if end := events.end():
+        return OK, f"all {came} rows at once: {end}"
+    finding = f"{came} rows came at once, and nothing says whether they are all; "
+    return NOTE, f"{finding}if there are more, set the paginator by hand"
 
 
 def _trials(events: EventList) -> Iterator[Trial]:
-    """Offsets, which cannot do without a size; links; cursors; the id of the last row; numbers."""
-    size, id_at = events.size, f"{events.selector}[-1].{events.id}"
+    """Offsets, which cannot do without a size; what the answer names; numbers."""
+    size = events.size
     for name in _positions(events) if size else ():
         if name in OFFSETS:
             paginator = {"type": "offset", "limit": PAGE, "offset_param": name, "limit_param": size}
             yield {name: len(events.few)}, paginator, f"offsets: {name}"
-    if link := events.link[0]:
-        path, header = link.get("next_url_path"), link.get("links_next_key", "Link")
-        place = f'at "{path}"' if path else f"in the header {header}"
-        yield None, {**link}, f"links to the next page, {place}"
-    for path, cursor in detect.cursors(events.small.document).items():
-        for name in dict.fromkeys([path.rpartition(".")[2], *CURSORS]):
-            paginator = {"type": "cursor", "cursor_path": path, "cursor_param": name}
-            yield {name: cursor}, paginator, f'cursors: {name} takes what is at "{path}"'
-    last = events.few[-1].get(events.id) if events.few else None
-    for more in [*detect.has_more(events.small.document)][:1] if last is not None else ():
-        for name in NAMES["last_id"]:
-            paginator = {"type": "cursor", "cursor_path": id_at, "cursor_param": name}
-            words = f'{name} takes the id of the last row, "{more}" says whether to go on'
-            yield {name: last}, paginator | {"has_more_path": more}, words
+    yield from _named(events)
     for name in _positions(events):
         one = events.page({name: 1}) if name not in OFFSETS else []
         if one and events.are_others(events.page({name: 2}), one):
             base = 0 if events.are_others(events.page({name: 0}), one) else 1
             paginator = {"type": "page_number", "base_page": base, "page_param": name}
             yield None, paginator, f"page numbers from {base}: {name}"
+
+
+def _named(events: EventList) -> Iterator[Trial]:
+    """What an answer says of the next page: a link; a cursor, also one under an unknown name; that
+    there is one, after the id of the last row."""
+    if link := events.link[0]:
+        path, header = link.get("next_url_path"), link.get("links_next_key", "Link")
+        place = f'at "{path}"' if path else f"in the header {header}"
+        yield None, {**link}, f"links to the next page, {place}"
+    document = events.beside(events.small)
+    more = [path for path in detect.has_more(document) if re.search("(?i)more|next", path)][:1]
+    flag = {"has_more_path": more[0]} if more else {}
+    unknown = [*detect.unknown_scalars(document).items()][:UNKNOWN]
+    for path, cursor in [*[*detect.cursors(document).items()][:UNKNOWN], *unknown]:
+        own = path.rpartition(".")[2].strip("'")
+        short = re.sub(r"^next_?(?=.)", "", own, flags=re.IGNORECASE)
+        names = [own, short[:1].lower() + short[1:]]
+        for name in dict.fromkeys([*names, *(CURSORS if (path, cursor) not in unknown else ())]):
+            paginator = {"type": "cursor", "cursor_path": path, "cursor_param": name}
+            yield {name: cursor}, paginator | flag, f'cursors: {name} takes what is at "{path}"'
+    for header, cursor in events.small.headers.items():
+        if re.search("cursor|continuation|next.*(token|key)", header, re.IGNORECASE):
+            for name in CURSORS:
+                paginator = {"type": "header_cursor", "cursor_key": header, "cursor_param": name}
+                yield {name: cursor}, paginator, f"cursors: {name} takes the header {header}"
+    last = events.id_of(events.few[-1]) if events.few else None
+    outer, _, inner = events.selector.partition("[*]")
+    id_at = f"{outer}[-1]{inner}.{events.id}"
+    for path in more if last is not None else ():
+        for name in NAMES["last_id"]:
+            paginator = {"type": "cursor", "cursor_path": id_at, "cursor_param": name} | flag
+            words = f'{name} takes the id of the last row, "{path}" says whether to go on'
+            yield {name: last}, paginator, words
 
 
 def _positions(events: EventList) -> Sequence[str]:
@@ -238,8 +358,8 @@ def ask_for_order(events: EventList, api: Description, report: Report) -> None:
         return
 
     def by_id(params: Params) -> bool | None:
-        rows = events.rows(events.get(params)) if params else events.first_rows
-        is_ordered = bool(Order().then([row.get(events.id) for row in rows]).directions)
+        rows = events.page_of(came, params) if params else events.first_rows
+        is_ordered = bool(Order().then([events.id_of(row) for row in rows]).directions)
         return is_ordered and len(rows) == came if rows else None
 
     if by_id({}):
@@ -249,7 +369,7 @@ def ask_for_order(events: EventList, api: Description, report: Report) -> None:
         asked = ", ".join(f"{name}={value}" for name, value in params.items())
         report.add(Step(OK, "order", f"strictly by {events.id}, asked for by {asked}"))
     else:
-        field, _ = detect.order_of(events.first_rows)
+        field, _ = detect.order_of(events.sample)
         seen = f"by {field}" if field else "none that can be seen"
         finding = f"{seen}; no common parameter asks for one by {events.id}"
         report.add(Step(NOTE, "order", finding))

@@ -4,8 +4,11 @@ import json
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from threading import Event, Thread
 from typing import Any
 
 import click
@@ -109,6 +112,24 @@ class Report:
         """The report for the UI, as in a terminal."""
         text = "\n".join(step.text(100) for step in self.steps) + "\n" + self.example_text()
         return textwrap.indent(click.unstyle(text), " " * 4)
+
+
+@contextmanager
+def patience(seconds: float = 5.0, tell: Callable[..., object] = click.echo) -> Iterator[None]:
+    """Tells every few seconds how long it takes already, beside the report, on stderr."""
+    done, began = Event(), time.monotonic()
+
+    def wait() -> None:
+        while not done.wait(seconds):
+            tell(f"... still at it after {time.monotonic() - began:.0f} s", err=True)
+
+    teller = Thread(target=wait, daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        done.set()
+        teller.join()
 
 
 def terminal_columns() -> int | None:

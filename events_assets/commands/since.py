@@ -109,13 +109,13 @@ class _Way:
         return None
 
     def _with_ids(self, rows: list[Any]) -> Came:
-        ids = [row.get(self.events.id) for row in rows]
+        ids = [self.events.id_of(row) for row in rows]
         return [one if isinstance(one, str | int) else repr(one) for one in ids], rows
 
 
 def ask_for_changes(events: EventList, api: Description, report: Report) -> None:
     """Describes how the API is asked for what changed since the last load, where it obeys."""
-    paginator, page, name = api.endpoint["paginator"], events.first_rows, "changes"
+    paginator, page, name = api.endpoint["paginator"], events.sample, "changes"
     params = events.sized(paginator.get("limit", PAGE)) | api.endpoint.get("params", {})
     if detect.changed_at(page):
         page = events.rows(events.get(params)) or page

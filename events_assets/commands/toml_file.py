@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,17 @@ REMARKS = {
     "paginator": "how the next page is asked for",
     "total_path": "where the API counts all rows",
     "total_header": "the header in which the API counts all rows",
+    "json": "the body of each request",
+    "row_key": "the field that gets the key under which a row is",
+    "columns_path": "where the names of columns are",
     "params": "goes into the query of each request",
     "incremental": "where rows tell when they were changed, and what asks for later ones",
     "fields": "where the canonical columns are in a row of the API, as JSON paths",
 }
 
-ENDPOINT_KEYS = ("path", "data_selector", "headers", "params", "paginator", "incremental")
+ENDPOINT_KEYS = (
+    *("path", "method", "json", "data_selector", "headers", "params", "paginator", "incremental"),
+)
 """The keys of the endpoint, in this order."""
 
 
@@ -36,6 +42,20 @@ class Description:
     fields: dict[str, Any] = field(default_factory=dict)
 
 
+def put_in_body(api: Description, method: str, body: Any, inside: str) -> None:
+    """Lets what was found as parameters of the query go into the body, at paths `inside` it."""
+    endpoint, body = api.endpoint, deepcopy(body) if isinstance(body, dict) else {}
+    target = body.setdefault(inside.rstrip("."), {}) if inside else body
+    target.update(endpoint.pop("params", {}))
+    if not target and inside:
+        del body[inside.rstrip(".")]
+    endpoint |= {"method": method} | ({"json": body} if body else {})
+    paginator, kind = endpoint["paginator"], endpoint["paginator"]["type"]
+    defaults = {"offset": ("offset", "limit"), "page_number": ("page",)}.get(kind, ())
+    for name in {*defaults, *(key[:-6] for key in paginator if key.endswith("_param"))}:
+        paginator[f"{name}_body_path"] = inside + paginator.pop(f"{name}_param", name)
+
+
 def describe(document: tomlkit.TOMLDocument, api: Description) -> str:
     """Puts an API into a config.toml; its other sections and comments stay. Returns the text."""
     events = _table(_table(document, "sources"), "events")
@@ -46,7 +66,7 @@ def describe(document: tomlkit.TOMLDocument, api: Description) -> str:
     endpoint = {key: api.endpoint[key] for key in ENDPOINT_KEYS if api.endpoint.get(key)}
     _put(_resource(events), "endpoint", endpoint)
     if api.scan or "scan" in events:
-        for name in ("total_path", "total_header"):
+        for name in ("total_path", "total_header", "row_key", "columns_path"):
             _table(events, "scan").pop(name, None)
         _put(events, "scan", api.scan, keep=True)
     if api.fields:

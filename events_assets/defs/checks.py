@@ -25,7 +25,7 @@ from events_assets.errors import WarehouseError
 from events_assets.rows.times import UNREADABLE
 from events_assets.scan.receipt import OFFENDERS_SHOWN
 from events_assets.scan.verdict import COMPLETE, TORN
-from events_assets.settings import CheckSettings
+from events_assets.settings import CheckSettings, ScanCheckSettings
 from events_assets.sql import current, select
 
 ReceiptRow = dict[str, Any]
@@ -151,11 +151,11 @@ def events_end_after_they_start(dataset: dlt.Dataset, _receipt: ReceiptRow) -> F
     return Finding(backwards, told, metadata, warnings=unreadable + illegible)
 
 
-def events_scan_is_complete(_dataset: dlt.Dataset, receipt: ReceiptRow) -> Finding:
+def events_scan_is_complete(dataset: dlt.Dataset, receipt: ReceiptRow) -> Finding:
     """The last scan got every event that the API has, and its receipt proves it.
 
     An error where rows are known to be missing, a warning where there is neither evidence nor
-    proof.
+    proof, or where the table has more or fewer events afterwards than the API counts.
     """
     settings = configuration.check_settings().events_scan_is_complete
     if not receipt:
@@ -163,12 +163,44 @@ def events_scan_is_complete(_dataset: dlt.Dataset, receipt: ReceiptRow) -> Findi
     numbers = ("rows_received", "distinct_ids", "repeats", "step_backs", "scans")
     told = ("proof", "total_first", "total_last")
     missing = max(1, (receipt["total_last"] or 0) - receipt["distinct_ids"])
+    rows = _rows(dataset)
+    difference = _beyond_the_total(rows, receipt)
+    description = verdict(receipt)
+    if difference:
+        description += (
+            f"; but the table has {rows:,} events that are not removed, and the API counts "
+            f"{receipt['total_last']:,}: is id what names an event, and not a version or a place?"
+        )
+    is_complete = receipt["verdict"] == COMPLETE
     return Finding(
-        offenders=0 if receipt["verdict"] == COMPLETE else missing,
-        description=verdict(receipt),
+        offenders=0 if is_complete else missing,
+        description=description,
+        warnings=difference,
         metadata={name: receipt[name] for name in numbers + told if receipt[name] is not None},
-        severity=None if receipt["verdict"] == TORN else settings.unproven,
+        severity=_severity(receipt, settings),
     )
+
+
+def _severity(receipt: ReceiptRow, settings: ScanCheckSettings) -> str | None:
+    if receipt["verdict"] == COMPLETE:
+        return "warn"
+    return None if receipt["verdict"] == TORN else settings.unproven
+
+
+def _rows(dataset: dlt.Dataset) -> int:
+    there = current(dataset, "events")
+    ((rows,),) = select(dataset, "SELECT count(*) FROM {events} WHERE {there}", there=there)
+    return int(rows)
+
+
+def _beyond_the_total(rows: int, receipt: ReceiptRow) -> int:
+    """By how many the events in the table differ from those that the API counted, where all were
+    read: none that are set aside, come twice, or are kept though they vanished."""
+    total = receipt["total_last"]
+    if receipt["verdict"] != COMPLETE or receipt["scan_kind"] != "full" or total is None:
+        return 0
+    explained = sum(receipt[name] for name in ("rows_quarantined", "rows_vanished"))
+    return 0 if abs(rows - total) <= explained or receipt["duplicate_ids"] else abs(rows - total)
 
 
 def no_events_were_quarantined(dataset: dlt.Dataset, receipt: ReceiptRow) -> Finding:
@@ -328,8 +360,7 @@ def _result(
     tolerate, offenders = settings.tolerate, finding.offenders
     is_tolerated = offenders <= tolerate
     if offenders and 0 < tolerate < 1:
-        there = current(dataset, "events")
-        ((rows,),) = select(dataset, "SELECT count(*) FROM {events} WHERE {there}", there=there)
+        rows = _rows(dataset)
         if name == "no_events_were_quarantined":  # which are not in the table
             rows += offenders
         is_tolerated = offenders < tolerate * rows

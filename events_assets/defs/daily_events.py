@@ -14,8 +14,8 @@ from events_assets.defs.lineage import OWNERS, of_asset, with_code
 from events_assets.defs.metadata import days, markdown_table
 from events_assets.defs.pictures import over_time
 from events_assets.defs.resources import POOL
-from events_assets.descriptions import of_table
 from events_assets.defs.schedules import DAILY_LATE
+from events_assets.descriptions import of_table
 from events_assets.errors import WarehouseError
 
 COLUMNS: dict[str, Any] = {

@@ -1,6 +1,8 @@
 """An answer of an API, read and parsed once, for all who look at it."""
 
+import codecs
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -72,7 +74,6 @@ class Answer:
         """
         if self.is_json:
             return self.document
-        kind = self.headers.get("Content-Type", "an unnamed type").split(";")[0]
         charset, how = _charset(self.response), ""
         try:
             self.body.decode()
@@ -83,9 +84,30 @@ class Answer:
             elif charset and charset.upper() != "UTF-8":
                 how += f" or {charset}"
         raise NotAPageError(
-            f"JSON was expected, but the body is {kind}, {len(self.body)} bytes that cannot be "
-            f"parsed{how}"
+            f"JSON was expected, but the body is {kind_of(self)}, {len(self.body)} bytes that "
+            f"cannot be parsed{how}"
         )
+
+
+KINDS = {
+    rb"BEGIN:VCALENDAR": "a calendar (iCalendar)",
+    rb"(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*<(rss|feed|rdf:RDF)\b": "a feed (RSS or Atom)",
+    rb"(<\?xml[^>]*>\s*)?<!doctype html|(<\?xml[^>]*>\s*)?<html\b": "a page for people (HTML)",
+    rb"<\?xml|<[a-z][\w:.-]*[\s>]": "XML",
+    rb"[\w$.]+\(\s*[\[{]": "a script (JSONP)",
+    rb"\{[^\n]*\}\s*\n\s*\{": "JSON in lines (NDJSON)",
+    rb"[^\n<>{}\[\]]*[^\s,;][,;\t][^\n<>{}\[\]]*\n([^\n]*[,;\t])": "a table (CSV)",
+    rb"\s*\Z": "empty",
+}
+"""What a body is that begins so, where it is no JSON."""
+
+
+def kind_of(answer: Answer) -> str:
+    """What a body is that is no JSON, in words, with its declared type."""
+    head = answer.body[:2_000].removeprefix(codecs.BOM_UTF8).lstrip()
+    found = [kind for begins, kind in KINDS.items() if re.match(begins, head, re.IGNORECASE)]
+    declared = answer.headers.get("Content-Type", "an unnamed type").split(";")[0]
+    return f"{found[0]}, sent as {declared}" if found else declared
 
 
 def _charset(response: requests.Response) -> str:

@@ -65,6 +65,7 @@ class ApiSession:
         self._rate_limit = rate_limit or RateLimit(settings.max_requests, settings.period)
         self._requests = requests.Session()
         self._requests.auth = auth or get_netrc_auth(base_url)  # looked up once, too
+        self._requests.headers["Accept"] = "application/json"  # some answer 404 without it
         cookies = self._requests.cookies
         self._transport = Transport(base_url, settings, self._rate_limit, cookies, log, remembers)
         self.traffic = self._transport.traffic

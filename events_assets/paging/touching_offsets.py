@@ -153,7 +153,7 @@ class TouchingOffsets(Paging):
         for offset in range(state.offset + step, state.offset + step * count + 1, step):
             if ends and offset + self._overlap(state) >= min(ends):
                 return
-            yield self._ask(offset)
+            yield self.ask(offset)
 
     def owes(self, ask: Ask, document: Any, total: int | None) -> str:
         if total is not None and total > dict(ask.params + ask.body)[self.offset_at.name]:
@@ -258,9 +258,10 @@ class TouchingOffsets(Paging):
     def _overlap(self, state: OffsetState) -> int:
         return self.overlap if state.evidence.touching else 0
 
-    def _ask(self, offset: int) -> Ask:
+    def ask(self, offset: int) -> Ask:
+        """The request for a page from an offset on."""
         return asking((self.offset_at, offset), (self.limit_at, self.limit))
 
     def _step(self, state: OffsetState) -> Outcome:
-        following = None if state.mode is Mode.ENDED else self._ask(state.offset)
+        following = None if state.mode is Mode.ENDED else self.ask(state.offset)
         return Outcome(state, state.evidence, following, state.offset - self.first + self.limit)

@@ -13,6 +13,7 @@ So does a name or status that is an object or a list, in its own column, which i
 """
 
 import json
+import re
 from collections.abc import Callable, Container, Mapping
 from datetime import datetime, tzinfo
 from functools import lru_cache
@@ -42,6 +43,8 @@ Time = tuple[str | None, datetime | None, bool]
 
 CANONICAL = ("event_name", "start_time", "end_time", "status")
 
+OFFSET = re.compile(r"\d[ ]*([Zz]|UTC|GMT|[+-]\d{2}:?\d{2})\s*$")
+
 NO_TIME: Time = (None, None, False)
 
 NOT_TOLD = ("", "0", "false", "no", "null", "none")
@@ -59,11 +62,14 @@ class Fields:
         settings = FieldsSettings.model_validate(settings)
         start, end, status = settings.start_time, settings.end_time, settings.status
         local = zone(settings.timezone or "UTC")
+        self.twice = set[str]()
+        """Instants of local times that exist twice, in the night when clocks go back."""
         self._language = settings.language or ""
         self._id = _id(settings.id) if settings.id else None
         self._name = _finder(settings.event_name) if settings.event_name else None
-        self._start = _time(start, local, tells_dates=settings.all_day) if start else None
-        self._end = _time(end, local) if end else None
+        days = settings.all_day
+        self._start = _time(start, local, self.twice, tells_dates=days) if start else None
+        self._end = _time(end, local, self.twice) if end else None
         self._status = _status(status) if status else None
         self._has_all_day = settings.all_day
         as_it_is = {
@@ -153,9 +159,10 @@ def _canonical(keys: tuple[str, ...]) -> list[str]:
 
 
 def _time(
-    settings: TimeSettings, local: tzinfo, *, tells_dates: bool = False
+    settings: TimeSettings, local: tzinfo, twice: set[str], *, tells_dates: bool = False
 ) -> Callable[[Row, Time], Time]:
-    """Reads a time of a row; an end given as a duration needs what the start was read as."""
+    """Reads a time of a row; an end given as a duration needs what the start was read as. `twice`
+    gets the instants of local times that exist twice."""
     find = _finder(settings.duration_path or settings.path)
     find_clock, find_zone = _finder(settings.time_path), _finder(settings.timezone_path)
 
@@ -169,9 +176,15 @@ def _time(
         if not all(isinstance(part, str) for part in (value, clock, zone_name)):
             raise UnreadableTimeError(value)
         where = zone(zone_name.strip()) if zone_name else local
+        text = f"{value.strip()}T{clock.strip()}" if clock else value
         if settings.format:
-            return times.from_format(f"{value} {clock}" if clock else value, settings.format, where)
-        return times.from_text(f"{value.strip()}T{clock.strip()}" if clock else value, where)
+            text = f"{value} {clock}" if clock else value
+            found = times.from_format(text, settings.format, where)
+        else:
+            found = times.from_text(text, where)
+        if times.is_twice(found, where) and not OFFSET.search(text):
+            twice.add(found.isoformat())
+        return found
 
     def is_date(value: Any, clock: Any) -> bool:
         is_whole = clock or settings.unit or settings.duration_path

@@ -22,6 +22,7 @@ from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from math import floor
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from events_assets.errors import UnreadableTimeError
 
@@ -146,6 +147,14 @@ def unix_unit(value: Any) -> str | None:
             if from_number(value, unit).year in LIKELY_YEARS:
                 return unit
     return None
+
+
+def is_twice(instant: datetime, local: tzinfo) -> bool:
+    """Whether clocks somewhere show the time of an instant twice, as they were put back."""
+    if not isinstance(local, ZoneInfo):
+        return False
+    wall = instant.astimezone(local)
+    return wall.replace(fold=0).utcoffset() != wall.replace(fold=1).utcoffset()
 
 
 def is_date(text: str, form: str | None = None) -> bool:

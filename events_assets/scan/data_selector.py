@@ -21,11 +21,22 @@ class DataSelector:
         path: JSON path of a list, or with a wildcard of the rows themselves
             (`entries[*].event`); none: a list is looked for in the first page, as dlt does.
         absent_when_empty: the API leaves the list out where there are no rows.
+        row_key: the field that gets the key of a row, where an object holds them by their keys.
+        columns_path: where the names of columns are, where rows are lists of values. The row that
+            holds them is none.
     """
 
-    def __init__(self, path: str | None, absent_when_empty: bool = False) -> None:
-        self._path = path
+    def __init__(
+        self,
+        path: str | None,
+        absent_when_empty: bool = False,
+        row_key: str | None = None,
+        columns_path: str | None = None,
+    ) -> None:
+        self._path, self._row_key = path, row_key
         self._absent_when_empty = absent_when_empty
+        self._columns = finder(columns_path) if columns_path else None
+        self._columns_path = columns_path
 
     def __call__(self, document: Any) -> list[Any]:
         """The rows of a page.
@@ -39,7 +50,23 @@ class DataSelector:
             path = ".".join(find_response_page_data(document)[0])
         rows = self._rows(document, path)
         self._path = path
-        return rows
+        return self._with_names(document, rows) if self._columns and rows else rows
+
+    def _with_names(self, document: Any, rows: list[Any]) -> list[Any]:
+        """Rows that are lists of values as objects."""
+        found = self._columns(document) if self._columns else []
+        names = found[0] if found and isinstance(found[0], list) else found
+        if not names or not all(isinstance(name, str) for name in names):
+            there = _kind(names[0]) if names else "nothing"
+            raise NotAPageError(
+                f"names of columns were expected at '{self._columns_path}' (columns_path in "
+                f"[sources.events.scan]), but there is {there}"
+            )
+        return [
+            dict(zip(names, row, strict=True)) if _is_list_of(row, len(names)) else row
+            for row in rows
+            if row != names
+        ]
 
     def _rows(self, document: Any, path: str) -> list[Any]:
         list_path, _, below = path.partition("[*].")
@@ -60,6 +87,11 @@ class DataSelector:
             found = finder(path)(document)
         if not found or (found[0] is None and self._absent_when_empty):
             return self._absent(document, path)
+        if self._row_key and isinstance(found[0], dict):
+            return [
+                {self._row_key: key, **row} if isinstance(row, dict) else row
+                for key, row in found[0].items()
+            ]
         if not isinstance(found[0], list):
             raise _no_list(document, path, _kind(found[0]))
         return found[0]
@@ -84,6 +116,10 @@ def _no_list(document: Any, path: str, there: str) -> NotAPageError:
         f"a list of rows was expected at '{path}' (data_selector), but there is {there}; "
         f"{_outline(document)}"
     )
+
+
+def _is_list_of(row: Any, count: int) -> bool:
+    return isinstance(row, list) and len(row) == count
 
 
 def _inner(entry: Any, path: str) -> Any:

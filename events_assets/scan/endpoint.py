@@ -1,6 +1,6 @@
 """One list of the API: how its pages are asked for, and how they are read."""
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,6 +48,7 @@ class Endpoint:
     order_of: Callable[[Any], Any] | None = None
     max_pages_factor: int = 0
     changes: Changes | None = None
+    twice: Set[str] = frozenset()
 
     @property
     def first_window(self) -> Window | None:

@@ -3,6 +3,7 @@ those that cannot be loaded are set aside, once."""
 
 from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple
 
 import dlt
@@ -20,6 +21,8 @@ from events_assets.scan.quarantine import Original, Quarantine
 from events_assets.scan.receipt import Receipt
 from events_assets.scan.stored import Stored
 from events_assets.scan.versions import Versions
+
+TIMES = ("start_time", "end_time")
 
 
 class Waiting(NamedTuple):
@@ -89,6 +92,7 @@ class Intake:
             else:
                 one.distinct += 1
                 versions.last[identity] = version
+                self._receipt.ambiguous_times += _is_ambiguous(row, one.endpoint.twice)
             is_newer = identity in versions.stored.newer
             if is_newer or (changes and changes.excludes(came)):
                 self._receipt.rows_excluded += 1
@@ -165,6 +169,11 @@ class Intake:
         rules = (*RULES, *RULES_OF.get(str(dialect), ()))
         loadable = Loadable(Names(naming.normalize_path, owners), rules, canonical)
         return Columnar(self._identity.types, loadable, self._marks)
+
+
+def _is_ambiguous(row: Any, twice: AbstractSet[str]) -> bool:
+    """Whether the start or the end of a row is a local time that exists twice."""
+    return bool(twice) and isinstance(row, dict) and not twice.isdisjoint(map(row.get, TIMES))
 
 
 def _overlap(before: Sequence[Hashable], page: Sequence[Hashable]) -> int:

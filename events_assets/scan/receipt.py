@@ -28,6 +28,7 @@ class Receipt:
     each of its windows, whose `resource` names it; they add up to the whole, but for rows that the
     last pass brought in no window. `origin` is what the API is called: its lists,
     if nothing else is configured.
+    `ambiguous_times` counts events with a local time that exists twice: the first is meant.
     `event_columns` is noted after the load: which columns events have, and in how many of them.
     """
 
@@ -51,6 +52,7 @@ class Receipt:
     rows_vanished: int = 0
     distinct_ids: int = 0
     duplicate_ids: int = 0
+    ambiguous_times: int = 0
     duplicate_ids_sample: list[str] = field(default_factory=list)
     total_first: int | None = None
     total_last: int | None = None

@@ -60,8 +60,8 @@ class RecordedScan(TableScan):
         yield from super()._receipt_items()
         yield from map(tables.receipt_item, self._windows)
 
-    def _conclude(self, one: TablePass, readings: Sequence[Reading], verdict: Verdict) -> None:
-        super()._conclude(one, readings, verdict)
+    def _conclude(self, one: TablePass, verdict: Verdict) -> None:
+        super()._conclude(one, verdict)
         refused, unloaded = {*self.intake.quarantine.refused}, self.intake.versions.unloaded()
         by_window: dict[str, list[ListPass]] = {}
         for each in filter(attrgetter("window"), one.lists):
@@ -70,7 +70,7 @@ class RecordedScan(TableScan):
         for name, lists in by_window.items():
             came = set[Hashable]().union(*(each.came for each in lists)) - seen
             seen |= came
-            receipt = self._of_window(name, lists, readings)
+            receipt = self._of_window(name, lists)
             receipt.rows_quarantined = len(came & refused)
             receipt.rows_excluded = len(came & unloaded - refused)
             receipt.rows_loaded = len(came - unloaded)
@@ -78,12 +78,10 @@ class RecordedScan(TableScan):
             receipt.repeats = receipt.rows_received - known
             self._windows.append(receipt)
 
-    def _of_window(
-        self, name: str, lists: Sequence[ListPass], readings: Sequence[Reading]
-    ) -> Receipt:
+    def _of_window(self, name: str, lists: Sequence[ListPass]) -> Receipt:
         """The receipt of a window alone, in which there is a list for each parent."""
         of_all, is_fixed = self.receipt, lists[0].endpoint.order_of is not None
-        found = ([seen for seen in each.lists if seen.name == name] for each in readings)
+        found = ([seen for seen in each.lists if seen.name == name] for each in self._readings)
         seen = [Reading(lists) for lists in found if lists]
         receipt = replace(
             Receipt(name, of_all.run_id, of_all.started_at, scan_kind="window"),

@@ -44,6 +44,7 @@ class TableScan:
     ) -> None:
         self.table, self.passes, self.sync = table, passes, sync
         self._cursors = KeptCursors(table.endpoints)
+        self._readings: list[Reading] = []
         self.receipt = Receipt(table.name, run_id, page_size_asked=table.endpoints[0].page_size)
         self.intake = Intake(table.identity, self.receipt, is_loaded=True)
 
@@ -124,8 +125,7 @@ class TableScan:
         """
         first, log = self.table.endpoints[0], self.table.endpoints[0].session.log
         is_partial = self.receipt.scan_kind != "full"
-        readings: list[Reading] = []
-        verdict: Verdict | None = None
+        readings, verdict = self._readings, None
         with self.table.opened(), closing(Progress(self.table.name, log)) as progress:
             while verdict is None:
                 self.receipt.scans += 1  # rows that are set aside say in which pass
@@ -137,13 +137,13 @@ class TableScan:
                 verdict = judge(readings, self.passes, first.order_of is not None, is_partial)
         if error := one.broken():
             raise error
-        self._conclude(one, readings, verdict)
+        self._conclude(one, verdict)
 
     def _pass(self, progress: Progress) -> TablePass:
         """A further pass."""
         return TablePass(self.table, self.intake, self.receipt, progress)
 
-    def _conclude(self, one: TablePass, readings: Sequence[Reading], verdict: Verdict) -> None:
+    def _conclude(self, one: TablePass, verdict: Verdict) -> None:
         """Makes out the receipt; `one` is the last pass."""
         for traffic in self.table.traffic():
             self.receipt.add_cost(traffic)

@@ -1,0 +1,159 @@
+"""What the first pages show to be wrong with the settings of an endpoint: each is named with its
+value, and with what to set in its place."""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from events_assets import configuration
+from events_assets.commands import detect, pages
+from events_assets.commands.findings import ENDPOINT
+from events_assets.commands.location import inside
+from events_assets.commands.report import FAILED, NOTE, OK, Step, counted
+from events_assets.commands.toml_file import Description, inline, put_in_body
+from events_assets.errors import ApiError, StopError
+from events_assets.json_path import finder
+from events_assets.paging.base import Ask, Page
+from events_assets.paging.page_numbers import PageNumbers
+from events_assets.paging.touching_offsets import TouchingOffsets
+from events_assets.scan.list_pass import ListPass
+from events_assets.scan.list_request import ListRequest
+
+PLACES = ("cursor_path", "next_url_path")
+"""Settings of a paginator that lead to what the last page may leave out."""
+
+
+@dataclass
+class Settings:
+    """The paginator, and the list as `init` would ask for it, to try other ways."""
+
+    paginator: Any
+    request: ListRequest
+    events: pages.EventList
+
+    def __post_init__(self) -> None:
+        self._paginator = self.paginator
+        self.paginator = self.paginator if isinstance(self.paginator, Mapping) else {}
+        self._scan = configuration.scan_settings()
+
+    def total(self) -> tuple[str, str] | None:
+        """The setting that says where rows are counted, with its value, if there is one."""
+        for name in ("total_path", "total_header"):
+            if value := getattr(self._scan, name):
+                return f"scan.{name}", str(value)
+        value = self.paginator.get("total_path")
+        is_offset = self.paginator.get("type") == "offset"
+        return (f"{ENDPOINT}.paginator.total_path", str(value)) if value and is_offset else None
+
+    def nowhere(self, page: Page, *names: str) -> Iterator[str]:
+        """The settings of some names whose paths lead to nothing in an answer."""
+        found = [("scan.total_path", self._scan.total_path)] if "total_path" in names else []
+        found += [(f"paginator.{name}", self.paginator.get(name)) for name in names]
+        for name, path in found:
+            if path and not finder(str(path))(page.document):
+                yield f"{name} = {inline(path)} leads to nothing in the answer"
+        order = self._scan.order
+        if order and page.originals and not any(map(finder(order), page.originals)):
+            yield f"scan.order = {inline(order)} leads to nothing in the rows"
+        header = self._scan.total_header if "total_path" in names else None
+        if header and header not in page.headers:
+            yield f"scan.total_header = {inline(header)} is no header of the answer"
+
+    def other_way(self) -> dict[str, Any]:
+        """The paginator that leads to other rows than those of the first page, as settings; empty
+        without one."""
+        events = self.events
+        with suppress(ApiError):
+            events.find_size()
+            events.small, events.few = events.first, events.first_rows
+            paginator, _ = pages.next_page(events)
+            if "limit" in paginator:
+                paginator["limit"] = events.large()[events.size]
+            if paginator and self.request.method != "GET":
+                found = Description({}, {"paginator": paginator})
+                put_in_body(found, self.request.method, None, inside(self.request.json))
+            if paginator:
+                return {f"{ENDPOINT}.paginator": paginator}
+        return {}
+
+    def said(self) -> str:
+        """The paginator as it is configured."""
+        set_to = f"paginator = {inline(self._paginator)}"
+        return set_to if self._paginator else "no paginator is set"
+
+
+def only_page(settings: Settings, page: Page, one: ListPass) -> Step:
+    """That there is no second page, if something says so.
+
+    Raises:
+        StopError: the API has more rows.
+    """
+    came, name, events = len(page.rows), "second page", settings.events
+    counts = detect.totals(page.document, page.headers, came)
+    count = next(iter(counts.values()), 0) if page.total is None else page.total
+    end = detect.end(page.document) or (one.evidence.ended and one.evidence.total_last is None)
+    nowhere = next(settings.nowhere(page, *PLACES), "")
+    is_doubtful = count > came or (not end and came > 1) or nowhere
+    told = f"the API has a next page after these {came} rows"
+    if count > came:
+        told = f"the API counts {count:,} rows and gave {came}, as the only page"
+    if is_doubtful and (way := settings.other_way()):
+        raise StopError(name, f"{told}; {nowhere or settings.said()}", way)
+    if count > came:
+        raise StopError(name, f"{told}; {nowhere or settings.said()}")
+    if one.evidence.ended or events.end() or (page.total == came and settings.total()):
+        return Step(OK, name, f"all {came} rows are on one page")
+    why = nowhere or "nothing says that there are no more"
+    return Step(NOTE, name, f"{came} rows came, as the only page, and {why}")
+
+
+def total(settings: Settings, page: Page, one: ListPass, rows: int) -> Step | None:
+    """That what is configured counts something else than rows: fewer than came, as the rows of a
+    page, or more than there are pages for. None: it may be right."""
+    found, evidence = settings.total(), one.evidence
+    count = evidence.total_last
+    if count is None:
+        return None
+    setting, value = found or (f"{ENDPOINT}.paginator.total_path", "total")
+    told = f"{setting.removeprefix(f'{ENDPOINT}.')} = {inline(value)} counts {count:,}"
+    counts = detect.totals(page.document, page.headers, rows)
+    place = dict.fromkeys([setting], next((at for at, n in counts.items() if n > count), ""))
+    if rows > count:
+        finding = f"{told}, but {counted(rows, 'row')} came already: it is no count of all rows"
+        return Step(FAILED, "total", finding, place)
+    if re.search("page|size|limit", value, re.IGNORECASE) and _goes_beyond(one, count):
+        finding = f"{told}, but there are rows beyond: it is no count of all rows"
+        return Step(FAILED, "total", finding, place)
+    return None
+
+
+def _goes_beyond(one: ListPass, count: int) -> bool:
+    """Whether there are rows where, by their count, there can be none."""
+    paging, granted = one.endpoint.paging, max(1, one.evidence.granted)
+    asks: list[Ask] = []
+    if isinstance(paging, PageNumbers):
+        asks = [paging.ask(paging.first + -(-count // granted))]
+    elif isinstance(paging, TouchingOffsets):
+        asks = [paging.ask(count)]
+    with suppress(ApiError):
+        request = one.request.within(one.window)
+        return any(one.endpoint.page(request, ask, (), set()).rows for ask in asks)
+    return False
+
+
+def page_count(settings: Settings, one: ListPass, page: Page) -> Step | None:
+    """That the setting for the number of pages leads to something else."""
+    paging, path = one.endpoint.paging, settings.paginator.get("total_path")
+    pages_told = paging.pages(page.document, page.headers) if isinstance(paging, PageNumbers) else 0
+    if not path or not pages_told or pages_told < 2 or not isinstance(paging, PageNumbers):
+        return None
+    with suppress(ApiError):
+        request = one.request.within(one.window)
+        last = one.endpoint.page(request, paging.ask(paging.base + pages_told - 1), (), set())
+        if last.rows:
+            return None
+    finding = f"paginator.total_path = {inline(path)} counts {pages_told:,}, but there is no page "
+    finding += "of that number: it is to count pages; where rows are counted, say scan.total_path"
+    return Step(FAILED, "pages", finding, {"scan.total_path": path})
