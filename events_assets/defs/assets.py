@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 import dagster as dg
-from dagster_dlt import DagsterDltTranslator, dlt_assets
+from dagster_dlt import DagsterDltTranslator, build_dlt_asset_specs
 from dagster_dlt.translator import DltResourceTranslatorData
 from dlt import Pipeline
 from dlt.extract import DltSource
@@ -61,26 +61,24 @@ class EventsTranslator(DagsterDltTranslator):
         )
 
 
-DLT_NAMES = {
-    "dagster_dlt/source": "events",
-    "dagster_dlt/pipeline": "events_assets",
-    "dagster_dlt/translator": "EventsTranslator",
-}
-"""Where dagster-dlt keeps Python objects, which the UI cannot show; a run makes its own."""
+def without_objects(spec: dg.AssetSpec) -> dg.AssetSpec:
+    """Without the Python objects that dagster-dlt adds to metadata: the UI cannot show them."""
+    metadata = {k: v for k, v in spec.metadata.items() if not k.startswith("dagster_dlt/")}
+    return spec.replace_attributes(metadata=metadata)
 
 
-def without_objects(assets: dg.AssetsDefinition) -> dg.AssetsDefinition:
-    return assets.map_asset_specs(lambda spec: spec.merge_attributes(metadata=DLT_NAMES))
-
-
-@without_objects
+# `dlt_assets` is this decorator, but with these objects.
 @with_code
-@dlt_assets(
+@dg.multi_asset(
     name="load_events",
-    dlt_source=events_outline(TABLES),
-    # A pipeline writes its working folder when it is made; definitions write nothing.
-    dlt_pipeline=cast(Pipeline, None),
-    dagster_dlt_translator=EventsTranslator(),
+    specs=[
+        without_objects(spec)
+        # A pipeline writes its working folder when it is made; definitions write nothing.
+        for spec in build_dlt_asset_specs(
+            events_outline(TABLES), cast(Pipeline, None), EventsTranslator()
+        )
+    ],
+    can_subset=True,
     pool=POOL,
 )
 def events(
