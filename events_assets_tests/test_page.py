@@ -87,8 +87,8 @@ def test_the_page_begins_with_what_matters_and_has_no_internals(serve, run, page
         *("dagster/row_count", "dagster/column_schema"),
         *(*AT_ONCE, "rows_quarantined", "requests", "receipt", "preview"),
     ]
-    shown = {name for name in labels(events["metadataEntries"]) if "dagster_dlt/" not in name}
-    assert shown - {"dagster/internal_freshness_policy"} == {
+    defined = {name for name in labels(events["metadataEntries"]) if "dagster_dlt/" not in name}
+    assert defined - {"dagster/internal_freshness_policy"} == {
         "dagster/table_name",
         "dagster/code_references",
     }
