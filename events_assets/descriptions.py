@@ -90,6 +90,7 @@ RECEIPT = {
     "rows_vanished": "Rows that did not come any more, but too many at once to be marked.",
     "distinct_ids": "Different ids that came in the last pass.",
     "duplicate_ids": "Ids that the API answered twice though nothing moved meanwhile.",
+    "ambiguous_times": "Events with a local time that exists twice, of which the first is taken.",
     "duplicate_ids_sample": "A few of these ids, as JSON.",
     "total_first": "How many rows there are, as the first answer said.",
     "total_last": "How many rows there are, as the last answer said.",

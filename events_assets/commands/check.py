@@ -149,7 +149,7 @@ class _Trial:
         if first.rows:
             add(findings.fields(first))
             self.report.show(findings.example(next(r for r in first.rows if isinstance(r, dict))))
-        settings = self._wrong_settings(first)
+        settings = _settings_of(self, first)
         add(findings.total(first, one, settings.events))
         more = self._try_second_page(one, first, coming, settings)
         for nowhere in settings.nowhere(first, "total_path", *(["has_more_path"] if more else [])):
@@ -165,30 +165,6 @@ class _Trial:
         add(verdicts.foreseen(self.seen, self.table.identity, self.report))
         limits = [f"{name}: {v}" for name, v in first.headers.items() if RATE_LIMITS.match(name)]
         add(Step(OK, "rate limit", ", ".join(limits) or "no header tells one"))
-
-    def _wrong_settings(self, first: Page) -> wrong_settings.Settings:
-        """The list as `init` would ask for it, to try other settings than the configured ones."""
-        scan = configuration.scan_settings()
-        rows = [row for row in first.originals if isinstance(row, dict)]
-        best = detect.listed(first.document)[:1]
-        own = {"row_key": scan.row_key, "columns_path": scan.columns_path}
-        selector = self.settings.get("data_selector") or (best[0].selector if best else "$")
-        listed = detect.Listed(selector, rows, {name: v for name, v in own.items() if v})
-        key = detect.field_settings(rows).get("id", "id")
-        events = pages.EventList(self._ask, listed, key, first.answer)
-        paginator = self.settings.get("paginator", self.client.get("paginator"))
-        return wrong_settings.Settings(paginator, self.request, events)
-
-    def _ask(self, params: Mapping[str, Any], headers: Mapping[str, str] = {}) -> Answer:
-        """The answer to the request for the list with further parameters, without paging."""
-        asked = self.request.within(self.endpoint.first_window)
-        if asked.method == "GET":
-            asked = replace(asked, params={**asked.params, **params})
-        else:
-            asked = replace(asked, json=merged_in(asked.json, params))
-        asked = replace(asked, headers={**asked.headers, **headers})
-        session = self.endpoint.session
-        return session.ask(asked.asking(Ask()), lambda answer: answer, any_status=True)
 
     def _try_order(self, one: ListPass, first: Page) -> None:
         """Looks for a parameter that asks for rows by id, where that would save a second pass, or
@@ -263,6 +239,32 @@ class _Trial:
         for step in filter(None, wrong):
             self.report.add(step)
         return second is not None and not {*second.identities} <= {*first.identities}
+
+
+def _settings_of(trial: _Trial, first: Page) -> wrong_settings.Settings:
+    """The list as `init` would ask for it, to try other settings than the configured ones."""
+    scan = configuration.scan_settings()
+    rows = [row for row in first.originals if isinstance(row, dict)]
+    best = detect.listed(first.document)[:1]
+    own = {"row_key": scan.row_key, "columns_path": scan.columns_path}
+    selector = trial.settings.get("data_selector") or (best[0].selector if best else "$")
+    listed = detect.Listed(selector, rows, {name: v for name, v in own.items() if v})
+    key = detect.field_settings(rows).get("id", "id")
+    events = pages.EventList(partial(_asked, trial), listed, key, first.answer)
+    paginator = trial.settings.get("paginator", trial.client.get("paginator"))
+    return wrong_settings.Settings(paginator, trial.request, events)
+
+
+def _asked(trial: _Trial, params: Mapping[str, Any], headers: Mapping[str, str] = {}) -> Answer:
+    """The answer to the request for the list with further parameters, without paging."""
+    asked = trial.request.within(trial.endpoint.first_window)
+    if asked.method == "GET":
+        asked = replace(asked, params={**asked.params, **params})
+    else:
+        asked = replace(asked, json=merged_in(asked.json, params))
+    asked = replace(asked, headers={**asked.headers, **headers})
+    session = trial.endpoint.session
+    return session.ask(asked.asking(Ask()), lambda answer: answer, any_status=True)
 
 
 def _key_of(trial: _Trial, first: Page) -> Step:

@@ -176,12 +176,9 @@ def _time(
         if not all(isinstance(part, str) for part in (value, clock, zone_name)):
             raise UnreadableTimeError(value)
         where = zone(zone_name.strip()) if zone_name else local
-        text = f"{value.strip()}T{clock.strip()}" if clock else value
-        if settings.format:
-            text = f"{value} {clock}" if clock else value
-            found = times.from_format(text, settings.format, where)
-        else:
-            found = times.from_text(text, where)
+        form = settings.format
+        text = f"{value.strip()}{' ' if form else 'T'}{clock.strip()}" if clock else value
+        found = times.from_format(text, form, where) if form else times.from_text(text, where)
         if times.is_twice(found, where) and not OFFSET.search(text):
             twice.add(found.isoformat())
         return found
