@@ -4,6 +4,7 @@ import json
 import os
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -80,6 +81,7 @@ def test_every_row_is_loaded_or_set_aside(loads: tuple[list[Any], ...], key_type
             assert {*ended} == {*map(identity, rows)}
 
 
+@pytest.mark.slow
 @settings(
     max_examples=2,
     deadline=None,

@@ -441,6 +441,7 @@ auth = {{ {auth}, access_token_request_data = {{ scope = "{scope}" }} }}
     assert rows("SELECT count(*) FROM events") == [(2,)]
 
 
+@pytest.mark.slow
 def test_no_session_stays_open_behind_a_load_or_a_command(serve, run, command, monkeypatch):
     opened = []
 

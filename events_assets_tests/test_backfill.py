@@ -103,6 +103,7 @@ def test_a_window_that_fails_is_tried_again_alone(calendar, run, rows):
     }
 
 
+@pytest.mark.slow
 def test_a_backfill_that_broke_off_is_resumed_where_it_stopped(calendar, run, rows, instance):
     calendar.events.append(moved(500, "2026-07-01T00:00:00Z"))
     calendar.refuses = lambda query: query.get("until", "").startswith("2026-07")
@@ -135,6 +136,7 @@ def test_a_list_that_changes_between_the_passes_is_read_once_more(calendar, run,
     assert rows("SELECT count(*) FROM current_events") == [(151,)]
 
 
+@pytest.mark.slow
 def test_what_was_loaded_meanwhile_is_neither_overwritten_nor_removed(calendar, run, rows):
     hourly = iter([True])
 
@@ -155,6 +157,7 @@ def test_what_was_loaded_meanwhile_is_neither_overwritten_nor_removed(calendar, 
     assert receipts(rows, "verdict", "rows_removed", "rows_excluded")[1] == ("complete", 0, 2)
 
 
+@pytest.mark.slow
 def test_no_secret_gets_into_the_files_of_a_backfill(calendar, run, rows):
     key = "key-of-the-tests"
     calendar.events.append(moved(500, "2026-06-15T00:00:00Z") | {"note": f"asked with {key}"})
@@ -186,6 +189,7 @@ def test_an_api_without_windows_is_read_as_a_whole(serve, run, rows):
     assert receipts(rows, "resource", "verdict", "rows_loaded") == [("events", "complete", 250)]
 
 
+@pytest.mark.slow
 def test_the_sample_api_is_read_wherever_it_listens(run, monkeypatch, rows):
     monkeypatch.setenv("SOURCES__EVENTS__SCAN__READ_AHEAD", "4")
     assert run(JOB).success

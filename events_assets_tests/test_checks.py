@@ -84,6 +84,7 @@ def checks(monkeypatch, name, **settings):
         monkeypatch.setenv(f"SOURCES__EVENTS__CHECKS__{name}__{setting}".upper(), str(value))
 
 
+@pytest.mark.slow
 def test_one_bad_event_stops_the_house_only_where_that_is_wanted(serve, run, instance, monkeypatch):
     name = "events_end_after_they_start"
     serve([event(n) for n in range(199)] + [event(200, end_time="2026-05-01T09:59:59+02:00")])
@@ -167,6 +168,7 @@ def test_a_tolerance_without_a_bound_is_none(monkeypatch, tolerate):
         configuration.rest_api_config()
 
 
+@pytest.mark.slow
 def test_a_field_that_cannot_be_read_any_more_is_told_not_overlooked(serve, run, rows):
     fields = ["start_time", "end_time", "event_name", "status"]
     values = [{"text": "2026-05-01T10:00:00Z"}, [["x"]], {}]

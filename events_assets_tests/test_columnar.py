@@ -135,6 +135,7 @@ LATE = [
 """Rows of which the last meet tables that the first have made."""
 
 
+@pytest.mark.slow
 @example(loads=LATE, disposition="merge")
 @settings(
     max_examples=int(os.environ.get("EXAMPLES", 80)),
@@ -188,6 +189,7 @@ def accepted(events: Rows, loadable: Loadable, refused: dict[int, str]) -> Rows:
     return rows
 
 
+@pytest.mark.slow
 def test_a_warehouse_gets_the_same_tables_along_both_paths(tmp_path: Path) -> None:
     """With floats after integers, fewer items in lists that were longer, and texts for times."""
     prices: list[Any] = [1, 2, 2.5, 3.0, 2**53 + 1]

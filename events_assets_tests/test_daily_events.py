@@ -2,10 +2,13 @@
 
 from datetime import date
 
+import pytest
+
 from events_assets.defs.pictures import over_time
 from events_assets_tests.conftest import event, failure, load
 
 
+@pytest.mark.slow
 def test_events_are_counted_per_utc_day_and_status_and_counts_are_replaced(serve, run, rows):
     api = serve(
         [

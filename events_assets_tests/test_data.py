@@ -31,6 +31,7 @@ def loaded(serve, run):
     assert run("daily_events_job").success
 
 
+@pytest.mark.slow
 def test_each_query_of_the_documents_finds_rows(loaded, rows):
     assert len(QUERIES) == TEXT.count("```sql") > 15
     assert [title for title, query in QUERIES if not rows(query)] == []

@@ -2,6 +2,8 @@
 
 from dataclasses import fields
 
+import pytest
+
 from events_assets.descriptions import CHANGES, RECEIPT
 from events_assets.scan.receipt import Receipt
 from events_assets.scan.tables import CHANGE_COLUMNS
@@ -39,6 +41,7 @@ def test_no_table_and_no_column_is_left_without_a_word(serve, run, rows):
     assert "list `tags`" in dict(rows(OF_TABLES))["events__tags"]
 
 
+@pytest.mark.slow
 def test_the_second_load_writes_no_description_again(serve, rows):
     serve()
     load([event(1)])
@@ -60,6 +63,7 @@ def test_what_the_user_says_of_a_column_wins(serve, rows, configure, project):
     assert rows(SCHEMAS)[0][0] < 4
 
 
+@pytest.mark.slow
 def test_a_table_that_was_dropped_by_hand_is_described_again(serve, rows):
     serve()
     load([event(1)])

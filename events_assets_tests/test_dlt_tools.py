@@ -56,6 +56,7 @@ def test_who_attaches_in_another_folder_reads_the_events_and_the_trace(rows, pro
     ]
 
 
+@pytest.mark.slow
 def test_a_dataset_without_the_name_of_a_schema_has_events_and_counts(run, serve, rows, attached):
     serve([event(1), event(2)])
     assert run().success

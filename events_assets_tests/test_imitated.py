@@ -254,6 +254,7 @@ def table(page):
     return {"columns": HEADER, "rows": [*map(listed, page)]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("server", "words"),
     [

@@ -123,6 +123,7 @@ def test_a_load_killed_at_any_moment_is_gone_on_with(serve, configure, spawn, ro
     assert moment > 9 and ends["merged"] and ends["finished"]
 
 
+@pytest.mark.slow
 def test_a_row_set_aside_again_by_a_load_that_was_killed_then_stands_there_once(
     serve, rows, monkeypatch
 ):
@@ -149,6 +150,7 @@ def test_a_receipt_without_its_load_is_forgotten(serve, run, rows, project):
     assert rows("SELECT count(*) FROM scan_receipts WHERE _dlt_load_id = 'killed'") == [(0,)]
 
 
+@pytest.mark.slow
 def test_a_clock_that_was_set_back_does_not_hide_the_last_scan(serve, run, rows, project):
     api = serve([event(1)])
     load_configured()

@@ -111,6 +111,7 @@ def test_canonical_columns_come_first_where_the_key_is_another_one(serve, rows, 
     assert rows("SELECT venue, id FROM events ORDER BY 1") == [("x", 1), ("y", 1)]
 
 
+@pytest.mark.slow
 def test_sample_events_stay_apart_from_real_ones(serve, rows, monkeypatch):
     serve([event(1)])
     load_configured()
@@ -205,6 +206,7 @@ def test_pages_along_a_cursor_are_proven_by_its_end(serve, rows, monkeypatch):
     ]
 
 
+@pytest.mark.slow
 def test_a_load_that_needs_more_memory_than_usual_gets_it(serve, run, rows, monkeypatch, capsys):
     monkeypatch.setenv("SOURCES__EVENTS__WAREHOUSE__MEMORY_LIMIT", "8MB")
     fields = {f"field_{number}": number for number in range(400)}

@@ -40,6 +40,7 @@ OBJECTS = st.lists(KEYS, max_size=4)
 ROWS = st.lists(st.tuples(OBJECTS, OBJECTS, OBJECTS), min_size=1, max_size=12)
 
 
+@pytest.mark.slow
 @example(rows=[([key], [key], [key]) for key in OTHER_SCRIPTS + PUNCTUATION], size=3)
 @settings(
     max_examples=int(os.environ.get("EXAMPLES", 60)),
@@ -141,6 +142,7 @@ def test_a_primary_key_in_another_script_tells_events_apart(configure: Any, rows
     assert rows(f"{types} AND table_name = 'events' AND column_name = '{price}'") == [("DOUBLE",)]
 
 
+@pytest.mark.slow
 def test_keys_that_differ_in_case_or_punctuation_keep_their_columns_from_load_to_load(
     serve: Any, rows: Any
 ) -> None:

@@ -26,6 +26,7 @@ def test_an_older_warehouse_can_be_checked_before_the_next_load(older, instance)
     assert check.passed and "32 rows" in check.description
 
 
+@pytest.mark.slow
 def test_the_next_load_goes_on_where_the_older_version_ended(older, serve, run, rows):
     serve([event(number, tags=["c"]) for number in range(10, 40)])
     before = rows(DESCRIBED)

@@ -90,7 +90,7 @@ def test_a_script_can_tell_by_the_exit_code_whether_a_job_did_its_work(
 
 
 def test_a_script_can_tell_by_the_exit_code_what_came_of_a_command(serve, command, monkeypatch):
-    api = serve([event(1), {"event_name": "No id"}], key="key-key-key")
+    api = serve([*map(event, range(1, 201)), {"event_name": "No id"}], key="key-key-key")
     monkeypatch.setenv("API_KEY", "key-key-key")
     load_configured()
     where = ["--base-url", api.base_url, "--path", "/v1/events"]
@@ -149,6 +149,7 @@ def test_a_dump_of_postgresql_can_be_restored_and_loaded_into(into_postgres, she
     assert into_postgres("SELECT count(*) FROM event_changes") == [(4,)]
 
 
+@pytest.mark.slow
 def test_tables_that_are_dropped_to_be_read_anew_come_back(rows):
     rows_anew, empty = blocks("Read everything again", "sql")
     load([event(1, tags=["a"]), event(2)])

@@ -1,5 +1,7 @@
 """One dataset holds the events of one API."""
 
+import pytest
+
 from events_assets.sample_api import Answer
 from events_assets_tests.conftest import event, failure, load_configured
 
@@ -26,6 +28,7 @@ def test_another_api_is_refused_before_the_first_request(serve, run, rows, monke
     assert rows("SELECT event_name FROM events") == [("B",)]
 
 
+@pytest.mark.slow
 def test_another_port_of_this_machine_is_told_and_no_secret_and_no_query_is_in_an_origin(
     serve, run, rows, monkeypatch, capsys
 ):

@@ -108,6 +108,7 @@ def test_the_page_begins_with_what_matters_and_has_no_internals(serve, run, page
     assert "unchanged" in shown["receipt"]["mdStr"] and "dlt" not in json.dumps([*shown.values()])
 
 
+@pytest.mark.slow
 def test_each_column_of_each_table_is_described(serve, run, page):
     serve([event(1, tags=["a"])])
     assert run().success and run("daily_events_job").success
@@ -132,6 +133,7 @@ def test_each_column_of_each_table_is_described(serve, run, page):
             assert place["filePath"].endswith(".py") and place["lineNumber"] > 1
 
 
+@pytest.mark.slow
 def test_events_that_are_all_over_are_shown_all_the_same(serve, run, page):
     serve([event(1)])
     assert run().success
@@ -140,6 +142,7 @@ def test_events_that_are_all_over_are_shown_all_the_same(serve, run, page):
     assert "Event 1" in shown["preview"]["mdStr"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hint", ["", 'columns = { start_time = { data_type = "text" } }'])
 def test_no_type_of_a_column_ends_a_load(serve, run, configure, project, hint):
     config = (project / ".dlt" / "config.toml").read_text().split("[runtime]")[0]

@@ -56,6 +56,7 @@ def test_a_row_set_aside_can_be_found_again_in_the_answers_of_the_api(serve, row
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("then", [event(2), event(2, big=1)])
 def test_a_row_leaves_when_it_can_be_loaded(serve, rows, then):
     serve()
@@ -66,6 +67,7 @@ def test_a_row_leaves_when_it_can_be_loaded(serve, rows, then):
     assert rows("SELECT count(*) FROM quarantined_events") == [(0,)]
 
 
+@pytest.mark.slow
 def test_a_bad_row_that_the_api_does_not_give_any_more_is_not_lost(serve, rows):
     serve()
     load([event(1), event(2, big=BIG)])
@@ -73,6 +75,7 @@ def test_a_bad_row_that_the_api_does_not_give_any_more_is_not_lost(serve, rows):
     assert rows("SELECT row_key FROM quarantined_events") == [("2",)]
 
 
+@pytest.mark.slow
 def test_a_mended_configuration_is_applied_to_what_was_set_aside(serve, rows, monkeypatch):
     api = serve([event(1), without_id(2), without_id(3), "no event"])
     load(api.events)
@@ -89,6 +92,7 @@ def test_a_mended_configuration_is_applied_to_what_was_set_aside(serve, rows, mo
     assert "0 of 1 row loaded" in replay()
 
 
+@pytest.mark.slow
 def test_a_replay_loads_no_older_version_over_a_newer_one(serve, rows, monkeypatch):
     serve()
     load([event(0), event(1, uid=1, status="draft", big=BIG), without_id(2, status="draft")])
@@ -98,6 +102,7 @@ def test_a_replay_loads_no_older_version_over_a_newer_one(serve, rows, monkeypat
     assert rows("SELECT DISTINCT status FROM events") == [("sold out",)]
 
 
+@pytest.mark.slow
 def test_a_row_nested_to_the_ground_is_looked_at_again_and_stays(serve, rows):
     deep = row = event(1)
     for _ in range(600):
@@ -133,6 +138,7 @@ def test_the_job_loads_and_checks_what_was_set_aside(serve, run, rows, monkeypat
     assert again.tags["dagster/data_version"] == after
 
 
+@pytest.mark.slow
 def test_a_row_stays_whatever_was_dropped_from_its_table_by_hand(serve, rows):
     serve()
     load([event(1), event(2, big=BIG), event(3, big=BIG)])
@@ -142,6 +148,7 @@ def test_a_row_stays_whatever_was_dropped_from_its_table_by_hand(serve, rows):
     assert rows("SELECT document FROM quarantined_events") == [(json.dumps(event(3, big=BIG)),)]
 
 
+@pytest.mark.slow
 def test_old_receipts_changes_and_rows_set_aside_are_forgotten(serve, rows, monkeypatch):
     serve()
     for number in range(3):
@@ -168,6 +175,7 @@ def test_old_receipts_changes_and_rows_set_aside_are_forgotten(serve, rows, monk
     assert rows("SELECT count(*) FROM current_events") == [(1,)]
 
 
+@pytest.mark.slow
 def test_of_several_versions_that_were_set_aside_the_last_one_is_replayed(serve, rows, monkeypatch):
     serve()
     for version in ("first", "second", "third", "first"):

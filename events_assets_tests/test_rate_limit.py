@@ -148,6 +148,7 @@ def test_a_limit_that_is_reset_tomorrow_ends_the_run_at_once(arrivals):
         arrivals(1, lambda number: Answer(429, {}, {"X-RateLimit-Reset": "86400"}))
 
 
+@pytest.mark.slow
 def test_the_rate_limit_of_the_settings_keeps_the_api_from_refusing(serve, rows, monkeypatch):
     monkeypatch.setenv("SOURCES__EVENTS__HTTP__MAX_REQUESTS", "3")
     monkeypatch.setenv("SOURCES__EVENTS__HTTP__PERIOD", "0.5")

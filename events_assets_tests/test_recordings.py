@@ -115,6 +115,7 @@ def without_total(calendar, path):
     return Answer(found.status, {"data": found.document["data"]})
 
 
+@pytest.mark.slow
 def test_no_pass_is_made_that_can_prove_nothing(calendar, serve, rows, monkeypatch):
     serve().intercept = lambda _number, path: without_total(calendar, path)
     load(read())
@@ -140,6 +141,7 @@ def test_a_key_of_another_type_costs_no_recorded_pass(calendar, rows):
     assert rows("SELECT verdict FROM scan_receipts WHERE resource = 'events'")[-1] == ("complete",)
 
 
+@pytest.mark.slow
 def test_an_api_that_proves_all_at_once_is_read_once(serve, rows):
     api = serve([event(number) for number in range(250)])
     load(read())
@@ -169,6 +171,7 @@ paginator = {{ type = "{0}" }}
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("paginator", ["json_link", "header_link"])
 def test_links_that_repeat_the_key_are_kept_without_it(serve, configure, rows, paginator):
     configure(LINKED.format(paginator))

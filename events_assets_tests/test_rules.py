@@ -147,6 +147,7 @@ def test_the_rows_above_are_refused_for_nothing_else():
         assert not tables.convert("load", rows, tables.loadable(RULES), size=100)
 
 
+@pytest.mark.slow
 def test_a_rule_without_screen_finds_the_same():
     """The screens of the rules that there are suspect all that have a reason."""
     values = [
