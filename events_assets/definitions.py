@@ -7,9 +7,10 @@ import dagster as dg
 
 import events_assets.defs
 
-# `dg.load_from_defs_folder` does the same, but needs a pyproject.toml, which is not installed.
+# `dg.load_from_defs_folder` does the same, but needs a pyproject.toml, which is not installed, and
+# describes every type of component that is, which takes longer than all else here.
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", dg.PreviewWarning)
     defs = dg.ComponentTree.from_module(
         events_assets.defs, project_root=Path(__file__).parent.parent
-    ).build_defs()
+    ).build_defs(Path("."))
