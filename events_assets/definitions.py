@@ -13,4 +13,4 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", dg.PreviewWarning)
     defs = dg.ComponentTree.from_module(
         events_assets.defs, project_root=Path(__file__).parent.parent
-    ).build_defs(Path("."))
+    ).build_defs(Path())

@@ -144,7 +144,7 @@ def test_a_project_of_dg_loads_the_events_besides_its_own_definitions(tmp_path, 
     (defs / "events" / "defs.yaml").write_text(
         f"{EXAMPLE}\npost_processing: {{assets: [{{attributes: {{owners: [team:calendar]}}}}]}}\n"
     )
-    assert dg("list", "defs", "--json").count('"team": "calendar"') == 2
+    assert dg("list", "defs", "--json").count('"team": "calendar"') == 7
     dg("launch", "--job", "events_job", API_KEY=KEY)
     with duckdb.connect(str(folder / "events.duckdb")) as connection:
         ids = connection.execute("SELECT id FROM events_data.events ORDER BY id").fetchall()
