@@ -10,7 +10,7 @@ from tabulate import tabulate
 
 from events_assets import configuration, sql, warehouse
 from events_assets.commands.report import terminal_columns
-from events_assets.defs.metadata import changes, last_receipt
+from events_assets.defs.metadata import changes, last_receipt, scan_seconds
 
 UPCOMING = """
 SELECT start_time, event_name, venue__city, status
@@ -40,10 +40,9 @@ def _show(result: dg.ExecuteInProcessResult) -> None:
         receipt = last_receipt(dataset, "events", result.run_id)
         database = dataset.destination_client.config.data_location() or ""
         upcoming = sql.select(dataset, UPCOMING)
-    seconds = (receipt["finished_at"] - receipt["started_at"]).total_seconds()
     print(
         f"{receipt['rows_loaded']:,} events came in, in {receipt['requests']} requests and "
-        f"{seconds:.1f} s:\n{changes(receipt)}.\n"
+        f"{scan_seconds(receipt):.1f} s:\n{changes(receipt)}.\n"
     )
     print("Checks")
     checks = result.get_asset_check_evaluations()

@@ -18,7 +18,7 @@ from events_assets.recorded import Plan
 from events_assets.sample_api import Answer
 from events_assets.source import events_source
 from events_assets_tests.calendars import WINDOWS, Calendar, dated, moved
-from events_assets_tests.conftest import event, load_configured
+from events_assets_tests.conftest import RESOURCE, event, load_configured
 
 LOG = logging.getLogger("tests")
 SPAN = datetime(2026, 5, 1, tzinfo=UTC), datetime(2026, 7, 28, tzinfo=UTC)
@@ -152,23 +152,18 @@ def test_an_api_that_proves_all_at_once_is_read_once(serve, rows):
 
 
 KEY = 'k/+ey "of" \\the %41 tést'
-LINKED = """
+LINKED = (
+    """
 [sources.events.client]
 base_url = "set by the environment"
 [sources.events.client.auth]
 type = "api_key"
 name = "api_key"
 location = "query"
-[sources.events.resource_defaults]
-primary_key = "id"
-write_disposition = "merge"
-[[sources.events.resources]]
-name = "events"
-[sources.events.resources.endpoint]
-path = "/v1/events"
-data_selector = "data"
-paginator = {{ type = "{0}" }}
 """
+    + RESOURCE
+    + 'paginator = {{ type = "{0}" }}\n'
+)
 
 
 @pytest.mark.slow

@@ -57,13 +57,12 @@ def load_metadata(dataset: Dataset, table: str, receipts: list[ReceiptRow]) -> M
     """What is shown of the load of a table, from its receipt and those of the loads before; rows
     that are marked as removed do not count."""
     receipt = receipts[0]
-    seconds = (receipt["finished_at"] - receipt["started_at"]).total_seconds()
     rows = table_metadata(dataset, table)
     preview = rows.pop("preview")
     return {
         "verdict": verdict(receipt),
         **{name: receipt[name] for name in FIRST},
-        "scan_seconds": round(seconds, 3),
+        "scan_seconds": round(scan_seconds(receipt), 3),
         **rows,
         "last_loads": last_loads(receipts),
         **{name: receipt[name] for name in LAST},
@@ -219,6 +218,11 @@ def summary(table: str, receipt: ReceiptRow, rows: int) -> str:
         f"{changes(receipt)}, {receipt['repeats']} repeated, "
         f"{receipt['rows_quarantined']} quarantined; {verdict(receipt)}; {rows} rows are there now"
     )
+
+
+def scan_seconds(receipt: Mapping[str, Any]) -> float:
+    """How long a scan took."""
+    return float((receipt["finished_at"] - receipt["started_at"]).total_seconds())
 
 
 def changes(receipt: ReceiptRow) -> str:
