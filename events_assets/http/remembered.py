@@ -53,7 +53,7 @@ class Remembered:
     def find(self, request: requests.PreparedRequest) -> Kept | None:
         """Where the answer to such a request is kept, None where none is."""
         with self._lock:
-            return self._places.get(_key(request))
+            return self._places.get(_key(request)) if self._places else None
 
     def keep(self, response: requests.Response) -> None:
         """Keeps an answer if it has an ETag."""

@@ -78,6 +78,7 @@ class Transport(HTTPAdapter):
         self._log = log
         self._started = time.monotonic()
         self._wire = Wire(settings, self._seconds_left, lambda n: self.traffic.add(bytes=n))
+        self._pool: Any = None
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> Any:
         """The response, its body read.
@@ -115,12 +116,14 @@ class Transport(HTTPAdapter):
         return response
 
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
-        """The connections for a request, on which answers are bounded."""
-        pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
-        if "response_class" not in vars(pool.ConnectionCls):
-            bounded = {"response_class": partial(BoundedResponse, wire=self._wire)}
-            pool.ConnectionCls = type(pool.ConnectionCls.__name__, (pool.ConnectionCls,), bounded)
-        return pool
+        """The connections to the one origin, looked up once; answers on them are bounded."""
+        if self._pool is None:
+            pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
+            if "response_class" not in vars(pool.ConnectionCls):
+                name, bounded = pool.ConnectionCls.__name__, partial(BoundedResponse, wire=self._wire)
+                pool.ConnectionCls = type(name, (pool.ConnectionCls,), {"response_class": bounded})
+            self._pool = pool
+        return self._pool
 
     def sleep(self, seconds: float) -> None:
         """Sleeps until the time is over, the deadline, or this is closed."""
