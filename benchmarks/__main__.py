@@ -14,7 +14,7 @@ from benchmarks.report import write
 from benchmarks.scale_command import main as scale_command
 from benchmarks.server import ROOT
 
-LARGE = ("many", "checks")
+LARGE = ("many", "many_again", "many_unchanged", "checks")
 OTHERS = ("parquet",)
 NAMES = list(every_load(Sizes(**dict.fromkeys(Sizes.__annotations__, 0))))
 

@@ -29,6 +29,8 @@ class Usage:
     """Resident memory of the process and its children at the moment when it was largest."""
     database_bytes: int = 0
     """Size of the database afterwards."""
+    scan_seconds: float = 0.0
+    """Of the load, from the first request to the last row, as its receipt says."""
 
 
 @dataclass
@@ -52,6 +54,7 @@ def median(usages: Sequence[Usage]) -> Usage:
         statistics.median(usage.cpu_seconds for usage in usages),
         int(statistics.median(usage.peak_bytes for usage in usages)),
         int(statistics.median(usage.database_bytes for usage in usages)),
+        statistics.median(usage.scan_seconds for usage in usages),
     )
 
 

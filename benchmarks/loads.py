@@ -11,8 +11,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.children import Look, Usage, measured
-from benchmarks.server import KEY, ROOT, serving
-from benchmarks.verification import DATABASE, verify
+from benchmarks.server import KEY, MAX_LIMIT, ROOT, serving
+from benchmarks.verification import DATABASE, scan_seconds, verify
 
 BENCHMARKS = Path(__file__).parent
 JOB = [str(Path(sys.executable).parent / "dagster"), "job", "execute"]
@@ -27,11 +27,11 @@ CHECKS = [sys.executable, "-m", "benchmarks.checks"]
 
 BASE_URL = "SOURCES__EVENTS__CLIENT__BASE_URL"
 READ_AHEAD = "SOURCES__EVENTS__SCAN__READ_AHEAD"
+ENDPOINT = "SOURCES__EVENTS__RESOURCES__EVENTS__ENDPOINT"
 CHANGES_ONLY = {
-    "SOURCES__EVENTS__RESOURCES__EVENTS__ENDPOINT__INCREMENTAL": json.dumps(
-        {"cursor_path": "id", "start_param": "from_id"}
-    )
+    f"{ENDPOINT}__INCREMENTAL": json.dumps({"cursor_path": "id", "start_param": "from_id"})
 }
+LARGE_PAGES = {f"{ENDPOINT}__PAGINATOR__LIMIT": str(MAX_LIMIT)}
 SET_ASIDE = ("SOURCES__", "DESTINATION__", "API_KEY", "DAGSTER_", "DLT_", "PYTHON")
 """Variables of the environment that would change what is measured."""
 
@@ -76,7 +76,7 @@ def every_load(sizes: Sizes) -> dict[str, Load]:
     parquet = {"LOADER_FILE_FORMAT": "parquet"}
     return {
         "plain": Load("plain dlt as specified", PLAIN, events, plain_rounds),
-        "parquet": Load("plain dlt with Parquet", PLAIN, events, plain_rounds, 0, parquet),
+        "parquet": Load("plain dlt with Parquet", PLAIN, 2 * events, rounds, 0, parquet),
         "project": Load("this project", PROJECT, events, rounds),
         "again": Load(
             *("the same once more", PROJECT, events, rounds),
@@ -89,6 +89,13 @@ def every_load(sizes: Sizes) -> dict[str, Load]:
             follows="again",
         ),
         "floor": Load("the floor", FLOOR, events, rounds),
+        "double": Load("this project", PROJECT, 2 * events, rounds),
+        "double_floor": Load("the floor", FLOOR, 2 * events, rounds),
+        "large_pages": Load(
+            f"this project, in pages of {MAX_LIMIT:,}",
+            *(PROJECT, events, rounds),
+            environment=LARGE_PAGES,
+        ),
         "empty": Load("an empty Dagster job", EMPTY, 0, rounds),
         "few": Load("this project", PROJECT, sizes.few, rounds),
         "ahead": Load(
@@ -101,6 +108,14 @@ def every_load(sizes: Sizes) -> dict[str, Load]:
             *(PROJECT, several, 1, sizes.latency, {READ_AHEAD: "0"}),
         ),
         "many": Load("this project", PROJECT, sizes.many),
+        "many_again": Load(
+            "the same once more", PROJECT, sizes.many, environment=CHANGES_ONLY, follows="many"
+        ),
+        "many_unchanged": Load(
+            *("asked for changes only, without any", PROJECT, sizes.many),
+            environment=CHANGES_ONLY,
+            follows="many_again",
+        ),
         "checks": Load(
             f"{sizes.rows:,} rows made, and checked several times",
             [*CHECKS, str(sizes.rows)],
@@ -149,7 +164,8 @@ def runner() -> Iterator[Callable[..., tuple[Usage, Path]]]:
                 if fetch:
                     fetch(folder)
                 verify(folder, load.events)
-                usage = replace(usage, database_bytes=(folder / DATABASE).stat().st_size)
+                size = (folder / DATABASE).stat().st_size
+                usage = replace(usage, database_bytes=size, scan_seconds=scan_seconds(folder))
             return usage, folder
 
         yield run

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from benchmarks.children import Usage
 from benchmarks.loads import Sizes
@@ -18,6 +19,9 @@ class Measure:
     aim: float | None
 
 
+NO = (None, None)
+"""No limits."""
+
 Wanted = tuple[str, Callable[[], float], float | None, float | None]
 
 
@@ -30,12 +34,18 @@ class Ratios:
     def seconds(self, name: str, to: str) -> float:
         return self.usage[name].seconds / self.usage[to].seconds
 
+    def cpu(self, name: str, to: str) -> float:
+        return self.usage[name].cpu_seconds / self.usage[to].cpu_seconds
+
     def memory(self, name: str, to: str) -> float:
         return self.usage[name].peak_bytes / self.usage[to].peak_bytes
 
-    def loading(self, name: str) -> float:
-        """Seconds without those of an empty job."""
-        return self.usage[name].seconds - self.usage["empty"].seconds
+    def scanning(self, name: str, to: str) -> float:
+        return self.usage[name].scan_seconds / self.usage[to].scan_seconds
+
+    def more_cpu(self, name: str, than: str) -> float:
+        """CPU seconds of a load beyond those of another one."""
+        return self.usage[name].cpu_seconds - self.usage[than].cpu_seconds
 
 
 def measures(
@@ -49,7 +59,7 @@ def measures(
         checks: seconds of all checks, and of counting the distinct ids, on the same table.
     """
     ratios = Ratios(usage)
-    wanted = [*_of_a_load(ratios, sizes), *_with_latency(ratios, sizes), *_once_more(ratios, sizes)]
+    wanted = [*_of_a_load(ratios, sizes), *_with_latency(ratios), *_once_more(ratios, sizes)]
     found = []
     for title, ratio, must, aim in wanted:
         try:
@@ -64,72 +74,75 @@ def measures(
 
 def _of_a_load(ratios: Ratios, sizes: Sizes) -> list[Wanted]:
     """Of a single load."""
+    few, events, many = f"{sizes.few:,}", f"{sizes.events:,}", f"{sizes.many:,}"
+    double = f"{2 * sizes.events:,}"
     return [
         (
-            "time of a load, without that of an empty job, to plain dlt",
-            lambda: ratios.loading("project") / ratios.usage["plain"].seconds,
-            *(1 / 12, None),
+            f"CPU time of each event from {events} to {double}, to the floor's",
+            lambda: ratios.more_cpu("double", "project") / ratios.more_cpu("double_floor", "floor"),
+            *(1.5, 1.2),
         ),
         (
-            "time of a load, without that of an empty job, to the floor",
-            lambda: ratios.loading("project") / ratios.usage["floor"].seconds,
-            *(None, 2.0),
+            f"time of {double} events, to plain dlt with Parquet",
+            lambda: ratios.seconds("double", "parquet"),
+            *(1 / 3, 1 / 4),
         ),
-        ("peak memory, to plain dlt", lambda: ratios.memory("project", "plain"), 1 / 4, None),
-        ("peak memory, to an empty job", lambda: ratios.memory("project", "empty"), None, 2.0),
+        (f"CPU time of {events} events, to plain dlt", lambda: ratios.cpu("project", "plain"), *NO),
         (
-            f"time of {sizes.few} events to an empty job",
+            f"peak memory of {events} events, to plain dlt",
+            lambda: ratios.memory("project", "plain"),
+            *NO,
+        ),
+        (
+            f"time of {few} events, to an empty job",
             lambda: ratios.seconds("few", "empty"),
-            2.0,
             1.4,
+            1.2,
         ),
         (
-            f"time of {sizes.many:,} events to {sizes.events:,}",
-            lambda: ratios.seconds("many", "project"),
-            *(1.05 * sizes.many / sizes.events, sizes.many / sizes.events),
+            f"CPU time in pages of {MAX_LIMIT:,}, to pages of 100, without that of {few} events",
+            lambda: ratios.more_cpu("large_pages", "few") / ratios.more_cpu("project", "few"),
+            *(0.6, None),
         ),
         (
-            f"peak memory of {sizes.many:,} events to {sizes.events:,}",
+            f"peak memory of {many} events, to {events}",
             lambda: ratios.memory("many", "project"),
-            *(1.5, 1.0),
+            *(1.3, 1.0),
         ),
     ]
 
 
-def _with_latency(ratios: Ratios, sizes: Sizes) -> list[Wanted]:
+def _with_latency(ratios: Ratios) -> list[Wanted]:
     """Of loads where each request takes a while."""
-    latency_alone = sizes.latency_events / MAX_LIMIT / (sizes.read_ahead + 1) * sizes.latency
     return [
         (
-            "with latency: read-ahead to one request after another",
-            lambda: ratios.loading("ahead") / ratios.loading("sequential"),
-            *(1 / 5, None),
+            "with latency: time of the scan with read-ahead, to one request after another",
+            lambda: ratios.scanning("ahead", "sequential"),
+            *(1 / 6, 1 / 8),
         ),
         (
-            "with latency: read-ahead to the latency alone, or to no latency if that takes longer",
-            lambda: ratios.loading("ahead") / max(latency_alone, ratios.loading("swift")),
-            *(None, 1.3),
+            "with latency: time of the scan with read-ahead, to no latency",
+            lambda: ratios.scanning("ahead", "swift"),
+            *NO,
         ),
     ]
 
 
 def _once_more(ratios: Ratios, sizes: Sizes) -> list[Wanted]:
     """Of loads of what is there already."""
-    return [
-        (
-            f"CPU time to see that {sizes.events:,} events are unchanged, to a load of {sizes.few}",
-            lambda: ratios.usage["unchanged"].cpu_seconds / ratios.usage["few"].cpu_seconds,
-            *(1.3, None),
-        ),
-        ("time of a second identical load", lambda: ratios.seconds("again", "project"), 1.1, None),
-        (
-            "CPU time of a second identical load",
-            lambda: ratios.usage["again"].cpu_seconds / ratios.usage["project"].cpu_seconds,
-            *(1.0, None),
-        ),
-        (
-            "size of the database after a second identical load",
-            lambda: ratios.usage["again"].database_bytes / ratios.usage["project"].database_bytes,
-            *(1.1, None),
-        ),
-    ]
+    found: list[Wanted] = []
+    for name, prefix, events in ("project", "", sizes.events), ("many", "many_", sizes.many):
+        again, unchanged = f"{prefix}again", f"{prefix}unchanged"
+        found += [
+            (
+                f"time to read {events:,} unchanged events once more, to the first time",
+                partial(ratios.seconds, again, name),
+                *(0.9, 0.75),
+            ),
+            (
+                f"CPU time to ask for changes of {events:,} events, to a load of {sizes.few}",
+                partial(ratios.cpu, unchanged, "few"),
+                *(1.3, 1.1),
+            ),
+        ]
+    return found

@@ -1,9 +1,9 @@
 """The API of the benchmark, in a process of its own: fast enough not to be what is measured.
 
-`GET /v1/events?api_key=&offset=&limit=` answers `{"data": [...], "next": ID, "total": N}`, at
-most 100 rows, and 401 without the key; `after=` takes what a page names as `next`, `from_id=` asks
-for those with this id or a later one, `from=&until=` for those that start in that span, both ends
-included. It speaks as much HTTP as that takes.
+`GET /v1/events?api_key=&offset=&limit=` answers `{"data": [...], "next": ID, "total": N}`, 100
+rows or as many as are asked for up to 1,000, and 401 without the key; `after=` takes what a page
+names as `next`, `from_id=` asks for those with this id or a later one, `from=&until=` for those
+that start in that span, both ends included. It speaks as much HTTP as that takes.
 """
 
 import re
@@ -23,7 +23,7 @@ from benchmarks.events import event, serialized
 
 ROOT = Path(__file__).parent.parent
 KEY = "key-of-the-benchmark"
-MAX_LIMIT = 100
+LIMIT_BY_DEFAULT, MAX_LIMIT = 100, 1_000
 PREPARED = 100_000
 """Rows that are serialised beforehand; later ones are when they are asked for."""
 
@@ -67,7 +67,10 @@ class Server(ThreadingTCPServer):
         first = _number(FROM_ID, request_line, 1) - 1
         window = WINDOW.search(request_line)
         numbers = self.within(*window.groups()) if window else range(first, self.events)
-        start, limit = _number(OFFSET, request_line, 0), _number(LIMIT, request_line, MAX_LIMIT)
+        start, limit = (
+            _number(OFFSET, request_line, 0),
+            _number(LIMIT, request_line, LIMIT_BY_DEFAULT),
+        )
         start += bisect_left(numbers, _number(AFTER, request_line, 0))
         end = min(start + min(limit, MAX_LIMIT), len(numbers))
         rows = b",".join(map(self.row, numbers[start:end]))

@@ -19,6 +19,11 @@ SELECT count(*) FROM (
 )
 """  # noqa: S608
 
+SCAN = """
+SELECT epoch_ms(finished_at) - epoch_ms(started_at) FROM events_data.scan_receipts
+ORDER BY finished_at DESC LIMIT 1
+"""
+
 
 class WronglyLoadedError(Exception):
     """The table does not hold the events that the API has."""
@@ -46,6 +51,15 @@ def verify(folder: Path, events: int) -> None:
         raise WronglyLoadedError(
             f"{different} rows differ, {missing_tags} tags are missing in {folder}"
         )
+
+
+def scan_seconds(folder: Path) -> float:
+    """How long the last scan took, 0 where there are no receipts."""
+    with duckdb.connect(str(folder / DATABASE)) as connection:
+        try:
+            return _number(connection, SCAN) / 1000
+        except duckdb.CatalogException:
+            return 0.0
 
 
 def _number(connection: duckdb.DuckDBPyConnection, sql: str) -> int:

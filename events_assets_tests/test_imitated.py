@@ -445,3 +445,19 @@ def test_a_time_that_cannot_be_read_is_said_with_its_setting(command, check, wor
     assert f'"end" cannot be read as end_time (like {word})' in " ".join(told.split()), told
     steps = check(server, {"data_selector": "events", **SINGLE})
     assert f'end_time = "end" (like {word})' in steps["fields"]["finding"], steps["fields"]
+
+
+@pytest.mark.parametrize(
+    ("most", "rows", "written"), [(5_000, 1_500, 1_000), (250, 1_500, 250), (5_000, 900, 100)]
+)
+def test_a_long_list_is_not_asked_for_in_more_requests_than_it_takes(
+    init, check, most, rows, written
+):
+    server = paged("offset", "limit", most, rows=events(rows), total=all_rows)
+    found, _, asked = init(server)
+    assert found["resources"][0]["endpoint"]["paginator"]["limit"] == written
+    assert (rows > 1_000) == any("limit=1000" in path for path in asked)
+    offset = {"data_selector": "items", "paginator": {"type": "offset", "limit": 100}}
+    step = check(server, offset)["page size"]
+    proposed = {"resources.endpoint.paginator.limit": written} if written > 100 else {}
+    assert (step["state"], step["settings"]) == ("ok", proposed)

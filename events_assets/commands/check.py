@@ -154,8 +154,7 @@ class _Trial:
         more = self._try_second_page(one, first, coming, settings)
         for nowhere in settings.nowhere(first, "total_path", *(["has_more_path"] if more else [])):
             add(Step(FAILED, "path", nowhere))
-        params = self.settings.get("params") or {}
-        add(findings.page_size(first, more, self.endpoint.page_size, params))
+        add(findings.page_size(first, more, self._sizes(settings), settings.events.granted))
         if len(first.rows) > 1:
             self._try_order(one, first)
         if self.changes and first.rows:
@@ -165,6 +164,15 @@ class _Trial:
         add(verdicts.foreseen(self.seen, self.table.identity, self.report))
         limits = [f"{name}: {v}" for name, v in first.headers.items() if RATE_LIMITS.match(name)]
         add(Step(OK, "rate limit", ", ".join(limits) or "no header tells one"))
+
+    def _sizes(self, settings: wrong_settings.Settings) -> dict[str, tuple[str, int]]:
+        """What asks for a number of rows: the setting, the parameter, the number."""
+        if limit := self.endpoint.page_size:
+            name = settings.paginator.get("limit_param") or pages.DEFAULTS["limit_param"]
+            return {"paginator.limit": (name, limit)}
+        params = self.settings.get("params") or {}
+        sizes = {n: int(v) for n, v in params.items() if n in pages.SIZES and str(v).isdecimal()}
+        return {f"params.{name}": (name, size) for name, size in sizes.items()}
 
     def _try_order(self, one: ListPass, first: Page) -> None:
         """Looks for a parameter that asks for rows by id, where that would save a second pass, or

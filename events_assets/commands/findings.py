@@ -14,7 +14,7 @@ from dlt.common.data_types import coerce_value, py_type_to_sc_type
 
 from events_assets import configuration, json_path
 from events_assets.commands import detect
-from events_assets.commands.pages import NO_WAY, SIZES, EventList
+from events_assets.commands.pages import LARGE, NO_WAY, EventList
 from events_assets.commands.report import FAILED, NOTE, OK, Step, counted, shown
 from events_assets.commands.toml_file import inline
 from events_assets.errors import StopError, UnreadableTimeError
@@ -313,19 +313,26 @@ def proof(one: ListPass, is_only: bool) -> Step:
     return Step(OK, "proof", finding)
 
 
-def page_size(page: Page, more: bool, limit: int | None, params: Values) -> Step:
-    """How many rows came of those asked for, and whether `more` came with a further page."""
-    asked = [
-        (f"params.{n}", int(v)) for n, v in params.items() if n in SIZES and str(v).isdecimal()
-    ]
+def page_size(
+    page: Page, more: bool, sizes: Mapping[str, tuple[str, int]], granted: Callable[[str], int]
+) -> Step:
+    """How many rows came of those asked for, and whether `more` came with a further page.
+
+    `sizes` are the parameters that ask, each with its number, by their settings; `granted` tells
+    how many rows may be asked for by one.
+    """
     came, name = len(page.rows), "page size"
-    for setting, size in [("paginator.limit", limit)] if limit else asked:
+    for setting, (parameter, size) in sizes.items():
         finding = f"{size} rows asked for, {came} came"
         if came > size:
             return Step(NOTE, name, f"{finding}: the API ignores it")
         if came < size and more:
             settings = {f"{ENDPOINT}.{setting}": came} if came else {}
             return Step(NOTE, name, f"{finding}: the API grants less", settings)
+        is_long = more and (page.total is None or page.total > LARGE)
+        if is_long and came == size < LARGE and (larger := granted(parameter)) > size:
+            finding += f"; pages of {larger} rows are granted, which take fewer requests"
+            return Step(OK, name, finding, {f"{ENDPOINT}.{setting}": larger})
         return Step(OK, name, finding)
     return Step(OK, name, f"none is asked for; {counted(came, 'row')} came")
 

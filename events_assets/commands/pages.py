@@ -18,7 +18,7 @@ from dlt.common.jsonpath import set_value_at_path
 from events_assets.commands import detect
 from events_assets.commands.report import NOTE, OK, Report, Step, counted
 from events_assets.commands.toml_file import Description
-from events_assets.errors import NotAPageError
+from events_assets.errors import ApiError, NotAPageError
 from events_assets.http.answer import Answer
 from events_assets.json_path import value_at
 from events_assets.paging.base import BY_CHANCE, Order
@@ -26,6 +26,10 @@ from events_assets.scan.data_selector import DataSelector
 
 PAGE = 100
 """Rows a page that are asked for; written as granted where it is less."""
+LARGE = 1_000
+"""The same where the API gives so many: fewer requests take less time."""
+QUICKLY = 5.0
+"""Seconds in which such a page has to come."""
 
 DEFAULTS = {"offset_param": "offset", "limit_param": "limit", "page_param": "page"}
 """What dlt's paginators take by themselves."""
@@ -199,7 +203,21 @@ class EventList:
         if not granted:  # refused: as many as come by themselves are fine
             return self.sized(min(PAGE, came))
         is_full = came > granted or self.has_more_than(granted, answer)
+        is_long = is_full and max(self.totals(answer).values(), default=LARGE + 1) > LARGE
+        if is_long and granted == PAGE and (larger := self.granted(self.size)) > PAGE:
+            return self.sized(larger)
         return self.sized(min(PAGE, granted) if is_full else PAGE)
+
+    def granted(self, size: str) -> int:
+        """How many rows may be asked for by a parameter, `LARGE` at most; 0 where a page of more
+        than there are by themselves is refused, or takes long."""
+        with suppress(ApiError):
+            answer = self.get({size: LARGE})
+            rows = self.rows(answer)
+            if rows and answer.seconds < QUICKLY:
+                self.sample = max(self.sample, rows, key=len)
+                return len(rows) if self.has_more_than(len(rows), answer) else LARGE
+        return 0
 
 
 def find_way(events: EventList, api: Description, report: Report) -> None:

@@ -120,8 +120,8 @@ class Transport(HTTPAdapter):
         if self._pool is None:
             pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
             if "response_class" not in vars(pool.ConnectionCls):
-                name, bounded = pool.ConnectionCls.__name__, partial(BoundedResponse, wire=self._wire)
-                pool.ConnectionCls = type(name, (pool.ConnectionCls,), {"response_class": bounded})
+                plain, bounded = pool.ConnectionCls, partial(BoundedResponse, wire=self._wire)
+                pool.ConnectionCls = type(plain.__name__, (plain,), {"response_class": bounded})
             self._pool = pool
         return self._pool
 
