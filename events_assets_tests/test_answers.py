@@ -12,7 +12,7 @@ import requests
 from events_assets.errors import ApiError
 from events_assets.http.answer import Answer as Received
 from events_assets.http.redaction import MASK, Redaction
-from events_assets.http.session import ApiSession
+from events_assets.http.session import ApiSession, prepared
 from events_assets.sample_api import Answer, Handler, listening, serving
 from events_assets.settings import HttpSettings
 
@@ -372,7 +372,8 @@ def test_what_is_sent_is_what_requests_would_send(session, api, parts):
     session._requests.cookies.set("session", "2")
     request = requests.Request(**{"method": "GET", "url": f"{api.base_url}/v1/events?a=1", **parts})
 
-    ours, theirs = session._prepared(request), session._requests.prepare_request(request)
+    plain = session._requests
+    ours, theirs = prepared(request, plain), plain.prepare_request(request)
 
     assert (ours.method, ours.url, ours.body) == (theirs.method, theirs.url, theirs.body)
     assert dict(ours.headers) == dict(theirs.headers)

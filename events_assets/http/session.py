@@ -108,10 +108,10 @@ class ApiSession:
         """
         asked: requests.Request | requests.PreparedRequest = request
         try:
-            asked = prepared = self._prepared(request)
-            if not prepared.hooks["response"]:
-                prepared.hooks["response"] = [self._transient if any_status else _any_error]
-            return cast(T, self._retrying(self._attempt, prepared, read))
+            asked = ready = prepared(request, self._requests)
+            if not ready.hooks["response"]:
+                ready.hooks["response"] = [self._transient if any_status else _any_error]
+            return cast(T, self._retrying(self._attempt, ready, read))
         except EmptyPageError as error:
             return cast(T, error.found)
         except (requests.RequestException, NotAPageError) as error:
@@ -119,26 +119,6 @@ class ApiSession:
             failure.status = retry.status_of(error)
         # Raised here and not in the handler, so that nothing refers to the request and its key.
         raise failure
-
-    def _prepared(self, request: requests.Request) -> requests.PreparedRequest:
-        """As `requests.Session.prepare_request`, in half the time: there is little to merge."""
-        session = self._requests
-        if request.auth or request.cookies or request.files:
-            return session.prepare_request(request)
-        headers = CaseInsensitiveDict({**session.headers, **request.headers})
-        prepared = requests.PreparedRequest()
-        prepared.prepare(
-            method=request.method,
-            url=request.url,
-            headers={name: value for name, value in headers.items() if value is not None},
-            data=request.data,
-            params=request.params,
-            auth=session.auth,
-            cookies=session.cookies,
-            hooks=request.hooks,
-            json=request.json,
-        )
-        return prepared
 
     def _attempt(self, request: requests.PreparedRequest, read: Callable[[Answer], T]) -> T:
         started = time.monotonic()
@@ -190,6 +170,26 @@ class ApiSession:
                 f"{state.attempt_number} of {self.settings.max_retries + 1}, next in {seconds:g} s"
             )
         )
+
+
+def prepared(request: requests.Request, session: requests.Session) -> requests.PreparedRequest:
+    """As `session.prepare_request` does it, in half the time: there is little to merge."""
+    if request.auth or request.cookies or request.files:
+        return session.prepare_request(request)
+    headers = CaseInsensitiveDict({**session.headers, **request.headers})
+    ready = requests.PreparedRequest()
+    ready.prepare(
+        method=request.method,
+        url=request.url,
+        headers={name: value for name, value in headers.items() if value is not None},
+        data=request.data,
+        params=request.params,
+        auth=session.auth,
+        cookies=session.cookies,
+        hooks=request.hooks,
+        json=request.json,
+    )
+    return ready
 
 
 def _any_error(response: requests.Response, **_: Any) -> None:
