@@ -142,6 +142,36 @@ def test_a_single_page_proves_nothing_unless_it_says_that_it_is_the_last(config,
     assert read(config, Cursors(5, form))[1] == verdict
 
 
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"pageInfo": {"hasNextPage": True}},
+        {"exceededTransferLimit": True},
+        {"has_more": True, "count": 5},
+        {"next": f"{URL}?page=2"},
+        {"links": {"next": {"href": "/events?page=2"}}},
+        {"@odata.nextLink": f"{URL}?$skip=5"},
+        {"meta": {"pagination": {"links": {"next_page_url": f"{URL}?page=2"}}}},
+    ],
+)
+def test_a_single_page_that_promises_more_is_torn_and_not_merely_unproven(beside):
+    api = Cursors(5, lambda page, _: {"data": ids(page)} | beside)
+    _, verdict, reason = read({"type": "single_page"}, api)
+    assert verdict == TORN and "there is more after these 5 rows" in reason
+
+
+@pytest.mark.parametrize(
+    ("beside", "verdict"),
+    [
+        ({"hasNextPage": False, "next": None, "next_event": {"starts": "/"}}, UNPROVEN),
+        ({"next": f"{URL}?page=2", "total": 5}, COMPLETE),
+    ],
+)
+def test_a_single_page_that_promises_nothing_is_not_torn(beside, verdict):
+    api = Cursors(5, lambda page, _: {"data": ids(page)} | beside)
+    assert read({"type": "single_page"}, api, total="total")[1] == verdict
+
+
 def test_a_wrong_cursor_path_does_not_make_a_torn_scan_complete():
     wrong = NEXT | {"cursor_path": "cursor", "has_more_path": "has_more"}
     received, verdict, reason = read(wrong, Cursors(45, flag))

@@ -219,7 +219,37 @@ class SinglePage(Paging):
 
     def advance(self, state: Any, page: Page) -> Outcome:
         evidence = Evidence(paging="single page").seen(page)
-        return Outcome(state, replace(evidence, unprovable="it is a single page"))
+        promised = "" if evidence.total == evidence.came else promise(page)
+        return Outcome(state, replace(evidence, torn=promised, unprovable="it is a single page"))
+
+
+MORE = re.compile(
+    r"has_?(more|next)\w*|more_?(pages|results|items|records)\w*|exceeded_?transfer_?limit"
+    r"|(is_?)?truncated",
+    re.IGNORECASE,
+)
+"""Names of flags by which an API says that there is more."""
+NEXT = re.compile(r"([@\w]+[.:])?next(_?(page|link|url|href|uri))*", re.IGNORECASE)
+"""Names of links to the next page, as in JSON:API, OData and Hydra."""
+
+
+def promise(page: Page) -> str:
+    """That the API says, beside the rows, that there are more; empty where it does not."""
+    told = "the Link header" if "next" in page.links else _promise(page.document)
+    more = f"the API says that there is more after these {len(page.rows)} rows"
+    return f"{more} ({told}), and the paginator asks for nothing else" if told else ""
+
+
+def _promise(document: Any) -> str:
+    """The name of what says so, in objects beside lists."""
+    for name, value in document.items() if isinstance(document, dict) else ():
+        link = (value.get("href") or value.get("url")) if isinstance(value, dict) else value
+        is_link = isinstance(link, str) and re.match(r"https?://|/", link)
+        if (value is True and MORE.fullmatch(name)) or (is_link and NEXT.fullmatch(name)):
+            return f'"{name}"'
+        if found := _promise(value):
+            return found
+    return ""
 
 
 @dataclass(frozen=True)
