@@ -409,6 +409,19 @@ def test_every_request_asks_for_json(arrive):
     assert {*accepted} == {"application/json"}
 
 
+def test_an_api_that_knows_json_only_by_a_type_of_its_own_is_read(arrive):
+    accepted = []
+
+    def strict(asked):
+        accepted.append(asked.headers["Accept"])
+        is_own = "application/vnd.api+json" in asked.headers["Accept"]
+        return whole(total=57)(asked) if is_own else Answer(406, {"errors": [{"status": "406"}]})
+
+    assert len(arrive(strict)[1]) == 57
+    assert accepted.count("application/json") == 3  # once by each session: two of init, the load's
+    assert len(accepted) > 9
+
+
 def test_a_local_time_that_exists_twice_is_counted(command, rows, monkeypatch):
     days = {"2026-10-25": ("T02:30:00", "T02:30:00Z", "T03:30:00"), "2026-03-29": ("T02:30",)}
     times = [f"{day}{time}" for day in days for time in days[day]]

@@ -15,7 +15,7 @@ from events_assets.http.answer import Answer
 from events_assets.http.explain import explanation, reason
 from events_assets.http.rate_limit import RateLimit
 from events_assets.http.redaction import Redaction
-from events_assets.http.transport import Log, Transport
+from events_assets.http.transport import JSON, Log, Transport
 from events_assets.settings import HttpSettings
 
 T = TypeVar("T")
@@ -65,7 +65,7 @@ class ApiSession:
         self._rate_limit = rate_limit or RateLimit(settings.max_requests, settings.period)
         self._requests = requests.Session()
         self._requests.auth = auth or get_netrc_auth(base_url)  # looked up once, too
-        self._requests.headers["Accept"] = "application/json"  # some answer 404 without it
+        self._requests.headers["Accept"] = JSON
         cookies = self._requests.cookies
         self._transport = Transport(base_url, settings, self._rate_limit, cookies, log, remembers)
         self.traffic = self._transport.traffic

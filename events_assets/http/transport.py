@@ -25,6 +25,10 @@ Log = logging.Logger | logging.LoggerAdapter[Any]
 
 CHUNK = 65_536
 """Bytes of a body that are read at once, and enough of one that is no page."""
+JSON = "application/json"
+"""What is asked for, as some APIs answer 404 without it."""
+ANYTHING = "application/vnd.api+json, */*;q=0.1"
+"""What is asked for where an API has only a type of its own for JSON."""
 HOME = ". If that is where the API lives, set client.base_url to it"
 CONNECTIONS = 64
 """Kept open for further requests at most, as many as are ever read ahead."""
@@ -79,14 +83,25 @@ class Transport(HTTPAdapter):
         self._started = time.monotonic()
         self._wire = Wire(settings, self._seconds_left, lambda n: self.traffic.add(bytes=n))
         self._pool: Any = None
+        self._accepts = ""
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> Any:
-        """The response, its body read.
+        """The response, its body read; where JSON by that name is not acceptable (406), to the
+        request for anything.
 
         Raises:
             ApiError: the request must not be sent, or time is up.
             requests.RequestException: the connection failed, or the answer is too large.
         """
+        if self._accepts and request.headers.get("Accept") == JSON:
+            request.headers["Accept"] = self._accepts
+        response = self._sent(request, *args, **kwargs)
+        if response.status_code == 406 and request.headers.get("Accept") == JSON:
+            self._accepts = request.headers["Accept"] = ANYTHING
+            response = self._sent(request, *args, **kwargs)
+        return response
+
+    def _sent(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> Any:
         request.url = self._with_tls(request.url or "")
         if (asked := origin(request.url)) != self._origin:
             advice = "" if asked.startswith("http:") else HOME
