@@ -29,6 +29,7 @@ from events_assets.scan.paginators import paging_of
 from events_assets.scan.placeholders import as_written
 from events_assets.scan.progress import BesideBar
 from events_assets.scan.table_pass import Table
+from events_assets.scan.table_scan import TableScan
 from events_assets.scan.tables import EVENT_COLUMNS
 from events_assets.settings import ScanSettings
 
@@ -43,6 +44,7 @@ class Manner:
     `windows` are those of the events that are asked for, `is_counted`: also how many there are
     without windows. `session` makes what asks, `workers`: so many processes ask at once.
     `is_strict`: one page after another; `is_hurried`: so, and as someone asks who is waiting.
+    `scan` makes what scans a table. `origin` is the API that may be asked only, if any.
     """
 
     windows: Sequence[Window] | None = None
@@ -51,6 +53,8 @@ class Manner:
     workers: int = 1
     is_strict: bool = False
     is_hurried: bool = False
+    scan: Callable[..., TableScan] = TableScan
+    origin: str | None = None
 
 
 class Lists:
@@ -67,7 +71,7 @@ class Lists:
 
     Raises:
         ConfigurationError: `auth` needs a key and there is none, or it is too short to be masked,
-            or dlt refuses what a resource says.
+            or dlt refuses what a resource says, or the API is another one than that of the manner.
     """
 
     def __init__(
@@ -106,6 +110,11 @@ class Lists:
         for name, entry in self._entries.items():
             if entry.get("selected", True):
                 self.names.setdefault(configuration.table_of(entry), []).append(name)
+        if manner.origin and manner.origin != (now := self.origin("events")):
+            raise ConfigurationError(
+                f"what was read of {manner.origin} cannot be loaded as events of {now}: launch "
+                f"events_backfill_job anew"
+            )
 
     def is_synced(self, table: str) -> bool:
         """Whether rows of a table are compared with those that it holds."""

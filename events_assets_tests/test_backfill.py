@@ -286,6 +286,7 @@ EXECUTORS = {
 def test_processes_read_side_by_side_what_one_would(calendar, spawn, rows, executor, project):
     env = {
         "SOURCES__EVENTS__BACKFILL__EXECUTOR": executor,
+        "SOURCES__EVENTS__BACKFILL__WORKERS": "2",
         "SOURCES__EVENTS__BACKFILL__EXECUTOR_CONFIG": json.dumps(EXECUTORS[executor]),
         "DAGSTER_HOME": str(project / "home"),
     }

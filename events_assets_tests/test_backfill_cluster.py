@@ -81,13 +81,7 @@ def in_step(rows, calendar):
     return there == sorted((n, name, s.replace("Z", "+00:00")) for n, name, s in answered)
 
 
-@pytest.fixture(params=["rows", "into_postgres"])
-def into(request):
-    """Where it is loaded; runs a query there."""
-    return request.getfixturevalue(request.param)
-
-
-def test_workers_elsewhere_lose_no_row_and_tell_no_key(into, cluster, calendar, project):
+def test_workers_elsewhere_lose_no_row_and_tell_no_key(into_postgres, cluster, calendar, project):
     both, met = threading.Barrier(2), []
 
     def meet(query):
@@ -103,8 +97,8 @@ def test_workers_elsewhere_lose_no_row_and_tell_no_key(into, cluster, calendar, 
     told = "".join(run.communicate())
     assert run.returncode == 0, told[-3000:]
     names = ("resource", "verdict", "rows_inserted", "rows_updated", "rows_removed")
-    assert receipts(into, *names)[1] == ("events", "complete", 1, 1, 1)
-    assert in_step(into, calendar)
+    assert receipts(into_postgres, *names)[1] == ("events", "complete", 1, 1, 1)
+    assert in_step(into_postgres, calendar)
     pids = {pid for _, pid in started(cluster.settings["DAGSTER_HOME"])}
     assert pids == {one.pid for one in cluster.workers}
     for one in (*cluster.workers, cluster.scheduler):

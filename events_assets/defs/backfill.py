@@ -12,7 +12,6 @@ that loads need not wait for it while it reads; what it loads waits for them at 
 
 import importlib
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from datetime import datetime
 from typing import Any
 
@@ -114,10 +113,10 @@ def load_windows(
         plan = Plan.named(_name(context))
         for number in range(plan.passes()):
             plan.require(number + 1)
-        answers, told = plan.recorded(), LoadConfig(accept_removed=config.accept_removed)
+        told = LoadConfig(accept_removed=config.accept_removed)
         with (
-            closing(answers.recordings),
-            events_api.source(context.run.run_id, context.log, told, answers) as source,
+            plan.playing() as manner,
+            events_api.source(context.run.run_id, context.log, told, manner) as source,
         ):
             for result in load(context, source.with_resources("events")):
                 version = result.data_version
