@@ -83,8 +83,7 @@ class _EnvironmentOnly(RunContext):
 
 def load_providers() -> None:
     """Makes sure that dlt can be used, also with a file that is no TOML, of which dlt itself says
-    so whatever it is asked. It is left out then, until `reload_providers` says what is wrong.
-    """
+    so whatever it is asked. It is left out until `reload_providers` says what is wrong."""
     try:
         Container()[PluggableRunContext]
     except TomlProviderReadException:
@@ -92,11 +91,8 @@ def load_providers() -> None:
 
 
 def reload_providers() -> None:
-    """Makes dlt read config.toml, secrets.toml and vaults anew, so that edits count at once.
-
-    Raises:
-        ConfigurationError: one of the files is no TOML.
-    """
+    """Makes dlt read config.toml, secrets.toml and vaults anew, so that edits count at once. Raises
+    ConfigurationError where one of the files is no TOML."""
     try:
         context = Container()[PluggableRunContext]
         before = context.providers.providers
@@ -111,11 +107,8 @@ def reload_providers() -> None:
 
 
 def provide(events: Mapping[str, Any], file: Path) -> None:
-    """Reads `[sources.events]` from one more file, which loses to dlt's own.
-
-    Raises:
-        ConfigurationError: it is wrong, there is a secret in it, or another file says all that.
-    """
+    """Reads `[sources.events]` from one more file, which loses to dlt's own. Raises
+    ConfigurationError where it is wrong, holds a secret, or another file says all that."""
     load_providers()
     providers = Container()[PluggableRunContext].providers
     before = providers[PROVIDED].locations if PROVIDED in providers else [str(file)]
@@ -132,11 +125,8 @@ def provide(events: Mapping[str, Any], file: Path) -> None:
 
 
 def section(model: type[S]) -> S:
-    """The settings of a section of our own, by their model.
-
-    Raises:
-        ConfigurationError: one of them is unknown, has the wrong type, or contradicts another one.
-    """
+    """The settings of a section of our own, by their model. Raises ConfigurationError where one of
+    them is unknown, has the wrong type, or contradicts another one."""
     name = next(name for name, one in settings.SECTIONS.items() if one is model)
     table = _merged(name)
     return _validated(model, {} if table is None else table, name)
@@ -250,11 +240,9 @@ def require_own_tables() -> None:
 
 
 def table_names() -> list[str]:
-    """The tables that are loaded, each of them an asset; `events` where none can be read.
-
-    Used where assets are defined, before any run: it raises nothing. What is wrong with the
-    configuration is said by `rest_api_config`, in the run.
-    """
+    """The tables that are loaded, each of them an asset; only `events` where the configuration is
+    wrong: assets are defined before any run, and `rest_api_config` says in the run what is
+    wrong."""
     try:
         require_own_tables()
         names = [table_of(entry) for entry in _resources() if entry.get("selected", True)]
@@ -264,13 +252,8 @@ def table_names() -> list[str]:
 
 
 def rest_api_config() -> RESTAPIConfig:
-    """The configured REST API, without its key.
-
-    All of `[sources.events]` is looked at, our own sections included.
-
-    Raises:
-        ConfigurationError: a key is unknown, missing, or has a value of the wrong type.
-    """
+    """The configured REST API, without its key. Raises ConfigurationError where a key is unknown,
+    missing, or has a value of the wrong type, in our own sections, too."""
     _reject_secrets_in_the_open()
     others = [key for provider in _providers() for key in _section_of(provider) if key != "api_key"]
     keys = [*REST_API_KEYS, *settings.SECTIONS, *others]

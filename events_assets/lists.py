@@ -60,14 +60,9 @@ class Manner:
 class Lists:
     """The lists of an API, each asked on sessions of its own.
 
+    `config` is the API in dlt's vocabulary, without its secrets, which `authentication` fills in.
     `names` are those of the resources to load, by the table that they go to; `resources` has what
     is configured for each, with dlt's defaults.
-
-    Args:
-        config: the API in dlt's vocabulary, without its secrets.
-        authentication: fills them in.
-        log: told about progress, retries and repeated scans.
-        manner: how they are asked for.
 
     Raises:
         ConfigurationError: `auth` needs a key and there is none, or it is too short to be masked,
@@ -90,14 +85,12 @@ class Lists:
                 cast(Any, self._defaults), cast(Any, [*self._entries.values()])
             )
         except (ValueError, JSONPathError) as error:
-            raise ConfigurationError(
-                f"wrong [[{configuration.SECTION}.resources]]: {error}"
-            ) from error
+            told = f"wrong [[{configuration.SECTION}.resources]]: {error}"
+            raise ConfigurationError(told) from error
         self.resources = cast(dict[str, dict[str, Any]], resources)
         self._authentication = authentication
         self._log = BesideBar(log or logging.getLogger("events_assets"))
-        self._manner, undated = manner, configuration.window_settings().undated
-        self._is_counted = undated if manner.is_counted is None else manner.is_counted
+        self._manner = manner
         self.settings, self._http = configuration.scan_settings(), configuration.http_settings()
         if manner.is_strict or manner.is_hurried:
             self.settings.read_ahead = 0
@@ -132,10 +125,9 @@ class Lists:
             return configured
         if configuration.is_sample():
             return configuration.SAMPLE
+        paths = [self.resources[name]["endpoint"]["path"] for name in self.names[table]]
         lists = set()
-        for name in self.names[table]:
-            path = self.resources[name]["endpoint"]["path"]
-            url = urlsplit(url_of(self._client["base_url"], path))
+        for url in (urlsplit(url_of(self._client["base_url"], path)) for path in paths):
             place = url.netloc.rpartition("@")[2].lower()
             lists.add(f"{url.scheme}://{place}{url.path}".rstrip("/"))
         return self._authentication.redaction.text(", ".join(sorted(lists)))
@@ -153,20 +145,16 @@ class Lists:
         if table == "events":  # a canonical column keeps its type in a key, too
             types = {name: EVENT_COLUMNS.get(name, {}).get("data_type") for name in key}
             identity.types |= {name: kind for name, kind in types.items() if kind}
-        parents = {
-            name: self._table(parent, [parent], is_parent=True)
-            for name in names
-            if (parent := self._parent(name)) is not None
-        }
+        parents = {}
+        for name in names:
+            if parameters := self._parameters[name]:
+                parent = parameters[0].resolve_config["resource"]
+                parents[name] = self._table(parent, [parent], is_parent=True)
         endpoints = [self._endpoint(table, name, identity) for name in names]
         return Table(table, identity, endpoints, parents)
 
-    def _parent(self, name: str) -> str | None:
-        parameters = self._parameters[name]
-        return parameters[0].resolve_config["resource"] if parameters else None
-
     def _endpoint(self, table: str, name: str, identity: Identity) -> Endpoint:
-        endpoint = dict(self.resources[name]["endpoint"])
+        is_events, endpoint = table == "events", dict(self.resources[name]["endpoint"])
         # dlt takes the place of one object for a list of one where nothing is configured.
         configured = configuration.endpoint_of(self._entries[name], self._defaults)
         settings, changes = self.settings, changes_of(endpoint, name)
@@ -179,7 +167,7 @@ class Lists:
             )
         page_size, fields = getattr(paging, "limit", None), configuration.fields()
         inherited = self.resources[name].get("include_from_parent") or []
-        parameters = self._parameters[name] or []
+        parameters, counted = self._parameters[name] or [], self._manner.is_counted
         session = self._session(endpoint.get("auth", self._client.get("auth")))
         session.name = name
         return Endpoint(
@@ -195,12 +183,12 @@ class Lists:
             ),
             total=total,
             identify=identity,
-            map_rows=lambda rows: fields.map(rows, name) if table == "events" else rows,
-            windows=_windows(self._manner, name, page_size) if table == "events" else None,
-            is_counted=self._is_counted,
+            map_rows=lambda rows: fields.map(rows, name) if is_events else rows,
+            windows=_windows(self._manner, name, page_size) if is_events else None,
+            is_counted=configuration.window_settings().undated if counted is None else counted,
             page_size=page_size,
             threads=settings.read_ahead,
-            order_of=value_at(settings.order) if settings.order and table == "events" else None,
+            order_of=value_at(settings.order) if settings.order and is_events else None,
             max_pages_factor=settings.max_pages_factor,
             changes=changes,
             twice=fields.twice,

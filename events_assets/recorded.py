@@ -104,11 +104,7 @@ class Plan:
 
     @classmethod
     def last(cls) -> "Plan":
-        """The newest one that is not loaded yet.
-
-        Raises:
-            ConfigurationError: there is none.
-        """
+        """The newest one that is not loaded yet. Raises ConfigurationError where there is none."""
         if plans := [*cls.every()]:
             return max(plans, key=lambda plan: plan.began_at)
         raise ConfigurationError("there is no backfill to resume: leave resume out")
@@ -136,12 +132,8 @@ class Plan:
 
     def record(self, part: str, number: int, log: logging.Logger) -> dict[str, Any]:
         """Asks the API for a part, if that has not been done yet; its number of rows, of requests
-        and of bytes.
-
-        Raises:
-            ApiError, EndlessScanError: it could not be read to its end.
-            ConfigurationError: another API is configured than that of the plan.
-        """
+        and of bytes. Raises ApiError or EndlessScanError where it could not be read to its end,
+        ConfigurationError where the API is another one than that of the plan."""
         path = self.path(part, number)
         if not path.exists():
             with configured_api() as (config, authentication), TemporaryFile() as file:

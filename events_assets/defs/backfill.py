@@ -168,11 +168,8 @@ def _span(context: dg.OpExecutionContext) -> tuple[datetime | None, datetime | N
 
 
 def executor() -> dg.ExecutorDefinition:
-    """The configured executor, with its configuration.
-
-    Raises:
-        ConfigurationError: there is none of that name, or it is not installed.
-    """
+    """The configured executor, with its configuration. Raises ConfigurationError where there is
+    none of that name, or it is not installed."""
     settings = configuration.backfill_settings()
     module, _, name = EXECUTORS.get(settings.executor, settings.executor).partition(":")
     try:

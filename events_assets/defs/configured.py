@@ -23,11 +23,8 @@ def configured(read: Callable[[], T], default: T) -> T:
 
 
 def tables() -> list[str]:
-    """The tables that are configured, each of them an asset.
-
-    Raises:
-        ConfigurationError: the name of one can be none of an asset.
-    """
+    """The tables that are configured, each of them an asset. Raises ConfigurationError where the
+    name of one can be none of an asset."""
     names = configuration.table_names()
     for name in names:
         if not re.fullmatch(r"[A-Za-z0-9_.-]+", name):

@@ -51,11 +51,8 @@ class EventsApi(dg.ConfigurableResource):  # type: ignore[type-arg]
         load: LoadConfig,
         manner: Manner = Manner(),
     ) -> Iterator[DltSource]:
-        """The source to load, as it is configured and, for one load, told.
-
-        Raises:
-            ConfigurationError: the API is not, or wrongly, configured, or its key is missing.
-        """
+        """The source to load, as it is configured and, for one load, told. Raises
+        ConfigurationError where the API is not, or wrongly, configured, or its key is missing."""
         with configured_api() as (config, authentication):
             sync = configuration.sync_settings()
             if load.accept_removed:

@@ -25,10 +25,8 @@ ASSETS = [dg.AssetKey(name) for name in (*TABLES, "daily_events")]
 @dg.op(out=dg.Out(dg.Nothing))
 def delete_old_runs(context: dg.OpExecutionContext) -> None:
     """Deletes runs that finished before the days in `[sources.events.retention]`, and what was read
-    by backfills before them and never loaded.
-
-    The last run of each job stays, and the one that materialized an asset last.
-    """
+    by backfills before them and never loaded. The last run of each job stays, and the one that
+    materialized an asset last."""
     with explained():
         days = configuration.retention_settings().runs
         before = datetime.now(UTC) - timedelta(days=days)
