@@ -129,15 +129,6 @@ def test_a_misspelt_section_is_named(project, right, wrong, told):
     assert told in mistake()
 
 
-def test_a_misspelt_key_is_named_with_its_line(project):
-    config = project / ".dlt" / "config.toml"
-    text = config.read_text().replace("max_retries = 3", "max_retrys = 3")
-    config.write_text(text)
-    configuration.reload_providers()
-    line = text[: text.index("max_retrys")].count("\n") + 1
-    assert f"config.toml, line {line})" in mistake()
-
-
 @pytest.mark.parametrize(
     ("before", "secret"),
     [
@@ -183,13 +174,6 @@ def mistake() -> str:
     with pytest.raises(ConfigurationError) as raised:
         configuration.rest_api_config()
     return str(raised.value)
-
-
-def test_a_wrong_configuration_ends_the_run_before_any_request(serve, run, monkeypatch):
-    api = serve([event(1)])
-    monkeypatch.setenv("SOURCES__EVENTS__CLIENT__BASE_ULR", "x")
-    assert "did you mean 'base_url'?" in failure(run())
-    assert api.paths == []
 
 
 def test_a_missing_configuration_file_says_where_it_was_looked_for(run, project):
