@@ -34,7 +34,6 @@ from pydantic import ValidationError
 
 from events_assets import mistakes, settings
 from events_assets.errors import ConfigurationError
-from events_assets.rows.canonical import Fields
 from events_assets.settings import SAMPLE as SAMPLE
 from events_assets.vocabulary import events_model
 
@@ -42,15 +41,11 @@ SECTION = "sources.events"
 STEPS = SECTION.split(".")
 PROVIDED = "events_assets"
 """The name of dlt's provider of what another file than its own says."""
-SECRET_WORDS = frozenset(
-    (
-        *("token", "secret", "password", "passwd", "pwd", "authorization", "credential"),
-        *("credentials", "signature", "cookie", "bearer", "apikey", "accesskey"),
-    )
+SECRET_WORD = re.compile(
+    "token|secret|password|passwd|pwd|authorization|credentials?|signature|cookie|bearer|apikey|"
+    "accesskey"
 )
-OWNERS_OF_KEYS = frozenset(
-    ("api", "access", "app", "auth", "private", "secret", "subscription", "license", "client")
-)
+OWNER_OF_A_KEY = re.compile("api|access|app|auth|private|secret|subscription|license|client")
 SECRET_FIELDS = ("api_key", "token", "password", "client_secret", "access_token")
 """Fields of dlt's authentication types that nobody may see."""
 
@@ -146,11 +141,6 @@ warehouse_settings = partial(section, settings.WarehouseSettings)
 alert_settings = partial(section, settings.AlertSettings)
 
 
-def fields() -> Fields:
-    """`[sources.events.fields]`: how rows are mapped onto the canonical columns."""
-    return Fields(field_settings())
-
-
 def api_key() -> str | None:
     """The key of the API from dlt's secrets."""
     return secret("api_key")
@@ -160,8 +150,8 @@ def is_secret_name(name: str) -> bool:
     """Whether a header or parameter of that name holds a secret."""
     words = [word.lower() for word in re.findall("[A-Z]?[a-z]+|[A-Z]+", name)]
     if words[-1:] == ["key"]:
-        return len(words) == 1 or words[-2] in OWNERS_OF_KEYS
-    return not SECRET_WORDS.isdisjoint(words) and not {"page", "next"} & {*words}
+        return len(words) == 1 or bool(OWNER_OF_A_KEY.fullmatch(words[-2]))
+    return any(map(SECRET_WORD.fullmatch, words)) and not {"page", "next"} & {*words}
 
 
 def secret(name: str) -> str | None:

@@ -20,6 +20,7 @@ from events_assets.http.session import ApiSession
 from events_assets.json_path import value_at
 from events_assets.paging.base import Paging, Total
 from events_assets.paging.windows import Window
+from events_assets.rows.canonical import Fields
 from events_assets.rows.identity import Identity
 from events_assets.scan.changes import changes_of
 from events_assets.scan.data_selector import DataSelector
@@ -165,7 +166,7 @@ class Lists:
                 f"the resource '{name}' is incremental, which only events can be that are merged "
                 f"on a primary_key: remove incremental from its endpoint"
             )
-        page_size, fields = getattr(paging, "limit", None), configuration.fields()
+        fields, page_size = Fields(configuration.field_settings()), getattr(paging, "limit", None)
         inherited = self.resources[name].get("include_from_parent") or []
         parameters, counted = self._parameters[name] or [], self._manner.is_counted
         session = self._session(endpoint.get("auth", self._client.get("auth")))

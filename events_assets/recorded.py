@@ -53,8 +53,8 @@ class Plan:
     """A folder with what is recorded, and the parts that it consists of: each is a window of the
     events, or none (`WHOLE`, `COUNT`), and asked for by one worker."""
 
-    def __init__(self, folder: UPath) -> None:
-        self.folder = folder
+    def __init__(self, name: str) -> None:
+        self.folder = folder = _folder() / name
         try:
             found = json.loads((folder / PLAN).read_text())
         except (FileNotFoundError, ValueError) as error:
@@ -88,11 +88,7 @@ class Plan:
         half = folder / f"{PLAN}.part"
         half.write_text(json.dumps(plan))
         half.rename(folder / PLAN)
-        return cls(folder)
-
-    @classmethod
-    def named(cls, name: str) -> "Plan":
-        return cls(_folder() / name)
+        return cls(name)
 
     @classmethod
     def every(cls) -> Iterator["Plan"]:
@@ -100,7 +96,7 @@ class Plan:
         base = _folder()
         for path in base.glob(f"*/{PLAN}") if base.exists() else ():
             with suppress(ConfigurationError):  # it was cut off when it was written
-                yield cls(path.parent)
+                yield cls(path.parent.name)
 
     @classmethod
     def last(cls) -> "Plan":
@@ -111,24 +107,25 @@ class Plan:
 
     def renamed(self, name: str) -> "Plan":
         """The same as that of another run."""
-        return Plan(self.folder.rename(self.folder.parent / name))
+        self.folder.rename(self.folder.parent / name)
+        return Plan(name)
 
     def passes(self) -> int:
         """How often each part is read: twice, unless nothing may be read more than once, or the
         first pass shows that a second one could prove no more."""
-        read = [path for part in self.parts if (path := self.path(part, 1)).exists()]
-        verdicts = [facts(_opening(path)).get("verdict") for path in read]
+        verdicts = [facts(read).get("verdict") for read in self.read(1)]
         is_proven = verdicts == [COMPLETE] and len(self.parts) == 1
         most = 1 if UNPROVEN in verdicts or is_proven else 2
         return min(most, configuration.scan_settings().passes)
 
-    def done(self, number: int) -> int:
-        """How many parts a pass has been made over."""
-        return sum(self.path(part, number).exists() for part in self.parts)
-
     def path(self, part: str, number: int) -> UPath:
         """Where a pass over a part is kept."""
         return self.folder / f"{part}.{number}.zip"
+
+    def read(self, number: int) -> list[Open]:
+        """The parts that a pass has been made over, as they are kept."""
+        paths = (self.path(part, number) for part in self.parts)
+        return [_opening(path) for path in paths if path.exists()]
 
     def record(self, part: str, number: int, log: logging.Logger) -> dict[str, Any]:
         """Asks the API for a part, if that has not been done yet; its number of rows, of requests
@@ -159,11 +156,7 @@ class Plan:
     @contextmanager
     def playing(self) -> Iterator[Manner]:
         """How all of it is loaded: the answers are those that were recorded, as far as they go."""
-        passes = [
-            [_opening(path) for part in self.parts if (path := self.path(part, n)).exists()]
-            for n in (1, 2)
-        ]
-        cost = Traffic()
+        cost, passes = Traffic(), [self.read(1), self.read(2)]
         for noted in map(facts, (*passes[0], *passes[1])):
             cost.add(**{name: noted[name] for name in COST})
         windows = None if WHOLE in self.parts else [*filter(None, self.parts.values())]
@@ -174,7 +167,7 @@ class Plan:
 
     def require(self, number: int) -> None:
         """Raises ConfigurationError if a pass was not made over all parts."""
-        if missing := len(self.parts) - self.done(number):
+        if missing := len(self.parts) - len(self.read(number)):
             raise ConfigurationError(
                 f"{missing} of {len(self.parts)} parts were not read in pass {number}, as the "
                 f"number of workers has changed: resume it by {{ops: {{plan_windows: {{config: "

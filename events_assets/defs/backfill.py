@@ -83,14 +83,14 @@ def reading(reader: int, nth: int) -> Callable[..., Any]:
     )
     def read(context: dg.OpExecutionContext) -> None:
         with explained():
-            plan = Plan.named(_name(context))
+            plan = Plan(_name(context))
             if nth > 1:
                 plan.require(1)
             for part in [*plan.parts][reader::READERS] if nth <= plan.passes() else ():
                 found = plan.record(part, nth, context.log)
                 context.log.info(
                     f"{part}: {found['rows']} rows in {found['requests']} requests; "
-                    f"{plan.done(nth)} of {len(plan.parts)} parts are read"
+                    f"{len(plan.read(nth))} of {len(plan.parts)} parts are read"
                 )
 
     return read
@@ -110,7 +110,7 @@ def load_windows(
 ) -> Iterator[Any]:
     """Loads what was read as one scan of all events."""
     with explained():
-        plan = Plan.named(_name(context))
+        plan = Plan(_name(context))
         for number in range(plan.passes()):
             plan.require(number + 1)
         told = LoadConfig(accept_removed=config.accept_removed)
