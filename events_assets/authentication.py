@@ -30,6 +30,7 @@ from events_assets.errors import ApiError, ConfigurationError
 from events_assets.http.answer import Answer
 from events_assets.http.redaction import MIN_SECRET_LENGTH, Redaction
 from events_assets.http.session import ApiSession
+from events_assets.providers import STEPS
 
 SECRET = re.compile(r"\{secrets\.([A-Za-z0-9_.]+)\}")
 
@@ -67,7 +68,7 @@ class Authentication:
     def fill(self, config: RESTAPIConfig) -> RESTAPIConfig:
         """A copy of the configuration with all secrets in their places. Raises ConfigurationError
         where one is missing, or too short to be masked."""
-        filled = self._filled(dict(config), configuration.STEPS)
+        filled = self._filled(dict(config), STEPS)
         for text in configuration.texts_of_secrets_toml():
             self._mask_parts(text)
         return cast(RESTAPIConfig, filled)

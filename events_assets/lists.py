@@ -20,6 +20,7 @@ from events_assets.http.session import ApiSession
 from events_assets.json_path import value_at
 from events_assets.paging.base import Paging, Total
 from events_assets.paging.windows import Window
+from events_assets.providers import SECTION
 from events_assets.rows.canonical import Fields
 from events_assets.rows.identity import Identity
 from events_assets.scan.changes import changes_of
@@ -86,7 +87,7 @@ class Lists:
                 cast(Any, self._defaults), cast(Any, [*self._entries.values()])
             )
         except (ValueError, JSONPathError) as error:
-            told = f"wrong [[{configuration.SECTION}.resources]]: {error}"
+            told = f"wrong [[{SECTION}.resources]]: {error}"
             raise ConfigurationError(told) from error
         self.resources = cast(dict[str, dict[str, Any]], resources)
         self._authentication = authentication
@@ -224,8 +225,7 @@ def _paging(resource: str, paginator: Any, settings: ScanSettings) -> tuple[Pagi
         paging, total = paging_of(paginator, settings.overlap)
     except (TypeError, ValueError) as error:
         raise ConfigurationError(
-            f"wrong paginator of the resource '{resource}' in "
-            f"[[{configuration.SECTION}.resources]]: {error}"
+            f"wrong paginator of the resource '{resource}' in [[{SECTION}.resources]]: {error}"
         ) from error
     if total is None or settings.total_path or settings.total_header:
         total = Total(settings.total_path, settings.total_header)
@@ -239,7 +239,7 @@ def _windows(manner: Manner, resource: str, page_size: int | None) -> Sequence[W
     if settings.max_rows and page_size and page_size > settings.max_rows:
         raise ConfigurationError(
             f"the paginator of the resource '{resource}' asks for pages of {page_size} rows, but "
-            f"max_rows in [{configuration.SECTION}.windows] lets nobody see more than "
+            f"max_rows in [{SECTION}.windows] lets nobody see more than "
             f"{settings.max_rows}: lower its limit"
         )
     if manner.windows is not None or not settings.max_rows:
@@ -253,6 +253,6 @@ def whole_window() -> Window:
         return Window.whole(configuration.window_settings())
     except ValueError as error:
         raise ConfigurationError(
-            f"initial_value and end_value in [{configuration.SECTION}.windows] are to be ISO 8601 "
+            f"initial_value and end_value in [{SECTION}.windows] are to be ISO 8601 "
             f"times, the first before the second: {error}"
         ) from error
