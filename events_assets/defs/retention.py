@@ -56,7 +56,8 @@ def _delete_answers(instance: dg.DagsterInstance, before: datetime) -> int:
     backfills = instance.get_runs(dg.RunsFilter(job_name=events_backfill_job.name))
     going_on = {run.root_run_id or run.run_id for run in backfills if not run.is_finished}
     old = [plan for plan in Plan.every() if plan.began_at < before]
-    for plan in (stale := [plan for plan in old if plan.folder.name not in going_on]):
+    stale = [plan for plan in old if plan.folder.name not in going_on]
+    for plan in stale:
         plan.forget()
     return len(stale)
 
