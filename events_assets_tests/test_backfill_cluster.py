@@ -110,13 +110,13 @@ def test_workers_elsewhere_lose_no_row_and_tell_no_key(into_postgres, cluster, c
 
 
 def test_what_a_killed_worker_was_at_is_read_by_another(cluster, calendar, rows):
-    def kill(query):
+    def kill_the_worker(query):
         if query.get("until", "").startswith("2026-07") and len(cluster.workers) == 1:
             cluster.workers[0].kill()
             cluster.work()
         return False
 
-    calendar.refuses = kill
+    calendar.refuses = kill_the_worker
     cluster.work()
     run = cluster.run()
     _, err = run.communicate()
@@ -130,13 +130,13 @@ def test_what_a_killed_worker_was_at_is_read_by_another(cluster, calendar, rows)
 
 
 def test_what_was_read_outlives_the_cluster(cluster, calendar, rows, spawn, project):
-    def kill(query):
+    def kill_the_cluster(query):
         if query.get("until", "").startswith("2026-07"):
             for one in (cluster.scheduler, *cluster.workers):
                 one.kill()
         return False
 
-    calendar.refuses = kill
+    calendar.refuses = kill_the_cluster
     cluster.work()
     run = cluster.run()
     _, err = run.communicate()

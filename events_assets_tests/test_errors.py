@@ -8,10 +8,10 @@ import pytest
 
 from events_assets import configuration
 from events_assets.defs.failures import explained
-from events_assets.errors import ConfigurationError
 from events_assets.sample_api import Answer
 from events_assets_tests.conftest import event, failure, load_configured, refused, unplugged
 from events_assets_tests.test_checks import checked
+from events_assets_tests.test_configuration import mistake
 
 
 def test_a_missing_key_names_where_to_put_it(serve, run, monkeypatch):
@@ -167,13 +167,6 @@ def test_a_paginator_that_contradicts_itself_is_told(serve, monkeypatch, paginat
     monkeypatch.setenv("SOURCES__EVENTS__RESOURCES__EVENTS__ENDPOINT__PAGINATOR", paginator)
     said = refused()
     assert told in said and "paginator" in said and api.paths == []
-
-
-def mistake() -> str:
-    """What is said of a wrong configuration."""
-    with pytest.raises(ConfigurationError) as raised:
-        configuration.rest_api_config()
-    return str(raised.value)
 
 
 def test_a_missing_configuration_file_says_where_it_was_looked_for(run, project):
