@@ -54,12 +54,9 @@ TRIAL = Message(
 
 
 def send(channel: str, message: Message) -> str:
-    """Sends a message by one of the channels, its secrets masked, and returns where it went.
-
-    Raises:
-        AlertError: it was not sent.
-        ConfigurationError: what is configured is wrong, or a secret is missing.
-    """
+    """Sends a message by one of the channels, its secrets masked, and returns where it went. Raises
+    AlertError where it was not sent, ConfigurationError where the channel is not, or wrongly,
+    configured."""
     settings = configuration.alert_settings()
     if channel not in settings.channels:
         raise ConfigurationError(f"there is no [sources.events.alerts.{channel}]")
@@ -160,11 +157,7 @@ def _remedy(error: Exception) -> str:
 
 
 def _required(settings: Any, channel: str, name: str) -> str:
-    """A secret of a channel.
-
-    Raises:
-        ConfigurationError: there is none.
-    """
+    """A secret of a channel. Raises ConfigurationError where there is none."""
     if found := _secret(settings, channel, name):
         return found
     variable = f"SOURCES__EVENTS__ALERTS__{channel}__{name}".upper()

@@ -13,12 +13,10 @@ from events_assets.http.log_masking import masked
 @contextmanager
 def configured_api() -> Iterator[tuple[RESTAPIConfig, Authentication]]:
     """The API as it is configured now, with the built-in sample API running while it is in use.
+    Raises ConfigurationError where it is not, or wrongly, configured.
 
     Until the context ends, the key and all other secrets are masked in logs, and in an exception
     that leaves it.
-
-    Raises:
-        ConfigurationError: the API is not, or wrongly, configured.
     """
     configuration.reload_providers()
     config, key = configuration.rest_api_config(), configuration.api_key()

@@ -30,6 +30,7 @@ from events_assets.errors import ApiError, ConfigurationError
 from events_assets.http.answer import Answer
 from events_assets.http.redaction import MIN_SECRET_LENGTH, Redaction
 from events_assets.http.session import ApiSession
+from events_assets.providers import STEPS
 
 SECRET = re.compile(r"\{secrets\.([A-Za-z0-9_.]+)\}")
 
@@ -48,11 +49,8 @@ Auth = Callable[[requests.PreparedRequest], requests.PreparedRequest]
 
 
 class Authentication:
-    """The secrets of one run: fills them in, and knows how to mask them.
-
-    Args:
-        api_key: the key of the API.
-    """
+    """The secrets of one run, the key of the API first: fills them in, and knows how to mask
+    them."""
 
     def __init__(self, api_key: str | None) -> None:
         self._api_key = api_key
@@ -68,12 +66,9 @@ class Authentication:
         return self._api_key is not None
 
     def fill(self, config: RESTAPIConfig) -> RESTAPIConfig:
-        """A copy of the configuration with all secrets in their places.
-
-        Raises:
-            ConfigurationError: a secret is missing, or too short to be masked.
-        """
-        filled = self._filled(dict(config), configuration.STEPS)
+        """A copy of the configuration with all secrets in their places. Raises ConfigurationError
+        where one is missing, or too short to be masked."""
+        filled = self._filled(dict(config), STEPS)
         for text in configuration.texts_of_secrets_toml():
             self._mask_parts(text)
         return cast(RESTAPIConfig, filled)
@@ -114,15 +109,10 @@ class Authentication:
                 self.redaction.add(part)
 
     def of(self, auth: Any, new_session: Callable[[str], ApiSession]) -> Any:
-        """What authenticates the requests of a session, as in `requests`.
-
-        Args:
-            auth: in dlt's vocabulary, types registered with dlt among it, filled.
-            new_session: opens a session for another base URL, that of access tokens.
-
-        Raises:
-            ConfigurationError: the key is needed and there is none, or it is too short.
-        """
+        """What authenticates the requests of a session, as in `requests`: `auth` is filled, in
+        dlt's vocabulary with the types registered there; `new_session` opens a session for another
+        base URL, that of access tokens. Raises ConfigurationError where the key is missing or too
+        short."""
         if auth is None:
             return None
         if not isinstance(auth, BaseConfiguration):

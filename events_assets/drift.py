@@ -117,11 +117,9 @@ def before(dataset: dlt.Dataset, at: datetime) -> Columns | None:
 
 
 def note_columns(dataset: dlt.Dataset) -> None:
-    """Notes the columns with the receipt of the newest load, if that is not done yet.
-
-    They are counted only where events were written or removed. An empty table tells nothing of
-    its columns, and is noted as null.
-    """
+    """Notes the columns with the receipt of the newest load, if that is not done yet. They are
+    counted only where events were written or removed. An empty table tells nothing of its columns,
+    and is noted as null."""
     if not {"events", RECEIPTS} <= {*dataset.tables}:
         return
     if "event_columns" not in dataset.schema.get_table_columns(RECEIPTS):

@@ -19,14 +19,8 @@ Find = Callable[[Any], list[Any]]
 
 
 def finder(path: str | JSONPath) -> Find:
-    """Gives all values at a path, in any document; null is a value, too.
-
-    Args:
-        path: a text, or what jsonpath_ng makes of one.
-
-    Raises:
-        ConfigurationError: the path cannot be parsed.
-    """
+    """Gives all values at a path, a text or what jsonpath_ng makes of one, in any document; null is
+    a value, too. Raises ConfigurationError where the path cannot be parsed."""
     return _finder(path) if isinstance(path, str) else _values(path)
 
 

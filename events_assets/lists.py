@@ -20,6 +20,8 @@ from events_assets.http.session import ApiSession
 from events_assets.json_path import value_at
 from events_assets.paging.base import Paging, Total
 from events_assets.paging.windows import Window
+from events_assets.providers import SECTION
+from events_assets.rows.canonical import Fields
 from events_assets.rows.identity import Identity
 from events_assets.scan.changes import changes_of
 from events_assets.scan.data_selector import DataSelector
@@ -29,6 +31,7 @@ from events_assets.scan.paginators import paging_of
 from events_assets.scan.placeholders import as_written
 from events_assets.scan.progress import BesideBar
 from events_assets.scan.table_pass import Table
+from events_assets.scan.table_scan import TableScan
 from events_assets.scan.tables import EVENT_COLUMNS
 from events_assets.settings import ScanSettings
 
@@ -43,6 +46,7 @@ class Manner:
     `windows` are those of the events that are asked for, `is_counted`: also how many there are
     without windows. `session` makes what asks, `workers`: so many processes ask at once.
     `is_strict`: one page after another; `is_hurried`: so, and as someone asks who is waiting.
+    `scan` makes what scans a table. `origin` is the API that may be asked only, if any.
     """
 
     windows: Sequence[Window] | None = None
@@ -51,23 +55,20 @@ class Manner:
     workers: int = 1
     is_strict: bool = False
     is_hurried: bool = False
+    scan: Callable[..., TableScan] = TableScan
+    origin: str | None = None
 
 
 class Lists:
     """The lists of an API, each asked on sessions of its own.
 
+    `config` is the API in dlt's vocabulary, without its secrets, which `authentication` fills in.
     `names` are those of the resources to load, by the table that they go to; `resources` has what
     is configured for each, with dlt's defaults.
 
-    Args:
-        config: the API in dlt's vocabulary, without its secrets.
-        authentication: fills them in.
-        log: told about progress, retries and repeated scans.
-        manner: how they are asked for.
-
     Raises:
         ConfigurationError: `auth` needs a key and there is none, or it is too short to be masked,
-            or dlt refuses what a resource says.
+            or dlt refuses what a resource says, or the API is another one than that of the manner.
     """
 
     def __init__(
@@ -86,14 +87,12 @@ class Lists:
                 cast(Any, self._defaults), cast(Any, [*self._entries.values()])
             )
         except (ValueError, JSONPathError) as error:
-            raise ConfigurationError(
-                f"wrong [[{configuration.SECTION}.resources]]: {error}"
-            ) from error
+            told = f"wrong [[{SECTION}.resources]]: {error}"
+            raise ConfigurationError(told) from error
         self.resources = cast(dict[str, dict[str, Any]], resources)
         self._authentication = authentication
         self._log = BesideBar(log or logging.getLogger("events_assets"))
-        self._manner, undated = manner, configuration.window_settings().undated
-        self._is_counted = undated if manner.is_counted is None else manner.is_counted
+        self._manner = manner
         self.settings, self._http = configuration.scan_settings(), configuration.http_settings()
         if manner.is_strict or manner.is_hurried:
             self.settings.read_ahead = 0
@@ -106,6 +105,11 @@ class Lists:
         for name, entry in self._entries.items():
             if entry.get("selected", True):
                 self.names.setdefault(configuration.table_of(entry), []).append(name)
+        if manner.origin and manner.origin != (now := self.origin("events")):
+            raise ConfigurationError(
+                f"what was read of {manner.origin} cannot be loaded as events of {now}: launch "
+                f"events_backfill_job anew"
+            )
 
     def is_synced(self, table: str) -> bool:
         """Whether rows of a table are compared with those that it holds."""
@@ -123,10 +127,9 @@ class Lists:
             return configured
         if configuration.is_sample():
             return configuration.SAMPLE
+        paths = [self.resources[name]["endpoint"]["path"] for name in self.names[table]]
         lists = set()
-        for name in self.names[table]:
-            path = self.resources[name]["endpoint"]["path"]
-            url = urlsplit(url_of(self._client["base_url"], path))
+        for url in (urlsplit(url_of(self._client["base_url"], path)) for path in paths):
             place = url.netloc.rpartition("@")[2].lower()
             lists.add(f"{url.scheme}://{place}{url.path}".rstrip("/"))
         return self._authentication.redaction.text(", ".join(sorted(lists)))
@@ -144,20 +147,16 @@ class Lists:
         if table == "events":  # a canonical column keeps its type in a key, too
             types = {name: EVENT_COLUMNS.get(name, {}).get("data_type") for name in key}
             identity.types |= {name: kind for name, kind in types.items() if kind}
-        parents = {
-            name: self._table(parent, [parent], is_parent=True)
-            for name in names
-            if (parent := self._parent(name)) is not None
-        }
+        parents = {}
+        for name in names:
+            if parameters := self._parameters[name]:
+                parent = parameters[0].resolve_config["resource"]
+                parents[name] = self._table(parent, [parent], is_parent=True)
         endpoints = [self._endpoint(table, name, identity) for name in names]
         return Table(table, identity, endpoints, parents)
 
-    def _parent(self, name: str) -> str | None:
-        parameters = self._parameters[name]
-        return parameters[0].resolve_config["resource"] if parameters else None
-
     def _endpoint(self, table: str, name: str, identity: Identity) -> Endpoint:
-        endpoint = dict(self.resources[name]["endpoint"])
+        is_events, endpoint = table == "events", dict(self.resources[name]["endpoint"])
         # dlt takes the place of one object for a list of one where nothing is configured.
         configured = configuration.endpoint_of(self._entries[name], self._defaults)
         settings, changes = self.settings, changes_of(endpoint, name)
@@ -168,9 +167,9 @@ class Lists:
                 f"the resource '{name}' is incremental, which only events can be that are merged "
                 f"on a primary_key: remove incremental from its endpoint"
             )
-        page_size, fields = getattr(paging, "limit", None), configuration.fields()
+        fields, page_size = Fields(configuration.field_settings()), getattr(paging, "limit", None)
         inherited = self.resources[name].get("include_from_parent") or []
-        parameters = self._parameters[name] or []
+        parameters, counted = self._parameters[name] or [], self._manner.is_counted
         session = self._session(endpoint.get("auth", self._client.get("auth")))
         session.name = name
         return Endpoint(
@@ -186,12 +185,12 @@ class Lists:
             ),
             total=total,
             identify=identity,
-            map_rows=lambda rows: fields.map(rows, name) if table == "events" else rows,
-            windows=_windows(self._manner, name, page_size) if table == "events" else None,
-            is_counted=self._is_counted,
+            map_rows=lambda rows: fields.map(rows, name) if is_events else rows,
+            windows=_windows(self._manner, name, page_size) if is_events else None,
+            is_counted=configuration.window_settings().undated if counted is None else counted,
             page_size=page_size,
             threads=settings.read_ahead,
-            order_of=value_at(settings.order) if settings.order and table == "events" else None,
+            order_of=value_at(settings.order) if settings.order and is_events else None,
             max_pages_factor=settings.max_pages_factor,
             changes=changes,
             twice=fields.twice,
@@ -226,8 +225,7 @@ def _paging(resource: str, paginator: Any, settings: ScanSettings) -> tuple[Pagi
         paging, total = paging_of(paginator, settings.overlap)
     except (TypeError, ValueError) as error:
         raise ConfigurationError(
-            f"wrong paginator of the resource '{resource}' in "
-            f"[[{configuration.SECTION}.resources]]: {error}"
+            f"wrong paginator of the resource '{resource}' in [[{SECTION}.resources]]: {error}"
         ) from error
     if total is None or settings.total_path or settings.total_header:
         total = Total(settings.total_path, settings.total_header)
@@ -241,7 +239,7 @@ def _windows(manner: Manner, resource: str, page_size: int | None) -> Sequence[W
     if settings.max_rows and page_size and page_size > settings.max_rows:
         raise ConfigurationError(
             f"the paginator of the resource '{resource}' asks for pages of {page_size} rows, but "
-            f"max_rows in [{configuration.SECTION}.windows] lets nobody see more than "
+            f"max_rows in [{SECTION}.windows] lets nobody see more than "
             f"{settings.max_rows}: lower its limit"
         )
     if manner.windows is not None or not settings.max_rows:
@@ -255,6 +253,6 @@ def whole_window() -> Window:
         return Window.whole(configuration.window_settings())
     except ValueError as error:
         raise ConfigurationError(
-            f"initial_value and end_value in [{configuration.SECTION}.windows] are to be ISO 8601 "
+            f"initial_value and end_value in [{SECTION}.windows] are to be ISO 8601 "
             f"times, the first before the second: {error}"
         ) from error

@@ -40,14 +40,8 @@ Steps = list[str | int]
 
 
 def sentence(error: ValidationError, value: Any, start: Sequence[str], files: list[Path]) -> str:
-    """What is wrong with a value, where, and what is expected.
-
-    Args:
-        error: what its model found.
-        value: the value.
-        start: keys from the top of the configuration down to it.
-        files: where it may be set, the one that wins first.
-    """
+    """What is wrong with a value by what its model found, where, and what is expected. `start` are
+    the keys from the top of the configuration down to the value, `files` are as for `place`."""
     found = [(*_located(one, value, start), one) for one in error.errors(include_url=False)]
     # Where there are alternatives, what is wrong by the one that fits best.
     ranks = {"missing": 0, "unknown": 1}
@@ -76,12 +70,8 @@ def sentence(error: ValidationError, value: Any, start: Sequence[str], files: li
 
 def place(steps: Sequence[str | int], names: Sequence[str], files: list[Path]) -> str:
     """Where a value, or else the table around it, is set: environment variable, or file and line.
-
-    Args:
-        steps: down to the value.
-        names: the same with names of resources.
-        files: where it may be set, the one that wins first.
-    """
+    `steps` lead down to the value, `names` are the same with names of resources; of the files where
+    it may be set the first wins."""
     depths = range(len(steps), 0, -1)
     variables = {n: re.sub(r"\W", "_", "__".join(names[:n])).upper() for n in depths}
     is_list = len(steps) > 3 and isinstance(steps[3], int)

@@ -9,9 +9,8 @@ until all of it is loaded.
 import json
 import logging
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import closing, suppress
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, time, timedelta
 from functools import partial
 from tempfile import TemporaryFile
@@ -37,6 +36,7 @@ from events_assets.paging.windows import Window
 from events_assets.scan.intake import Intake
 from events_assets.scan.progress import Progress
 from events_assets.scan.receipt import Receipt
+from events_assets.scan.recorded_scan import RecordedScan
 from events_assets.scan.table_pass import TablePass
 from events_assets.scan.verdict import COMPLETE, UNPROVEN, judge
 
@@ -49,43 +49,12 @@ AROUND = timedelta(days=366)
 """Where it is not known when events start, they are expected so long before and after today."""
 
 
-@dataclass
-class Recorded:
-    """What was recorded: answers of two passes, the windows that were asked for, when the first of
-    them was asked, which API that was, and what it cost to ask."""
-
-    recordings: Recordings
-    windows: Sequence[Window] | None
-    began_at: datetime
-    origin: str
-    traffic: Traffic
-
-    @property
-    def manner(self) -> Manner:
-        """Answers are those that were recorded, as far as they go."""
-        session = partial(PlayingSession, recordings=self.recordings)
-        return Manner(self.windows, session=session, is_strict=True)
-
-
-@dataclass
-class Part:
-    """A part of the events that one worker asks for: a window, or one of those that are none."""
-
-    name: str
-    window: Window | None = None
-
-    def manner(self, recorder: Recorder) -> Manner:
-        """How it is asked for, and recorded."""
-        windows = [self.window] if self.window else [] if self.name == COUNT else None
-        session = partial(RecordingSession, recorder=recorder)
-        return Manner(windows, self.name == COUNT, session, workers())
-
-
 class Plan:
-    """A folder with what is recorded, and the parts that it consists of."""
+    """A folder with what is recorded, and the parts that it consists of: each is a window of the
+    events, or none (`WHOLE`, `COUNT`), and asked for by one worker."""
 
-    def __init__(self, folder: UPath) -> None:
-        self.folder = folder
+    def __init__(self, name: str) -> None:
+        self.folder = folder = _folder() / name
         try:
             found = json.loads((folder / PLAN).read_text())
         except (FileNotFoundError, ValueError) as error:
@@ -96,11 +65,11 @@ class Plan:
         self.origin = found["origin"]
         settings = configuration.window_settings()
         self.began_at = datetime.fromisoformat(found["began_at"])
-        self.parts: dict[str, Part] = {}
+        self.parts: dict[str, Window | None] = dict.fromkeys(found["parts"])
         for name, span in found["parts"].items():
-            start, end = map(datetime.fromisoformat, span) if span else (None, None)
-            window = Window(start, end, settings) if start and end else None
-            self.parts[name] = Part(name, window)
+            if span:
+                start, end = map(datetime.fromisoformat, span)
+                self.parts[name] = Window(start, end, settings)
 
     @classmethod
     def new(cls, name: str, first: datetime | None, last: datetime | None) -> "Plan":
@@ -112,20 +81,14 @@ class Plan:
         with configured_api() as (config, authentication):
             origin = Lists(config, authentication, None).origin("events")
         parts = {
-            part.name: [part.window.start.isoformat(), part.window.end.isoformat()]
-            if part.window
-            else None
-            for part in _parts(first, last)
+            name: window and [window.start.isoformat(), window.end.isoformat()]
+            for name, window in _parts(first, last).items()
         }
         plan = {"began_at": datetime.now(UTC).isoformat(), "origin": origin, "parts": parts}
         half = folder / f"{PLAN}.part"
         half.write_text(json.dumps(plan))
         half.rename(folder / PLAN)
-        return cls(folder)
-
-    @classmethod
-    def named(cls, name: str) -> "Plan":
-        return cls(_folder() / name)
+        return cls(name)
 
     @classmethod
     def every(cls) -> Iterator["Plan"]:
@@ -133,57 +96,48 @@ class Plan:
         base = _folder()
         for path in base.glob(f"*/{PLAN}") if base.exists() else ():
             with suppress(ConfigurationError):  # it was cut off when it was written
-                yield cls(path.parent)
+                yield cls(path.parent.name)
 
     @classmethod
     def last(cls) -> "Plan":
-        """The newest one that is not loaded yet.
-
-        Raises:
-            ConfigurationError: there is none.
-        """
+        """The newest one that is not loaded yet. Raises ConfigurationError where there is none."""
         if plans := [*cls.every()]:
             return max(plans, key=lambda plan: plan.began_at)
         raise ConfigurationError("there is no backfill to resume: leave resume out")
 
     def renamed(self, name: str) -> "Plan":
         """The same as that of another run."""
-        return Plan(self.folder.rename(self.folder.parent / name))
+        self.folder.rename(self.folder.parent / name)
+        return Plan(name)
 
     def passes(self) -> int:
         """How often each part is read: twice, unless nothing may be read more than once, or the
         first pass shows that a second one could prove no more."""
-        read = [path for part in self.parts if (path := self.path(part, 1)).exists()]
-        verdicts = [facts(_opening(path)).get("verdict") for path in read]
+        verdicts = [facts(read).get("verdict") for read in self.read(1)]
         is_proven = verdicts == [COMPLETE] and len(self.parts) == 1
         most = 1 if UNPROVEN in verdicts or is_proven else 2
         return min(most, configuration.scan_settings().passes)
-
-    def done(self, number: int) -> int:
-        """How many parts a pass has been made over."""
-        return sum(self.path(part, number).exists() for part in self.parts)
 
     def path(self, part: str, number: int) -> UPath:
         """Where a pass over a part is kept."""
         return self.folder / f"{part}.{number}.zip"
 
+    def read(self, number: int) -> list[Open]:
+        """The parts that a pass has been made over, as they are kept."""
+        paths = (self.path(part, number) for part in self.parts)
+        return [_opening(path) for path in paths if path.exists()]
+
     def record(self, part: str, number: int, log: logging.Logger) -> dict[str, Any]:
         """Asks the API for a part, if that has not been done yet; its number of rows, of requests
-        and of bytes.
-
-        Raises:
-            ApiError, EndlessScanError: it could not be read to its end.
-            ConfigurationError: another API is configured than that of the plan.
-        """
+        and of bytes. Raises ApiError or EndlessScanError where it could not be read to its end,
+        ConfigurationError where the API is another one than that of the plan."""
         path = self.path(part, number)
         if not path.exists():
             with configured_api() as (config, authentication), TemporaryFile() as file:
                 base_url = config["client"]["base_url"]
                 with closing(Recorder(file, authentication.redaction, base_url)) as recorder:
-                    manner = self.parts[part].manner(recorder)
-                    lists = Lists(config, authentication, log, manner)
-                    require_origin(self.origin, lists)
-                    _read(lists, part, recorder, log)
+                    manner = self._asking(part, recorder)
+                    _read(Lists(config, authentication, log, manner), part, recorder, log)
                 file.seek(0)
                 # Another worker may do the same, where this one was taken for lost.
                 half = path.with_suffix(f".{uuid4().hex}.part")
@@ -192,23 +146,28 @@ class Plan:
                 half.rename(path)
         return facts(_opening(path))
 
-    def recorded(self) -> Recorded:
-        """All of it, to be loaded."""
-        passes = [
-            [_opening(path) for part in self.parts if (path := self.path(part, n)).exists()]
-            for n in (1, 2)
-        ]
-        cost = Traffic()
+    def _asking(self, part: str, recorder: Recorder) -> Manner:
+        """How a part is asked for, and recorded."""
+        window, is_count = self.parts[part], part == COUNT
+        windows = [window] if window else [] if is_count else None
+        session = partial(RecordingSession, recorder=recorder)
+        return Manner(windows, is_count, session, workers(), origin=self.origin)
+
+    @contextmanager
+    def playing(self) -> Iterator[Manner]:
+        """How all of it is loaded: the answers are those that were recorded, as far as they go."""
+        cost, passes = Traffic(), [self.read(1), self.read(2)]
         for noted in map(facts, (*passes[0], *passes[1])):
             cost.add(**{name: noted[name] for name in COST})
-        windows = [part.window for part in self.parts.values() if part.window]
-        is_whole = WHOLE in self.parts
-        windows_read = None if is_whole else windows
-        return Recorded(Recordings(passes), windows_read, self.began_at, self.origin, cost)
+        windows = None if WHOLE in self.parts else [*filter(None, self.parts.values())]
+        with closing(Recordings(passes)) as recordings:
+            session = partial(PlayingSession, recordings=recordings)
+            scan = partial(RecordedScan, recordings, self.began_at, cost)
+            yield Manner(windows, None, session, is_strict=True, scan=scan, origin=self.origin)
 
     def require(self, number: int) -> None:
         """Raises ConfigurationError if a pass was not made over all parts."""
-        if missing := len(self.parts) - self.done(number):
+        if missing := len(self.parts) - len(self.read(number)):
             raise ConfigurationError(
                 f"{missing} of {len(self.parts)} parts were not read in pass {number}, as the "
                 f"number of workers has changed: resume it by {{ops: {{plan_windows: {{config: "
@@ -246,15 +205,6 @@ def _read(lists: Lists, part: str, recorder: Recorder, log: logging.Logger) -> N
     recorder.note(rows=rows, verdict=verdict.word if verdict else None, **cost)
 
 
-def require_origin(origin: str, lists: Lists) -> None:
-    """Raises ConfigurationError where answers of one API would be taken for those of another."""
-    if origin != (now := lists.origin("events")):
-        raise ConfigurationError(
-            f"what was read of {origin} cannot be loaded as events of {now}: launch "
-            f"events_backfill_job anew"
-        )
-
-
 def workers() -> int:
     """How many windows are read at once."""
     settings = configuration.backfill_settings()
@@ -269,16 +219,16 @@ def _folder() -> UPath:
     return UPath(configuration.backfill_settings().folder)
 
 
-def _parts(first: datetime | None, last: datetime | None) -> list[Part]:
+def _parts(first: datetime | None, last: datetime | None) -> dict[str, Window | None]:
     """The parts of a plan."""
     settings = configuration.window_settings()
     if not (settings.start_param and settings.end_param):
-        return [Part(WHOLE)]
+        return {WHOLE: None}
     every, now = configuration.backfill_settings().every, datetime.now(UTC)
     windows = whole_window().parts(every, first or now - AROUND, last or now + AROUND)
     # Only the end of the last window may be no midnight.
-    named = [
-        Part(f"until_{window.end:{'%Y_%m_%d' if window.end.time() == time.min else EXACT}}", window)
+    named = {
+        f"until_{window.end:{'%Y_%m_%d' if window.end.time() == time.min else EXACT}}": window
         for window in windows
-    ]
-    return [*([Part(COUNT)] if settings.undated else []), *named]
+    }
+    return ({COUNT: None} if settings.undated else {}) | named

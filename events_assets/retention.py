@@ -50,10 +50,8 @@ def forget_doubles(dataset: dlt.Dataset) -> None:
 
 
 def forget_unfinished(dataset: dlt.Dataset) -> None:
-    """Removes what a killed load had added before it could replace the events.
-
-    dlt merges `events` in one transaction, but appends to the tables beside it in others.
-    """
+    """Removes what a killed load had added before it could replace the events: dlt merges `events`
+    in one transaction, but appends to the tables beside it in others."""
     for table in _appended(dataset):
         by_dlt = "change = 'removed'" if table == CHANGES else "1 = 1"
         execute(dataset, UNFINISHED, table=_qualified(dataset, table), by_dlt=by_dlt)

@@ -76,11 +76,8 @@ class Settings(TomlTable):
 
 @lru_cache(maxsize=4096)
 def zone(name: str) -> tzinfo:
-    """The zone of an IANA name, of `UTC` or `Z`, or of an offset like `+02:00`.
-
-    Raises:
-        UnreadableTimeError: there is no such zone.
-    """
+    """The zone of an IANA name, of `UTC` or `Z`, or of an offset like `+02:00`. Raises
+    UnreadableTimeError where there is none."""
     if name in ("UTC", "Z", "z"):
         return UTC
     if name in _zones():
@@ -113,11 +110,7 @@ def _zone_name(name: str) -> str:
 
 
 def in_bytes(size: str) -> int:
-    """Bytes of a size like 256MB.
-
-    Raises:
-        ValueError: it is none.
-    """
+    """Bytes of a size like 256MB. Raises ValueError where it is none."""
     found = SIZE.fullmatch(size)
     if found is None:
         raise ValueError(f'is {size!r}, which is no size: use one like "256MB"')

@@ -2,8 +2,7 @@
 table, which scans the lists that go to it."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import dlt
@@ -14,12 +13,8 @@ from events_assets import configuration
 from events_assets.authentication import Authentication
 from events_assets.errors import ConfigurationError
 from events_assets.lists import Lists, Manner
-from events_assets.paging.windows import Window
-from events_assets.recorded import Recorded, require_origin
 from events_assets.rows.names import distinct
 from events_assets.scan.quarantine import Aside
-from events_assets.scan.recorded_scan import RecordedScan
-from events_assets.scan.replay import Replay
 from events_assets.scan.table_scan import TableScan
 from events_assets.scan.tables import EVENT_COLUMNS, declare
 from events_assets.scan.window_scan import WindowScan
@@ -42,9 +37,7 @@ def events_source(
     run_id: str | None = None,
     log: logging.Logger | None = None,
     sync: SyncSettings | None = None,
-    replay: bool = False,
-    recorded: Recorded | None = None,
-    windows: Sequence[Window] | None = None,
+    manner: Manner = Manner(),
 ) -> DltSource:
     """A dlt source named `events` with one resource for each table configured.
 
@@ -58,35 +51,25 @@ def events_source(
         run_id: identifies the run in the receipts.
         log: told about progress, retries and repeated scans.
         sync: how events are kept in step, instead of what is configured.
-        replay: loads what is in quarantine, and asks the API for nothing.
-        recorded: reads what the API has answered already.
-        windows: asks for the events of these only.
+        manner: how the API is asked, instead of for everything.
 
     Raises:
         ConfigurationError: `auth` needs a key and there is none, or it is too short to be masked,
             or dlt refuses what a resource says.
     """
-    manner = recorded.manner if recorded else Manner()
-    if windows is not None:
-        manner = Manner(windows, is_counted=False)
     lists = Lists(config, authentication or Authentication(api_key), log, manner)
     sync = sync or configuration.sync_settings()
-    kind: Callable[..., TableScan] = Replay if replay else TableScan
-    if recorded:
-        require_origin(recorded.origin, lists)
-        given = recorded.recordings, recorded.began_at, recorded.traffic
-        kind, sync.full_scan_every = partial(RecordedScan, *given), 0
-    if windows is not None:
-        if not lists.is_synced("events"):
-            raise ConfigurationError(
-                "only events that are merged on a primary_key can be loaded window by window: "
-                "all others would be lost, or come twice"
-            )
-        kind, sync.full_scan_every = WindowScan, 0
+    if manner.scan is WindowScan and not lists.is_synced("events"):
+        raise ConfigurationError(
+            "only events that are merged on a primary_key can be loaded window by window: "
+            "all others would be lost, or come twice"
+        )
+    if manner.scan is not TableScan:
+        sync.full_scan_every = 0  # it never asks for changes only
 
     def scan(table: str) -> TableScan:
         synced = sync if lists.is_synced(table) else None
-        one = kind(lists.table(table), run_id, lists.settings.passes, synced)
+        one = manner.scan(lists.table(table), run_id, lists.settings.passes, synced)
         one.receipt.origin = lists.origin(table)
         return one
 

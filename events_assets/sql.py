@@ -8,13 +8,8 @@ from events_assets.rows.marks import REMOVED
 
 
 def select(dataset: dlt.Dataset, sql: str, *parameters: Any, **parts: str) -> list[tuple[Any, ...]]:
-    """The rows of a query.
-
-    Args:
-        sql: a template; `{events}` stands for the qualified name of the table `events`.
-        parameters: values for `%s` in the statement.
-        parts: further parts of the template.
-    """
+    """The rows of a query. In `sql`, `{events}` stands for the qualified name of the table
+    `events`, and `%s` for each of the `parameters`; `parts` are further parts of it."""
     rows = dataset.sql_client.execute_sql(_filled(dataset, sql, parts), *parameters)
     return [tuple(row) for row in rows or []]
 

@@ -100,11 +100,8 @@ def require_unique_keys(dataset: dlt.Dataset, destination: Destination) -> None:
 
 
 def drop_view(client: Any) -> None:
-    """Drops the view until the events are settled again: columns of theirs are to change.
-
-    Args:
-        client: the SqlClientBase of the dataset.
-    """
+    """Drops the view until the events are settled again: columns of theirs are to change. `client`
+    is the SqlClientBase of the dataset."""
     client.execute_sql(f"DROP VIEW IF EXISTS {client.make_qualified_table_name(CURRENT)}")
 
 

@@ -56,14 +56,12 @@ def dataset_name() -> str:
 
 @contextmanager
 def loading(log: logging.Logger = logger) -> Iterator[dlt.Pipeline]:
-    """The pipeline for `load`, while the warehouse is held for it.
+    """The pipeline for `load`, while the warehouse is held for it. Raises WarehouseError where it
+    stays in use, or cannot be opened.
 
     Its working folder is temporary: what one run leaves behind cannot disturb another, and dlt
     restores schema and state from the warehouse. dlt's own tools are left what they show. Threads
     of this process load one after another, as all loads share dlt's staging dataset.
-
-    Raises:
-        WarehouseError: the warehouse stays in use, or cannot be opened.
     """
     chosen = destination()
     of_dlt = chosen.for_loads()
@@ -95,17 +93,12 @@ def loading(log: logging.Logger = logger) -> Iterator[dlt.Pipeline]:
 def load(
     pipeline: dlt.Pipeline, data: Any, log: logging.Logger = logger, **options: Any
 ) -> LoadInfo:
-    """Runs the pipeline of `loading` with data and options as `dlt.Pipeline.run` takes them.
+    """Runs the pipeline of `loading` with data and options as `dlt.Pipeline.run` takes them. Raises
+    ContractError where rows would change a table in a way that its schema contract freezes.
 
     DuckDB, which would take most of the memory there is for a merge that needs little, gets its own
-    limit back where little is not enough: the load goes on with what has not been loaded.
-
-    Where keys come that a key column is too narrow for, it becomes one of texts, and all is read
-    anew.
-
-    Raises:
-        ContractError: rows would change a table in a way that its schema contract freezes.
-        PipelineStepFailed: anything else went wrong.
+    limit back where little is not enough: the load goes on with what has not been loaded. Where
+    keys come that a key column is too narrow for, it becomes one of texts, and all is read anew.
     """
     narrow = None
     try:
@@ -173,10 +166,7 @@ def _widen(pipeline: dlt.Pipeline, of_source: Schema, narrow: KeyTypeError) -> N
 @contextmanager
 def reading(log: logging.Logger = logger) -> Iterator[dlt.Dataset]:
     """The dataset with dlt's schema of it, to be read with `select` while the warehouse is held.
-
-    Raises:
-        WarehouseError: the warehouse stays locked by another process, or cannot be opened.
-    """
+    Raises WarehouseError as `loading` does."""
     chosen = destination()
     with _opened(chosen, chosen.for_reading(), log) as dataset:
         yield dataset
@@ -210,11 +200,8 @@ def _opened(chosen: Destination, of_dlt: Any, log: logging.Logger) -> Iterator[d
 
 
 def _patiently(chosen: Destination, attempt: Callable[[], T], log: logging.Logger) -> T:
-    """The outcome of an attempt, as soon as others let go of the warehouse.
-
-    Raises:
-        WarehouseError: they do not in time.
-    """
+    """The outcome of an attempt, as soon as others let go of the warehouse. Raises WarehouseError
+    where they do not in time."""
     timeout = configuration.warehouse_settings().lock_timeout
 
     def before_sleep(state: RetryCallState) -> None:
@@ -251,10 +238,7 @@ def _collecting_seldom() -> Iterator[None]:
 
 def _make_again(dataset: dlt.Dataset, log: logging.Logger) -> None:
     """Makes tables and columns that were dropped by hand again: dlt only looks at its own notes.
-
-    Raises:
-        WarehouseError: a column is missing without which its rows are worth nothing.
-    """
+    Raises WarehouseError for a column without which its rows are worth nothing."""
     schema, client = dataset.schema, cast(SqlJobClientBase, dataset.destination_client)
     qualified = dataset.sql_client.make_qualified_table_name
     known = [str(table["name"]) for table in schema.data_tables(seen_data_only=True)]

@@ -58,7 +58,12 @@ def pytest_unconfigure() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
-    """Marks as slow what starts processes or a browser."""
+    """Marks as slow what starts processes or a browser.
+
+    What needs the image comes first: the process that has it is left to it, and no other one, which
+    would build it again, takes it over.
+    """
+    items.sort(key=lambda item: "image" not in item.fixturenames)
     for item in items:
         if {"python", "spawn", "holder", "ui", "postgres"}.intersection(item.fixturenames):
             item.add_marker("slow")

@@ -382,19 +382,6 @@ def test_a_folder_that_is_gone_is_named_with_what_to_do(calendar, instance):
     assert not [one for one in errors if "Errno" in one]
 
 
-def test_a_count_that_fails_once_is_asked_for_again(calendar, run, rows):
-    failing = iter(range(4))
-    calendar.refuses = lambda query: "from" not in query and next(failing, 9) < 9
-    assert run(JOB).success
-    assert receipts(rows, "verdict")[1] == ("complete",)
-
-
-def test_each_event_is_in_some_partition(calendar, monkeypatch):
-    monkeypatch.setenv("SOURCES__EVENTS__WINDOWS__INITIAL_VALUE", "2024-01-15")
-    first = partitions().get_first_partition_window().start
-    assert first <= datetime(2024, 1, 15, tzinfo=UTC)
-
-
 def test_two_that_read_the_same_window_do_not_write_into_one_file(calendar, run, monkeypatch):
     """A worker that was taken for lost goes on while another one does its work."""
     copy, other = recorded.shutil.copyfileobj, []

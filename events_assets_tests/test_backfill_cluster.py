@@ -81,13 +81,7 @@ def in_step(rows, calendar):
     return there == sorted((n, name, s.replace("Z", "+00:00")) for n, name, s in answered)
 
 
-@pytest.fixture(params=["rows", "into_postgres"])
-def into(request):
-    """Where it is loaded; runs a query there."""
-    return request.getfixturevalue(request.param)
-
-
-def test_workers_elsewhere_lose_no_row_and_tell_no_key(into, cluster, calendar, project):
+def test_workers_elsewhere_lose_no_row_and_tell_no_key(into_postgres, cluster, calendar, project):
     both, met = threading.Barrier(2), []
 
     def meet(query):
@@ -103,8 +97,8 @@ def test_workers_elsewhere_lose_no_row_and_tell_no_key(into, cluster, calendar, 
     told = "".join(run.communicate())
     assert run.returncode == 0, told[-3000:]
     names = ("resource", "verdict", "rows_inserted", "rows_updated", "rows_removed")
-    assert receipts(into, *names)[1] == ("events", "complete", 1, 1, 1)
-    assert in_step(into, calendar)
+    assert receipts(into_postgres, *names)[1] == ("events", "complete", 1, 1, 1)
+    assert in_step(into_postgres, calendar)
     pids = {pid for _, pid in started(cluster.settings["DAGSTER_HOME"])}
     assert pids == {one.pid for one in cluster.workers}
     for one in (*cluster.workers, cluster.scheduler):
@@ -116,13 +110,13 @@ def test_workers_elsewhere_lose_no_row_and_tell_no_key(into, cluster, calendar, 
 
 
 def test_what_a_killed_worker_was_at_is_read_by_another(cluster, calendar, rows):
-    def kill(query):
+    def kill_the_worker(query):
         if query.get("until", "").startswith("2026-07") and len(cluster.workers) == 1:
             cluster.workers[0].kill()
             cluster.work()
         return False
 
-    calendar.refuses = kill
+    calendar.refuses = kill_the_worker
     cluster.work()
     run = cluster.run()
     _, err = run.communicate()
@@ -136,13 +130,13 @@ def test_what_a_killed_worker_was_at_is_read_by_another(cluster, calendar, rows)
 
 
 def test_what_was_read_outlives_the_cluster(cluster, calendar, rows, spawn, project):
-    def kill(query):
+    def kill_the_cluster(query):
         if query.get("until", "").startswith("2026-07"):
             for one in (cluster.scheduler, *cluster.workers):
                 one.kill()
         return False
 
-    calendar.refuses = kill
+    calendar.refuses = kill_the_cluster
     cluster.work()
     run = cluster.run()
     _, err = run.communicate()

@@ -59,7 +59,7 @@ def test_a_failing_job_exits_with_an_error_that_leads_with_a_sentence(serve, com
         API_KEY="wrong-key",
     )
     _, told = process.communicate()
-    assert process.returncode != 0 and "wrong-key" not in told
+    assert process.returncode == 1 and "wrong-key" not in told
     said, trace = told.index("the API does not accept the key"), told.index("Stack Trace")
     assert said < trace
 

@@ -206,19 +206,12 @@ def test_a_field_may_be_filled_less_and_less_but_not_suddenly(serve, run):
     assert not fields(run()).passed
 
 
-def test_a_few_events_that_lose_a_field_are_told_once_and_stop_nothing(serve, run):
-    api = serve([*events(2), *(event(number, end_time=None) for number in range(2, 50))])
+@pytest.mark.parametrize(("filled", "count"), [(2, 50), (1, 1)])
+def test_a_few_events_that_lose_a_field_are_told_once_and_stop_nothing(serve, run, filled, count):
+    without = events(count, end_time=None)
+    api = serve([*events(filled), *without[filled:]])
     load(api.events)
-    api.events = events(50, end_time=None)
-    result = run()
-    assert result.success and fields(result).passed
-    assert "gone: end_time" in columns(result).description
-
-
-def test_one_event_that_loses_a_field_stops_nothing(serve, run):
-    api = serve(events(1))
-    load(api.events)
-    api.events = events(1, end_time=None)
+    api.events = without
     result = run()
     assert result.success and fields(result).passed
     assert "gone: end_time" in columns(result).description

@@ -8,10 +8,10 @@ import pytest
 
 from events_assets import configuration
 from events_assets.defs.failures import explained
-from events_assets.errors import ConfigurationError
 from events_assets.sample_api import Answer
 from events_assets_tests.conftest import event, failure, load_configured, refused, unplugged
 from events_assets_tests.test_checks import checked
+from events_assets_tests.test_configuration import mistake
 
 
 def test_a_missing_key_names_where_to_put_it(serve, run, monkeypatch):
@@ -129,15 +129,6 @@ def test_a_misspelt_section_is_named(project, right, wrong, told):
     assert told in mistake()
 
 
-def test_a_misspelt_key_is_named_with_its_line(project):
-    config = project / ".dlt" / "config.toml"
-    text = config.read_text().replace("max_retries = 3", "max_retrys = 3")
-    config.write_text(text)
-    configuration.reload_providers()
-    line = text[: text.index("max_retrys")].count("\n") + 1
-    assert f"config.toml, line {line})" in mistake()
-
-
 @pytest.mark.parametrize(
     ("before", "secret"),
     [
@@ -176,20 +167,6 @@ def test_a_paginator_that_contradicts_itself_is_told(serve, monkeypatch, paginat
     monkeypatch.setenv("SOURCES__EVENTS__RESOURCES__EVENTS__ENDPOINT__PAGINATOR", paginator)
     said = refused()
     assert told in said and "paginator" in said and api.paths == []
-
-
-def mistake() -> str:
-    """What is said of a wrong configuration."""
-    with pytest.raises(ConfigurationError) as raised:
-        configuration.rest_api_config()
-    return str(raised.value)
-
-
-def test_a_wrong_configuration_ends_the_run_before_any_request(serve, run, monkeypatch):
-    api = serve([event(1)])
-    monkeypatch.setenv("SOURCES__EVENTS__CLIENT__BASE_ULR", "x")
-    assert "did you mean 'base_url'?" in failure(run())
-    assert api.paths == []
 
 
 def test_a_missing_configuration_file_says_where_it_was_looked_for(run, project):

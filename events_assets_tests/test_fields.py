@@ -84,7 +84,7 @@ def test_every_form_of_time_is_mapped_to_the_same_instant(fields, form):
     toml, times = FORMS[form]
     fields(f"id = 'slug'\nevent_name = 'name'\n{toml}")
     row = {"id": 7, "slug": "s", "name": {"en": "Fair"}, **times}
-    (mapped,) = configuration.fields().map([row])
+    (mapped,) = Fields(configuration.field_settings()).map([row])
     found = [datetime.fromisoformat(mapped[name]) for name in ("start_time", "end_time")]
     assert found == [START, END] and all(time.tzinfo for time in found)
     assert (mapped["id"], mapped["event_name"], mapped["id_original"]) == ("s", "Fair", 7)
@@ -198,7 +198,9 @@ def test_whole_days_among_times_do_not_land_without_a_start(serve, rows, fields)
 
 def test_no_column_is_made_that_nobody_asked_for(fields):
     fields(CALENDAR_FIELDS)
-    mapped = configuration.fields().map([row for row in CALENDAR if "allDay" not in row])
+    mapped = Fields(configuration.field_settings()).map(
+        [row for row in CALENDAR if "allDay" not in row]
+    )
     assert all("start_time" in row and "all_day" not in row for row in mapped)
 
 
@@ -449,7 +451,9 @@ def test_the_environment_replaces_single_settings(fields, monkeypatch):
     monkeypatch.setenv("SOURCES__EVENTS__FIELDS__STATUS__CANCELLED__PATH", "off")
     monkeypatch.setenv("SOURCES__EVENTS__FIELDS__STATUS__CANCELLED__VALUES", '["yes"]')
     monkeypatch.setenv("SOURCES__EVENTS__FIELDS__ID", '["a", "b"]')
-    (row,) = configuration.fields().map([{"ts": SECONDS * 1000, "off": "yes", "a": 1, "b": 2}])
+    (row,) = Fields(configuration.field_settings()).map(
+        [{"ts": SECONDS * 1000, "off": "yes", "a": 1, "b": 2}]
+    )
     assert row["start_time"] == START.isoformat()
     assert (row["status"], row["id"]) == ("cancelled", "1/2")
 
@@ -459,7 +463,7 @@ def test_the_environment_replaces_and_adds_to_several_paths(fields, monkeypatch)
     monkeypatch.setenv("SOURCES__EVENTS__FIELDS__START_TIME__UNIT", "seconds")
     monkeypatch.setenv("SOURCES__EVENTS__FIELDS__END_TIME", '["until", "to"]')
     monkeypatch.setenv("SOURCES__EVENTS__FIELDS__ALL_DAY", "true")
-    (row,) = configuration.fields().map([{"ts": SECONDS, "to": START.isoformat()}])
+    (row,) = Fields(configuration.field_settings()).map([{"ts": SECONDS, "to": START.isoformat()}])
     assert row["start_time"] == row["end_time"] == START.isoformat() and not row["all_day"]
 
 
@@ -507,7 +511,7 @@ WRONG = {
 def test_a_wrong_setting_is_named_with_its_remedy(fields, toml):
     fields(toml)
     with pytest.raises(ConfigurationError) as raised:
-        configuration.fields()
+        Fields(configuration.field_settings())
     assert WRONG[toml] in str(raised.value)
     assert "sources.events.fields" in str(raised.value) and "config.toml, line" in str(raised.value)
     assert "\n" not in str(raised.value)

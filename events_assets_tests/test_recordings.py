@@ -2,7 +2,6 @@
 
 import json
 import logging
-from contextlib import closing
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl, quote, quote_plus, urlencode, urlsplit
 from zipfile import ZipFile
@@ -35,13 +34,12 @@ def read(meanwhile=lambda part, number: None):
 
 
 def load(plan):
-    answers = plan.recorded()
     with (
-        closing(answers.recordings),
+        plan.playing() as manner,
         configured_api() as (config, authentication),
         warehouse.loading() as pipeline,
     ):
-        source = events_source(config, authentication=authentication, recorded=answers)
+        source = events_source(config, authentication=authentication, manner=manner)
         warehouse.load(pipeline, source.with_resources("events"))
 
 

@@ -4,6 +4,7 @@ import json
 import logging
 import re
 import sys
+import traceback
 from contextlib import ExitStack, closing
 
 import psycopg2
@@ -50,7 +51,7 @@ def configured(monkeypatch):
     return configured
 
 
-def told_by_job_and_check(run, command, monkeypatch) -> str:
+def told_by_job_and_check(run, command) -> str:
     """The sentence that both say."""
     told = failure(run("events_job"))
     assert failure(run("daily_events_job"), "daily_events") == told
@@ -63,14 +64,20 @@ def told_by_job_and_check(run, command, monkeypatch) -> str:
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_a_destination_that_breaks_a_promise_gets_no_request_and_no_row(
-    name, serve, run, command, project, monkeypatch
+def test_a_destination_that_breaks_a_promise_is_refused(name, configured):
+    with pytest.raises(ConfigurationError) as refused:
+        configured(DESTINATION_TYPE=name)
+    assert str(refused.value) == f"events cannot go to {REFUSED[name]}; {REMEDY}"
+
+
+def test_a_destination_that_is_refused_gets_no_request_and_no_row(
+    serve, run, command, project, monkeypatch
 ):
     api = serve([event(1)])
-    monkeypatch.setenv("DESTINATION_TYPE", name)
+    monkeypatch.setenv("DESTINATION_TYPE", "filesystem")
     before = set(project.rglob("*"))
-    told = told_by_job_and_check(run, command, monkeypatch)
-    assert told == f"events cannot go to {REFUSED[name]}; {REMEDY}"
+    told = told_by_job_and_check(run, command)
+    assert told == f"events cannot go to {REFUSED['filesystem']}; {REMEDY}"
     assert api.paths == [] and set(project.rglob("*")) == before
 
 
@@ -98,32 +105,25 @@ def test_a_url_in_the_wrong_place_is_not_told(configured):
 
 
 @pytest.mark.parametrize("module", ["psycopg2", "adbc_driver_postgresql"])
-def test_what_is_not_installed_is_told_before_the_first_request(
-    module, serve, run, command, monkeypatch
-):
-    api = serve([event(1)])
+def test_what_is_not_installed_is_told(module, configured, monkeypatch):
     for name in list(sys.modules):
         if name.startswith(("events_assets.destinations.postgres", "dlt.destinations.impl.postg")):
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, module, None)
-    monkeypatch.setenv("DESTINATION_TYPE", "postgres")
-    told = told_by_job_and_check(run, command, monkeypatch)
-    assert told.startswith("PostgreSQL needs what is not installed: pip install 'events-assets[po")
-    assert api.paths == []
+    with pytest.raises(ConfigurationError, match=r"pip install 'events-assets\[postgres\]'"):
+        configured(DESTINATION_TYPE="postgres")
 
 
-@pytest.mark.parametrize("name", ["postgres", "team"])
 def test_missing_credentials_are_named_with_the_variable_that_gives_them(
-    name, serve, run, command, monkeypatch
+    serve, run, command, monkeypatch
 ):
     api = serve([event(1)])
-    monkeypatch.setenv("DESTINATION_TYPE", name)
-    monkeypatch.setenv(f"DESTINATION__{name.upper()}__DESTINATION_TYPE", "postgres")
-    told = told_by_job_and_check(run, command, monkeypatch)
-    assert told == (
-        f"the warehouse has no database, password, username, host: set DESTINATION__{name.upper()}"
-        f"__CREDENTIALS=postgresql://user:password@host:5432/database in the environment, or the "
-        f"same as destination.{name}.credentials in .dlt/secrets.toml"
+    monkeypatch.setenv("DESTINATION_TYPE", "team")
+    monkeypatch.setenv("DESTINATION__TEAM__DESTINATION_TYPE", "postgres")
+    assert told_by_job_and_check(run, command) == (
+        "the warehouse has no database, password, username, host: set DESTINATION__TEAM"
+        "__CREDENTIALS=postgresql://user:password@host:5432/database in the environment, or the "
+        "same as destination.team.credentials in .dlt/secrets.toml"
     )
     assert api.paths == []
 
@@ -144,15 +144,23 @@ def everything_said(instance, caplog, capfd):
 
 
 @pytest.mark.parametrize("case", NO_URL)
+def test_credentials_that_cannot_be_read_are_refused_without_them(case, configured):
+    chosen = configured(DESTINATION_TYPE="postgres", **{CREDENTIALS: NO_URL[case]})
+    with pytest.raises(ConfigurationError) as refused:
+        chosen.for_loads()
+    told = "destination.postgres.credentials is no URL of PostgreSQL.*: set DESTINATION__"
+    assert re.match(told, str(refused.value))
+    assert PASSWORD not in "".join(traceback.format_exception(refused.value))
+
+
 def test_credentials_that_cannot_be_read_are_not_told(
-    case, serve, run, command, monkeypatch, everything_said
+    serve, run, command, monkeypatch, everything_said
 ):
     api = serve([event(1)])
     monkeypatch.setenv("DESTINATION_TYPE", "postgres")
-    monkeypatch.setenv(CREDENTIALS, NO_URL[case])
-    told, said = everything_said(run)
-    assert re.match("destination.postgres.credentials is no URL of PostgreSQL.*: set DESTINA", told)
-    assert PASSWORD not in said + told_by_job_and_check(run, command, monkeypatch)
+    monkeypatch.setenv(CREDENTIALS, NO_URL["another database"])
+    _, said = everything_said(run)
+    assert PASSWORD not in said + told_by_job_and_check(run, command)
     assert api.paths == []
 
 

@@ -5,8 +5,10 @@ import dlt
 from events_assets import configuration, warehouse
 from events_assets.api import configured_api
 from events_assets.commands.report import NOTE, OK, Report, Step, counted
+from events_assets.lists import Manner
 from events_assets.retention import quarantined
 from events_assets.scan.quarantine import quarantine_of
+from events_assets.scan.replay import Replay
 from events_assets.source import events_source
 from events_assets.sql import select
 
@@ -28,7 +30,7 @@ def replay_quarantine(report: Report) -> None:
         if not tables:
             report.add(Step(OK, "quarantine", "there is no row in it"))
             return
-        source = events_source(config, authentication=authentication, replay=True)
+        source = events_source(config, authentication=authentication, manner=Manner(scan=Replay))
         with warehouse.loading() as pipeline:
             warehouse.load(pipeline, source.with_resources(*tables))
         with warehouse.reading() as dataset:

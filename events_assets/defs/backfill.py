@@ -12,7 +12,6 @@ that loads need not wait for it while it reads; what it loads waits for them at 
 
 import importlib
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from datetime import datetime
 from typing import Any
 
@@ -84,14 +83,14 @@ def reading(reader: int, nth: int) -> Callable[..., Any]:
     )
     def read(context: dg.OpExecutionContext) -> None:
         with explained():
-            plan = Plan.named(_name(context))
+            plan = Plan(_name(context))
             if nth > 1:
                 plan.require(1)
             for part in [*plan.parts][reader::READERS] if nth <= plan.passes() else ():
                 found = plan.record(part, nth, context.log)
                 context.log.info(
                     f"{part}: {found['rows']} rows in {found['requests']} requests; "
-                    f"{plan.done(nth)} of {len(plan.parts)} parts are read"
+                    f"{len(plan.read(nth))} of {len(plan.parts)} parts are read"
                 )
 
     return read
@@ -111,13 +110,13 @@ def load_windows(
 ) -> Iterator[Any]:
     """Loads what was read as one scan of all events."""
     with explained():
-        plan = Plan.named(_name(context))
+        plan = Plan(_name(context))
         for number in range(plan.passes()):
             plan.require(number + 1)
-        answers, told = plan.recorded(), LoadConfig(accept_removed=config.accept_removed)
+        told = LoadConfig(accept_removed=config.accept_removed)
         with (
-            closing(answers.recordings),
-            events_api.source(context.run.run_id, context.log, told, answers) as source,
+            plan.playing() as manner,
+            events_api.source(context.run.run_id, context.log, told, manner) as source,
         ):
             for result in load(context, source.with_resources("events")):
                 version = result.data_version
@@ -169,11 +168,8 @@ def _span(context: dg.OpExecutionContext) -> tuple[datetime | None, datetime | N
 
 
 def executor() -> dg.ExecutorDefinition:
-    """The configured executor, with its configuration.
-
-    Raises:
-        ConfigurationError: there is none of that name, or it is not installed.
-    """
+    """The configured executor, with its configuration. Raises ConfigurationError where there is
+    none of that name, or it is not installed."""
     settings = configuration.backfill_settings()
     module, _, name = EXECUTORS.get(settings.executor, settings.executor).partition(":")
     try:

@@ -25,7 +25,7 @@ from events_assets.errors import WarehouseError
 from events_assets.rows.times import UNREADABLE
 from events_assets.scan.receipt import OFFENDERS_SHOWN
 from events_assets.scan.verdict import COMPLETE, TORN
-from events_assets.settings import CheckSettings, ScanCheckSettings
+from events_assets.settings import CheckSettings
 from events_assets.sql import current, select
 
 ReceiptRow = dict[str, Any]
@@ -177,14 +177,8 @@ def events_scan_is_complete(dataset: dlt.Dataset, receipt: ReceiptRow) -> Findin
         description=description,
         warnings=difference,
         metadata={name: receipt[name] for name in numbers + told if receipt[name] is not None},
-        severity=_severity(receipt, settings),
+        severity={COMPLETE: "warn", TORN: None}.get(receipt["verdict"], settings.unproven),
     )
-
-
-def _severity(receipt: ReceiptRow, settings: ScanCheckSettings) -> str | None:
-    if receipt["verdict"] == COMPLETE:
-        return "warn"
-    return None if receipt["verdict"] == TORN else settings.unproven
 
 
 def _rows(dataset: dlt.Dataset) -> int:

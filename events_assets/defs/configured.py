@@ -10,6 +10,7 @@ from typing import TypeVar
 from events_assets import configuration
 from events_assets.destinations.choice import destination_name
 from events_assets.errors import ConfigurationError
+from events_assets.providers import SECTION
 
 T = TypeVar("T")
 
@@ -23,16 +24,13 @@ def configured(read: Callable[[], T], default: T) -> T:
 
 
 def tables() -> list[str]:
-    """The tables that are configured, each of them an asset.
-
-    Raises:
-        ConfigurationError: the name of one can be none of an asset.
-    """
+    """The tables that are configured, each of them an asset. Raises ConfigurationError where the
+    name of one can be none of an asset."""
     names = configuration.table_names()
     for name in names:
         if not re.fullmatch(r"[A-Za-z0-9_.-]+", name):
             raise ConfigurationError(
-                f"the resource {name!r} in [[{configuration.SECTION}.resources]] of "
+                f"the resource {name!r} in [[{SECTION}.resources]] of "
                 f".dlt/config.toml can be no asset: its name is to have only letters, digits, _, - "
                 f"and ., like '{re.sub('[^A-Za-z0-9_.-]+', '_', name)}'"
             )

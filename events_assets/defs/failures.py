@@ -35,12 +35,9 @@ def explained() -> Iterator[None]:
 
 @contextmanager
 def in_a_sentence() -> Iterator[None]:
-    """Raises `dg.Failure` that leads with the explained error behind a failure.
-
-    That is all then: where it went wrong in the code is logged at the level DEBUG. Where there is
-    none, it leads with the step that failed and the innermost cause, and all causes follow. What
-    Dagster raises to steer a run passes.
-    """
+    """Raises `dg.Failure` that leads with the explained error behind a failure, and says no more:
+    where it went wrong in the code is logged at the level DEBUG. Where there is none, it leads with
+    the step that failed and the innermost cause, and all causes follow."""
     try:
         yield
     except (dg.Failure, dg.RetryRequested):

@@ -14,9 +14,11 @@ from events_assets.defs.assets import load
 from events_assets.defs.configured import DESTINATION, configured
 from events_assets.defs.failures import explained
 from events_assets.defs.resources import POOL, EventsApi, LoadConfig
+from events_assets.lists import Manner
 from events_assets.paging.windows import Window, cuts
 from events_assets.recorded import AROUND
 from events_assets.rows.times import from_text
+from events_assets.scan.window_scan import WindowScan
 
 CRON = {
     "day": "0 0 * * *",
@@ -71,9 +73,9 @@ def by_window(partitions: dg.TimeWindowPartitionsDefinition, every: str) -> dg.A
         with explained():
             settings = configuration.window_settings()
             # One more second at the start: where the API leaves out the ends of a window.
-            windows = [Window(span.start - timedelta(seconds=1), span.end, settings)]
-            run_id = context.run.run_id
-            with events_api.source(run_id, context.log, told, windows=windows) as source:
+            window = Window(span.start - timedelta(seconds=1), span.end, settings)
+            manner = Manner([window], is_counted=False, scan=WindowScan)
+            with events_api.source(context.run.run_id, context.log, told, manner) as source:
                 for result in load(context, source.with_resources("events")):
                     yield dg.MaterializeResult(metadata=result.metadata)
 

@@ -1,7 +1,7 @@
 """What runs use: the API, whose key enters here, at run time and nowhere else; the executor."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import dagster as dg
@@ -10,8 +10,8 @@ from pydantic import Field
 
 from events_assets import configuration
 from events_assets.api import configured_api
-from events_assets.paging.windows import Window
-from events_assets.recorded import Recorded
+from events_assets.lists import Manner
+from events_assets.scan.replay import Replay
 from events_assets.source import events_source
 
 POOL = "warehouse"
@@ -48,21 +48,16 @@ class EventsApi(dg.ConfigurableResource):  # type: ignore[type-arg]
         self,
         run_id: str,
         log: logging.Logger,
-        load: LoadConfig | None = None,
-        recorded: Recorded | None = None,
-        windows: Sequence[Window] | None = None,
+        load: LoadConfig,
+        manner: Manner = Manner(),
     ) -> Iterator[DltSource]:
-        """The source to load, as it is configured and, for one load, told; of what the API has
-        answered already, where that is recorded, or only of some windows.
-
-        Raises:
-            ConfigurationError: the API is not, or wrongly, configured, or its key is missing.
-        """
+        """The source to load, as it is configured and, for one load, told. Raises
+        ConfigurationError where the API is not, or wrongly, configured, or its key is missing."""
         with configured_api() as (config, authentication):
             sync = configuration.sync_settings()
-            if load and load.accept_removed:
+            if load.accept_removed:
                 sync.max_removed = 1
-            if load and load.full_scan:
+            if load.full_scan:
                 sync.full_scan_every = 0
             yield events_source(
                 config,
@@ -70,9 +65,7 @@ class EventsApi(dg.ConfigurableResource):  # type: ignore[type-arg]
                 run_id=run_id,
                 log=log,
                 sync=sync,
-                replay=bool(load and load.replay),
-                recorded=recorded,
-                windows=windows,
+                manner=Manner(scan=Replay) if load.replay else manner,
             )
 
 

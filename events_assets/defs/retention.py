@@ -25,10 +25,8 @@ ASSETS = [dg.AssetKey(name) for name in (*TABLES, "daily_events")]
 @dg.op(out=dg.Out(dg.Nothing))
 def delete_old_runs(context: dg.OpExecutionContext) -> None:
     """Deletes runs that finished before the days in `[sources.events.retention]`, and what was read
-    by backfills before them and never loaded.
-
-    The last run of each job stays, and the one that materialized an asset last.
-    """
+    by backfills before them and never loaded. The last run of each job stays, and the one that
+    materialized an asset last."""
     with explained():
         days = configuration.retention_settings().runs
         before = datetime.now(UTC) - timedelta(days=days)
@@ -58,7 +56,8 @@ def _delete_answers(instance: dg.DagsterInstance, before: datetime) -> int:
     backfills = instance.get_runs(dg.RunsFilter(job_name=events_backfill_job.name))
     going_on = {run.root_run_id or run.run_id for run in backfills if not run.is_finished}
     old = [plan for plan in Plan.every() if plan.began_at < before]
-    for plan in (stale := [plan for plan in old if plan.folder.name not in going_on]):
+    stale = [plan for plan in old if plan.folder.name not in going_on]
+    for plan in stale:
         plan.forget()
     return len(stale)
 

@@ -50,11 +50,8 @@ def schedule_at(settings: ScheduleSettings) -> dg.ScheduleDefinition:
 
 
 def configured_schedule() -> dg.ScheduleDefinition:
-    """`events_schedule` at the times that are configured.
-
-    Raises:
-        ConfigurationError: there is no such time zone, or `cron` is no cron expression.
-    """
+    """`events_schedule` at the times that are configured. Raises ConfigurationError where there is
+    no such time zone, or `cron` is no cron expression."""
     settings = configuration.schedule_settings()
     try:
         return schedule_at(settings)

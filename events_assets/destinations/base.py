@@ -35,18 +35,12 @@ class Destination(Protocol):
         """Why it cannot be opened, and what to do."""
 
     def hold(self, dataset: dlt.Dataset) -> None:
-        """Keeps others from loading into a dataset as long as that is open.
-
-        Raises:
-            InUseError: another one does.
-        """
+        """Keeps others from loading into a dataset as long as that is open. Raises InUseError where
+        another one does."""
 
     def require_unique(self, dataset: dlt.Dataset, table: str, columns: list[str]) -> None:
-        """Lets the database refuse a second row with the same values in some columns.
-
-        Raises:
-            WarehouseError: there are such rows.
-        """
+        """Lets the database refuse a second row with the same values in some columns. Raises
+        WarehouseError where there are such rows."""
 
     def working_folder(self, dataset: dlt.Dataset, /) -> AbstractContextManager[str]:
         """An empty folder for dlt, of which nothing stays."""

@@ -34,11 +34,8 @@ NAME = re.compile(r"[A-Za-z0-9_.-]{1,63}")
 
 
 def destination_name() -> str:
-    """The name under which the destination is configured, DuckDB by default.
-
-    Raises:
-        ConfigurationError: it is no name. It is not told, as it may be a URL with a password.
-    """
+    """The name under which the destination is configured, DuckDB by default. Raises
+    ConfigurationError where it is none, without it, as it may be a URL with a password."""
     name = (dlt.config.get("destination_type", str) or "duckdb").removeprefix(OF_DLT)
     if not NAME.fullmatch(name):
         raise ConfigurationError(f"destination_type is no name of a destination: {REMEDY}")
@@ -46,12 +43,8 @@ def destination_name() -> str:
 
 
 def destination() -> Destination:
-    """The destination that is configured.
-
-    Raises:
-        ConfigurationError: events cannot be kept there as they have to be, or what it needs is not
-            installed.
-    """
+    """The destination that is configured. Raises ConfigurationError where events cannot be kept
+    there as they have to be, or what it needs is not installed."""
     name = destination_name()
     kind = dlt.config.get(f"destination.{name}.destination_type", str) or name
     kind = kind.removeprefix(OF_DLT)
