@@ -10,7 +10,7 @@ from functools import partial
 
 import pytest
 
-from events_assets.commands import detect
+from events_assets.commands import fields
 from events_assets.commands.changes import LOST, Sample
 from events_assets.scan.changes import Changes
 from events_assets_tests.conftest import CONFIG
@@ -235,8 +235,8 @@ def test_what_is_not_obeyed_any_more_is_not_left_in_the_file(init):
 )
 def test_the_time_of_a_change_is_known_by_its_name_and_its_values(row, paths):
     wanted = ["dateModified", "status_changed_at"] if paths is None else paths
-    assert detect.changed_at([row, row]) == wanted
-    assert detect.changed_at([row, {"id": 2}]) == []
+    assert fields.changed_at([row, row]) == wanted
+    assert fields.changed_at([row, {"id": 2}]) == []
 
 
 BY_PARAM = 'incremental = { cursor_path = "updated_at", start_param = "updated_since"'

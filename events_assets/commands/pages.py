@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from dlt.common.jsonpath import set_value_at_path
 
-from events_assets.commands import detect
+from events_assets.commands import detect, fields, paths
 from events_assets.commands.report import NOTE, OK, Report, Step, counted
 from events_assets.commands.toml_file import Description
 from events_assets.errors import NotAPageError
@@ -30,7 +30,7 @@ PAGE = 100
 DEFAULTS = {"offset_param": "offset", "limit_param": "limit", "page_param": "page"}
 """What dlt's paginators take by themselves."""
 
-NAMES = detect.NAMES["params"]
+NAMES = paths.NAMES["params"]
 SIZES: dict[str, list[str]] = NAMES["size"]
 OFFSETS: list[str] = NAMES["offset"]
 NUMBERS: list[str] = NAMES["page_number"]
@@ -369,7 +369,7 @@ def ask_for_order(events: EventList, api: Description, report: Report) -> None:
         asked = ", ".join(f"{name}={value}" for name, value in params.items())
         report.add(Step(OK, "order", f"strictly by {events.id}, asked for by {asked}"))
     else:
-        field, _ = detect.order_of(events.sample)
+        field, _ = fields.order_of(events.sample)
         seen = f"by {field}" if field else "none that can be seen"
         finding = f"{seen}; no common parameter asks for one by {events.id}"
         report.add(Step(NOTE, "order", finding))
