@@ -257,12 +257,119 @@ def apart(day, clock, form=None):
             apart("date", "finish", "%m/%d/%Y %I:%M %p"),
         ),
         ({"date": DAY, "doors_time": "10:00"}, "date", None),
+        ({"date": DAY, "time": "9:30 PM"}, apart("date", "time"), None),
+        ({"date": DAY, "time": "0930"}, apart("date", "time"), None),
+        ({"date": DAY, "time": 1930}, apart("date", "time"), None),
+        ({"date": DAY, "time": 930}, "date", None),  # which may count minutes
+        ({"date": DAY, "time": "19h30"}, apart("date", "time"), None),
+        (
+            {"datum": DAY, "beginn": "19.30 Uhr", "start_date": DAY},
+            apart("start_date", "beginn"),
+            None,
+        ),
+        ({"date": "31.12.2026", "time": "19h30"}, apart("date", "time", "%d.%m.%Y"), None),
+        ({"date": DAY, "time": "2026-05-01 1715 2026"}, "date", None),
         ({"starts_at": NOON, "start_time": "10:00"}, "starts_at", None),
     ],
 )
 def test_a_day_and_a_time_of_day_apart_are_put_together(row, start, end):
     found = fields.field_settings([row])
     assert (found.get("start_time"), found.get("end_time")) == (start, end)
+
+
+BERLIN, NAIVE = "Europe/Berlin", f"{DAY}T10:00:00"
+
+
+def zoned(path, zone):
+    return {"path": path, "timezone_path": zone}
+
+
+@pytest.mark.parametrize(
+    ("row", "start"),
+    [
+        ({"start": NAIVE, "timezone": BERLIN}, zoned("start", "timezone")),
+        ({"start": {"local": NAIVE, "timeZone": BERLIN}}, zoned("start.local", "start.timeZone")),
+        ({"dates": {"start": NAIVE, "tz": "+02:00"}}, zoned("dates.start", "dates.tz")),
+        ({"start": NAIVE, "venue": {"timezone": BERLIN}}, zoned("start", "venue.timezone")),
+        (
+            {"start": NAIVE, "start_tz": BERLIN, "end_tz": "Asia/Tokyo", "tz": "UTC"},
+            zoned("start", "start_tz"),
+        ),
+        (
+            {"day": DAY, "time": "10:00", "zone": BERLIN},
+            {"path": "day", "time_path": "time", "timezone_path": "zone"},
+        ),
+        ({"start": NOON, "timezone": BERLIN}, "start"),
+        ({"start_utc": NAIVE, "timezone": BERLIN}, "start_utc"),
+        ({"start": NAIVE, "timezone": "W. Europe Standard Time"}, "start"),
+        ({"start": NAIVE, "zone": "A"}, "start"),
+        ({"start": NAIVE, "organizer": {"timezone": BERLIN}}, "start"),
+        ({"start": 1777000000, "timezone": BERLIN}, {"path": "start", "unit": "seconds"}),
+    ],
+)
+def test_local_times_get_the_zone_that_is_named_beside_them(row, start):
+    assert fields.field_settings([row])["start_time"] == start
+    other_row = {"start": NAIVE, "timezone": None}
+    assert fields.field_settings([row, other_row]).get("start_time") != zoned("start", "timezone")
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"start": NAIVE}, "without a time zone, so taken for UTC: start_time"),
+        ({"start": NOON}, ""),
+        ({"start_utc": NAIVE}, ""),
+        ({"date": f"{DAY}T10:00Z", "time": 930}, ""),
+        ({"date": DAY, "time": "10~00", "zone": BERLIN}, '"time" is not read as the time of day'),
+        ({"start": NOON, "duration": 90}, 'set end_time = { duration_path = "duration"'),
+    ],
+)
+def test_what_is_taken_for_utc_or_not_read_is_said(row, said):
+    told = "; ".join(fields.doubts([row]))
+    assert said in told and bool(said) == bool(told), told
+
+
+@pytest.mark.parametrize(
+    ("row", "end"),
+    [
+        ({"duration": "1:30"}, {"duration_path": "duration"}),
+        ({"duration": "PT2H"}, {"duration_path": "duration"}),
+        ({"duration_minutes": 90}, {"duration_path": "duration_minutes", "unit": "minutes"}),
+        ({"durationInHours": 1.5}, {"duration_path": "durationInHours", "unit": "hours"}),
+        ({"duration": 90}, None),
+        ({"duration": "long"}, None),
+        ({"duration": "1:30", "end": NOON}, "end"),
+        ({"recording_end": NOON}, None),
+        ({"visible_until": NOON}, None),
+        ({"recording_end": NOON, "scheduled_end": NOON}, "scheduled_end"),
+    ],
+)
+def test_an_end_is_how_long_an_event_lasts_and_never_that_of_something_else(row, end):
+    assert fields.field_settings([{"start": NOON, **row}]).get("end_time") == end
+
+
+@pytest.mark.parametrize(
+    ("row", "name"),
+    [
+        ({"title_s": "Fair"}, "title_s"),
+        ({"title_fr": "Foire", "title_en": "Fair"}, "title_en"),
+        ({"Titel": "Messe"}, "Titel"),
+        ({"title": "Fair", "title_en": "Fair"}, "title"),
+        ({"title_no": "7"}, None),
+    ],
+)
+def test_a_name_is_found_whatever_mark_or_language_it_has(row, name):
+    assert fields.field_settings([row]).get("event_name") == name
+
+
+def test_a_start_is_called_like_its_end_without_the_word_for_it():
+    row = {"field_date": {"value": NOON, "end_value": NOON}}
+    assert fields.field_settings([row])["start_time"] == "field_date.value"
+
+
+def test_a_list_with_nulls_is_found_and_what_is_included_is_none():
+    (found,) = detect.listed({"data": [rows(1)[0], None], "included": rows(3)})
+    assert (found.selector, len(found.rows)) == ("data", 1)
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,10 @@ FLAGGED = {"resultOffset": None}
             paged("resultOffset", "resultRecordCount", exceededTransferLimit=is_more),
             ("offset", None, "resultOffset"),
         ),
+        (paged("pagetoken", next_page_token=token), ("cursor", "next_page_token", "pagetoken")),
+        (paged("$offset", "$limit"), ("offset", None, "$offset")),
+        (paged("startIndex", "count", base=1), ("offset", None, "startIndex")),
+        (in_header("X-Next-Page-Token", "nextPageToken"), ("header_cursor", None, "nextPageToken")),
     ],
 )
 def test_a_page_is_not_taken_for_the_whole_list(init, server, paginator):

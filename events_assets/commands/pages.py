@@ -263,9 +263,11 @@ def _trials(events: EventList) -> Iterator[Trial]:
     """Offsets, which cannot do without a size; what the answer names; numbers."""
     size = events.size
     for name in _positions(events) if size else ():
-        if name in OFFSETS:
+        first = _first_offset(events, name) if name in OFFSETS else None
+        if first is not None:
             paginator = {"type": "offset", "limit": PAGE, "offset_param": name, "limit_param": size}
-            yield {name: len(events.few)}, paginator, f"offsets: {name}"
+            paginator |= {"offset": first} if first else {}
+            yield None, paginator, f"offsets{f' from {first}' if first else ''}: {name}"
     yield from _named(events)
     for name in _positions(events):
         one = events.page({name: 1}) if name not in OFFSETS else []
@@ -273,6 +275,27 @@ def _trials(events: EventList) -> Iterator[Trial]:
             base = 0 if events.are_others(events.page({name: 0}), one) else 1
             paginator = {"type": "page_number", "base_page": base, "page_param": name}
             yield None, paginator, f"page numbers from {base}: {name}"
+
+
+def _first_offset(events: EventList, name: str) -> int | None:
+    """How rows are counted by a parameter: from 0 or from 1; None where it leads to no others."""
+    page, few = events.page({name: len(events.few)}), events.few
+    if events.are_others(page, few):
+        return 0
+    is_last = len(few) > 1 and page[:1] and events.key(page[0]) == events.key(few[-1])
+    return 1 if is_last and events.are_others(page[1:], few) else None
+
+
+def _spellings(name: str) -> list[str]:
+    """What takes a cursor of some name, likely: of `X-Next-Page-Token` next_page_token, pageToken,
+    pagetoken and the like."""
+    spaced = re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", name)
+    words = re.sub(r"[\W_]+|\bx\b", " ", spaced.lower()).split()
+    found = [name]
+    for some in (words, words[1:] if words[:1] == ["next"] else []):
+        camel = some[:1] + [word.title() for word in some[1:]]
+        found += ["_".join(some), "".join(camel), "".join(some)]
+    return [*dict.fromkeys(filter(None, found))]
 
 
 def _named(events: EventList) -> Iterator[Trial]:
@@ -290,12 +313,13 @@ def _named(events: EventList) -> Iterator[Trial]:
         own = path.rpartition(".")[2].strip("'")
         short = re.sub(r"^next_?(?=.)", "", own, flags=re.IGNORECASE)
         names = [own, short[:1].lower() + short[1:]]
-        for name in dict.fromkeys([*names, *(CURSORS if (path, cursor) not in unknown else ())]):
+        names += [*_spellings(own), *CURSORS] if (path, cursor) not in unknown else []
+        for name in dict.fromkeys(names):
             paginator = {"type": "cursor", "cursor_path": path, "cursor_param": name}
             yield {name: cursor}, paginator | flag, f'cursors: {name} takes what is at "{path}"'
     for header, cursor in events.small.headers.items():
         if re.search("cursor|continuation|next.*(token|key)", header, re.IGNORECASE):
-            for name in CURSORS:
+            for name in dict.fromkeys([*_spellings(header)[1:], *CURSORS]):
                 paginator = {"type": "header_cursor", "cursor_key": header, "cursor_param": name}
                 yield {name: cursor}, paginator, f"cursors: {name} takes the header {header}"
     last = events.id_of(events.few[-1]) if events.few else None
