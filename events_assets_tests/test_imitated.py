@@ -243,6 +243,12 @@ QUERY = """query ($first: Int, $after: String) {
     edges { node { id title start end } } pageInfo { hasNextPage endCursor } } }"""
 
 
+def test_changes_are_not_asked_for_in_a_query_of_graphql_and_that_is_said(init):
+    found, said, _ = init(graphql, "--graphql", QUERY)
+    assert "note changes not asked for: say it in the query" in said
+    assert "incremental" not in found["resources"][0]["endpoint"]
+
+
 def by_key(page):
     return {f"e{row['id']}": {n: v for n, v in row.items() if n != "id"} for row in page}
 

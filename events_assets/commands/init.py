@@ -36,9 +36,12 @@ def discover(api: Dialogue) -> Description:
         pages.find_way(events, found, api.report)
         pages.ask_for_order(events, found, api.report)
         pages.find_total(events, found, api.report)
-        if api.method == "GET":
-            since.ask_for_changes(events, found, api.report)
+        if inside(api.body):
+            finding = "not asked for: say it in the query, and set incremental by hand"
+            api.report.add(Step(NOTE, "changes", finding))
         else:
+            since.ask_for_changes(events, found, api.report)
+        if api.method != "GET":
             toml_file.put_in_body(found, api.method, api.body, inside(api.body))
     except ApiError as error:
         raise StopError("reachable", str(error)) from None
