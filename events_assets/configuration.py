@@ -10,6 +10,7 @@ import os
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
@@ -38,6 +39,7 @@ from events_assets.rows.canonical import Fields
 from events_assets.settings import SAMPLE as SAMPLE
 from events_assets.vocabulary import events_model
 
+FILE = ".dlt/config.toml"
 SECTION = "sources.events"
 STEPS = SECTION.split(".")
 PROVIDED = "events_assets"
@@ -382,6 +384,24 @@ def mistake(key: str, fault: str) -> ConfigurationError:
     steps = [*STEPS, *key.split(".")]
     where = mistakes.place(steps, steps, _files())
     return ConfigurationError(f"{SECTION}.{key} {fault} ({where})")
+
+
+def described_in() -> str:
+    """The file that describes the API: dlt's own, or the defs.yaml of a component."""
+    with suppress(ConfigurationError):  # which is told where the file is read
+        for provider in _providers():
+            if provider.name == PROVIDED:
+                return os.path.relpath(next(iter(provider.locations)))
+    return FILE
+
+
+def at_its_place(text: str) -> str:
+    """What is said of settings, with the file and the tables in which one can change them in place
+    of those of `.dlt/config.toml`."""
+    if (file := described_in()) == FILE:
+        return text
+    table = rf"\[{{1,2}}{SECTION}(\.[\w.]+)?\]{{1,2}}(?: of {FILE})?"
+    return re.sub(table, rf"attributes\1 of {file}", text).replace(FILE, file)
 
 
 def _reject_secrets_in_the_open() -> None:

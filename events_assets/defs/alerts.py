@@ -245,7 +245,8 @@ def alerting(channel: str) -> dg.SensorDefinition:
         configuration.reload_providers()
         settings = configuration.alert_settings()
         if channel not in settings.channels:
-            return dg.SkipReason(f"there is no [sources.events.alerts.{channel}]")
+            lacking = f"there is no [sources.events.alerts.{channel}]"
+            return dg.SkipReason(configuration.at_its_place(lacking))
         now, known = datetime.now(UTC).timestamp(), told(context.cursor)
         mask = alerts.redaction(settings).text  # before a text is cut: half a key is a secret, too
         wrong = {}

@@ -371,6 +371,7 @@ def _result(
     description = finding.description + ("" if passed else f"; {REMEDIES[name]}")
     if severity == "error" and not passed:
         description += f", or say what it means in [sources.events.checks.{name}]"
+    description = configuration.at_its_place(description)
     told = f"{name} {'passed' if passed else 'failed'}: {description}"
     level = "info" if passed else {"error": "error", "warn": "warning"}[severity]
     context.log.log(level, told)

@@ -48,9 +48,10 @@ def in_a_sentence() -> Iterator[None]:
     except Exception as error:
         known = _known(error)
         if known is None:
-            raise dg.Failure(description=_sentence(error)) from error
+            told = configuration.at_its_place(_sentence(error))
+            raise dg.Failure(description=told) from error
         logging.getLogger("events_assets").debug("the causes of what failed", exc_info=error)
-        raise dg.Failure(description=known) from None
+        raise dg.Failure(description=configuration.at_its_place(known)) from None
 
 
 def _known(error: Exception) -> str | None:

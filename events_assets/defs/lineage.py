@@ -63,8 +63,8 @@ def api() -> dg.AssetSpec:
         group_name="events",
         kinds={"api"},
         owners=OWNERS,
-        description="The event-management API that is configured in `.dlt/config.toml`. Nothing is "
-        "run for it: `check_api_job` tries it, and `events` loads from it.",
+        description=f"The event-management API of `{configuration.described_in()}`. Nothing is run "
+        "for it: `check_api_job` tries it, and `events` loads from it.",
         metadata={"base_url": base_url},
     )
 
