@@ -356,6 +356,7 @@ def test_an_end_is_how_long_an_event_lasts_and_never_that_of_something_else(row,
         ({"Titel": "Messe"}, "Titel"),
         ({"title": "Fair", "title_en": "Fair"}, "title"),
         ({"title_no": "7"}, None),
+        ({"properties": {"hs_event_name": "Fair"}}, "properties.hs_event_name"),
     ],
 )
 def test_a_name_is_found_whatever_mark_or_language_it_has(row, name):
@@ -365,6 +366,28 @@ def test_a_name_is_found_whatever_mark_or_language_it_has(row, name):
 def test_a_start_is_called_like_its_end_without_the_word_for_it():
     row = {"field_date": {"value": NOON, "end_value": NOON}}
     assert fields.field_settings([row])["start_time"] == "field_date.value"
+
+
+SESSION = rows(1)
+
+
+@pytest.mark.parametrize(
+    ("document", "path"),
+    [
+        ({"days": [{"date": DAY, "rooms": [{"name": "A", "talks": [one]}]} for one in rows(2)]},
+         "days[*].rooms[*].talks[*]"),
+        ({"days": [{"date": DAY, "rooms": {"A": SESSION, "B": rows(2)[1:]}}]},
+         "days[*].rooms.*[*]"),
+        ({"days": [{"id": n, "date": DAY, "sessions": [one]} for n, one in enumerate(rows(3))]},
+         "days[*].sessions[*]"),
+        ({"days": [{"date": DAY, "list": SESSION}, {"date": DAY}]}, "days[*].list[*]"),
+        ({"events": [{**SESSION[0], "performances": rows(3)}]}, "events"),
+        ({"events": [{**SESSION[0], "events": rows(3)}]}, "events"),
+        ({"entry": [{"event": SESSION[0]}, {}]}, "entry"),
+    ],
+)  # fmt: skip
+def test_sessions_are_found_in_rooms_of_days_and_all_of_them(document, path):
+    assert detect.listed(document)[0].selector == path
 
 
 def test_a_list_with_nulls_is_found_and_what_is_included_is_none():

@@ -5,7 +5,7 @@ them, `$` for the document itself.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
@@ -69,7 +69,7 @@ def listed(document: Any) -> list[Listed]:
         objects = [row for row in value if row is not None] if isinstance(value, list) else []
         is_list = isinstance(value, list) and (objects or not value)
         if is_list and all(isinstance(row, dict) for row in objects):
-            found += [Listed(at, objects), *_enveloped(at, objects)]
+            found += [Listed(at, objects), *_enveloped(f"{at}[*]", objects)]
         elif isinstance(value, list) and all(isinstance(row, list) for row in value):
             found += _table(document, at, value)
         elif isinstance(value, dict) and value:
@@ -77,24 +77,34 @@ def listed(document: Any) -> list[Listed]:
     return sorted(found, key=lambda one: one.rank, reverse=True)
 
 
-def _enveloped(at: str, rows: Sequence[dict[str, Any]], depth: int = 2) -> Iterator[Listed]:
-    """Rows of which each, or a list of them, is all that counts of an object: they have ids, and
-    that has none."""
-    if not rows or not depth or "id" in proposals(rows):
-        return
-    for key in rows[0]:
-        inner = [row.get(key) for row in rows]
-        lists = [one for one in inner if isinstance(one, list)]
-        flat: list[Any] = [*chain.from_iterable(lists)] if len(lists) == len(inner) else inner
-        if not all(isinstance(one, dict) for one in flat):
+def _enveloped(each: str, rows: Sequence[dict[str, Any]], depth: int = 3) -> Iterator[Listed]:
+    """Rows that are in objects, one, a list, or lists by their names in each, like the sessions in
+    the rooms of a day: they look like events, and the objects, each at a path, do not."""
+    outer = {*ALWAYS_THERE} & {*proposals(rows)} if rows and depth else {*ALWAYS_THERE}
+    for key in dict.fromkeys(chain.from_iterable(rows)):
+        if "id" in outer and ("event_name" in outer or key.lower() not in NAMES["rows"]["below"]):
             continue
-        path = f"{at}[*].{join((key,))}" if "[*]" not in at else f"{at}.{join((key,))}"
-        path += "[*]" if lists else ""
-        found = {*ALWAYS_THERE} & {*proposals(flat)}
-        if "id" in found and len(found) > 1:
-            yield Listed(path, flat)
-        elif not lists:
-            yield from _enveloped(path, flat, depth - 1)
+        inner = [value for row in rows if (value := row.get(key)) is not None]
+        path = f"{each}.{join((key,))}"
+        if all(isinstance(one, dict) and _are_lists(one.values()) for one in inner):
+            inner, path = [*chain.from_iterable(one.values() for one in inner)], f"{path}.*"
+        if is_many := _are_lists(inner):
+            inner, path = [*chain.from_iterable(inner)], f"{path}[*]"
+        if not all(isinstance(one, dict) for one in inner) or (
+            len(inner) < len(rows) and not is_many
+        ):
+            continue
+        found = {*ALWAYS_THERE} & {*proposals(inner)}
+        if "id" in found and len(found) > max(1, len(outer)):
+            yield Listed(path, inner)
+        else:
+            yield from _enveloped(path, inner, depth - 1)
+
+
+def _are_lists(values: Iterable[Any]) -> bool:
+    """Whether there are values, all of them lists."""
+    found = [*values]
+    return bool(found) and all(isinstance(one, list) for one in found)
 
 
 def _table(document: Any, at: str, rows: list[list[Any]]) -> Iterator[Listed]:

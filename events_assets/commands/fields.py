@@ -263,7 +263,8 @@ def _likeness(name: str, path: Keys, values: list[Any]) -> int:
         return 100 * (len(names) - names.index(whole))
     if fits and name == "event_name" and words[-1] in marks and marked in names:
         return 100 * (len(names) - names.index(marked)) - 1 - marks.index(words[-1])
-    return int(fits and " ".join(words[-2:]) in ("event name", "event title"))
+    is_last = " ".join(words[-2:]) in ("event name", "event title")
+    return int(fits and name == "event_name" and is_last)
 
 
 def _likeness_of_id(words: list[str], values: list[Any]) -> int:
