@@ -164,6 +164,12 @@ def test_rows_of_the_page_are_no_total(init, check, server):
     assert not steps["total"]["settings"], steps["total"]
 
 
+def test_nulls_among_rows_are_counted_and_said_and_no_reason_to_look_for_more(init):
+    _, said, _ = init(whole(rows=[*events(), None, None], total=59))
+    assert "note rows 2 more are no objects: a load sets them aside" in said
+    assert 'ok paging all 59 rows at once: "total" counts as many' in said
+
+
 def test_all_rows_are_counted_wherever_that_is(init):
     found, _, _ = init(numbered(count=all_rows))
     assert found["scan"]["total_path"] == "count"

@@ -135,8 +135,12 @@ def _event_list(api: Dialogue) -> pages.EventList:
             finding += ", or ask for objects by a parameter of the API, in the path"
         raise StopError("rows", finding + said)
     best = lists[0]
+    events = pages.EventList(api.ask, best, key or "id", api.first, asked_few=bool(api.few_rows))
     api.report.add(findings.rows(document, best))
-    return pages.EventList(api.ask, best, key or "id", api.first, asked_few=bool(api.few_rows))
+    if events.no_objects:
+        finding = f"{events.no_objects:,} more are no objects: a load sets them aside"
+        api.report.add(Step(NOTE, "rows", finding))
+    return events
 
 
 def _has_table(document: Any) -> bool:

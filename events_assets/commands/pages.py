@@ -66,7 +66,7 @@ class EventList:
     `first` the first answer; `asked_few`: to a request for a few rows. `size` is the parameter of
     the page size, and `small` a page with few rows; without one, `size` is empty, and `small` the
     first answer; `counted` is the one with the fewest rows. `sample` are the most rows that came at
-    once.
+    once; `no_objects` counts nulls and the like among the first ones.
     """
 
     get: Callable[..., Answer]
@@ -82,6 +82,7 @@ class EventList:
         self.read = DataSelector(self.selector, False, *keys)
         self.id_of = value_at(self.id)
         self.first_rows = self.sample = self.rows(self.first)
+        self.no_objects = len(self._entries(self.first)) - len(self.first_rows)
         self.small, self.few = self.first, self.first_rows
         self.counted = self.first
 
@@ -117,10 +118,13 @@ class EventList:
 
     def rows(self, answer: Answer) -> Rows:
         """The rows of an answer, none where it is no page."""
+        return [row for row in self._entries(answer) if isinstance(row, dict)]
+
+    def _entries(self, answer: Answer) -> list[Any]:
+        """The same, with nulls and what else is no object."""
         with suppress(NotAPageError):
             if 200 <= answer.status < 300:
-                rows = self.read(answer.require_json())
-                return [row for row in rows if isinstance(row, dict)]
+                return self.read(answer.require_json())
         return []
 
     def sized(self, rows: int) -> dict[str, int]:
@@ -185,7 +189,7 @@ class EventList:
         """What says that no more rows are there than came, empty where nothing does."""
         if at := detect.end(self.beside(self.first)):
             return f'"{at}" says that there are no more'
-        came = len(self.first_rows)
+        came = len(self.first_rows) + self.no_objects
         counts = [at for at, total in self.totals(self.first).items() if total == came]
         return f'"{counts[0]}" counts as many' if counts else ""
 
@@ -250,7 +254,7 @@ def _leads_on(events: EventList, params: Params, cursor_path: str | None) -> boo
 
 def only_page(events: EventList) -> tuple[str, str]:
     """The state and the finding where no way leads to another page."""
-    came = len(events.sample)
+    came = len(events.sample) + events.no_objects
     if events.has_more_than(came, events.small if events.size else events.first):
         return NOTE, f"the API has more than these {came} rows, but {NO_WAY}"
     if end := events.end():
