@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events_assets.commands import detect, fields
+from events_assets.commands.order import order_of
 from events_assets_tests.shapes import rows
 
 KEYS = st.text() | st.sampled_from(
@@ -28,7 +29,7 @@ JSON = st.recursive(
     ],
 )
 def test_the_list_of_events_is_told_from_other_lists(document, path):
-    assert next(iter(detect.lists_of_rows(document))) == path
+    assert detect.listed(document)[0].selector == path
 
 
 @pytest.mark.parametrize(
@@ -439,14 +440,15 @@ def test_a_repeated_value_is_proposed_as_no_id():
     ],
 )  # fmt: skip
 def test_the_field_that_explains_the_order_of_rows_is_named(rows, order):
-    assert fields.order_of(rows) == order
+    assert order_of(rows) == order
 
 
 @given(JSON)
 def test_what_is_found_is_at_the_path_that_is_told(document):
     """By dlt's own JSON paths, as a load will look for it."""
+    lists = {one.selector: one.rows for one in detect.listed(document) if not one.scan}
     found = {
-        **detect.lists_of_rows(document),
+        **lists,
         **detect.totals(document, {}, 1),
         **detect.cursors(document),
         **detect.has_more(document),
@@ -455,7 +457,7 @@ def test_what_is_found_is_at_the_path_that_is_told(document):
         (there,) = jsonpath.find_values(path, document)
         there = [row for row in there if row is not None] if isinstance(there, list) else there
         assert there == value or str(there) == str(value)
-    for rows_of_one in detect.lists_of_rows(document).values():
+    for rows_of_one in lists.values():
         settings = fields.field_settings(rows_of_one)
         settings.pop("language", None)
         for setting in settings.values():

@@ -25,6 +25,7 @@ from events_assets.commands import (
     detect,
     fields,
     findings,
+    order,
     pages,
     verdicts,
     wrong_settings,
@@ -179,17 +180,17 @@ class _Trial:
         rows come in another order each time. Who ignores it gives the first page once more."""
         evidence, found, asked = one.evidence, None, list[Page | None]()
         raw = first.originals
-        key, (_, is_named) = fields.field_settings(raw).get("id", "id"), fields.order_of(raw)
+        key, (_, is_named) = fields.field_settings(raw).get("id", "id"), order.order_of(raw)
 
         def by_id(params: dict[str, Any]) -> bool | None:
             with suppress(*FAULTS):
                 asked.append(_first_page(self.endpoint, self.request, params))
-                return findings.strictly(asked[-1], len(first.rows))
+                return order.strictly(asked[-1], len(first.rows))
             return None
 
         is_open = not evidence.ordered and not is_named and len(first.rows) >= BY_CHANCE
         if is_open and evidence.touching and evidence.pages > 1:
-            found = pages.find_order(by_id, key.strip("'"))
+            found = order.find_order(by_id, key.strip("'"))
         is_same = any(findings.same(page, first) for page in asked)
         is_repeated = evidence.ordered or bool(found) or is_same
         if not is_repeated:
@@ -198,9 +199,9 @@ class _Trial:
             except FAULTS as error:
                 raise StopError("order", f"the same request once more fails: {error}") from None
             if is_open and found is None and not is_repeated:
-                found = pages.find_order(by_id, key.strip("'"))
+                found = order.find_order(by_id, key.strip("'"))
         sent = self.settings.get("params") or {}
-        self.report.add(findings.order(one, raw, is_repeated, found, sent))
+        self.report.add(order.seen(one, raw, is_repeated, found, sent))
 
     def _try_changes(self, asking: Changes, first: Page) -> None:
         """Asks for what changed, as a load does: by the time of a row that came."""

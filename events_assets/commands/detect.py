@@ -137,11 +137,6 @@ def _by_key(at: str, rows: Mapping[str, Any]) -> Iterator[Listed]:
     yield Listed(at, [{name: key, **row} for key, row in rows.items()], {"row_key": name})
 
 
-def lists_of_rows(document: Any) -> dict[str, list[Any]]:
-    """The lists of objects by their path, those first that look most like events."""
-    return {one.selector: one.rows for one in listed(document) if not one.scan}
-
-
 def totals(document: Any, headers: Mapping[str, str], received: int) -> dict[str, int]:
     """Numbers that count all rows, not less than were `received`, by their path or the name of
     their header; paths first, the most telling one before others. Of `0-24/573` it is the 573."""

@@ -7,7 +7,6 @@ Pure functions over rows; they ask nothing. Paths are JSON paths as dlt takes th
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import groupby
 from typing import Any
 
 from events_assets.commands.paths import (
@@ -36,14 +35,11 @@ from events_assets.commands.time_parts import (
     zone_of,
 )
 from events_assets.commands.toml_file import inline
-from events_assets.paging.base import BY_CHANCE, Order
-from events_assets.rows.times import from_text, is_date, unix_unit
+from events_assets.rows.times import is_date, unix_unit
 from events_assets.scan.changes import instant
 
 ROWS = 1000
 """Rows in which fields are looked for: those of a page, or of the beginning of a huge one."""
-LONGEST = 100
-"""Characters of a value by which rows may be ordered."""
 DAY = len("2026-05-01")
 """Characters by which times are compared."""
 
@@ -63,7 +59,7 @@ def field_settings(rows: Sequence[Any]) -> dict[str, Any]:
 
 def proposals(rows: Sequence[Any]) -> dict[str, list[Any]]:
     """The same, with two settings for a time of which day and month cannot be told apart."""
-    values, count = _by_path(rows)
+    values, count = values_by_path(rows)
     places = {name: _places(name, values, count) for name in (*ALWAYS_THERE, "status")}
     places["start_time"] = places["start_time"] or _twin(places["end_time"], values)
     found: dict[str, list[Any]] = {
@@ -114,7 +110,7 @@ def doubts(rows: Sequence[Any]) -> list[str]:
     """What is said of times: those of which day and month cannot be told apart, with both settings;
     fields that are called like one, or like a part of one, and are not read; those that are taken
     for UTC."""
-    found, (values, _) = proposals(rows), _by_path(rows)
+    found, (values, _) = proposals(rows), values_by_path(rows)
     said = unclear_times(found)
     for name in TIMES:
         for path, held in values.items() if name not in found else ():
@@ -138,7 +134,7 @@ def unclear_times(proposed: Mapping[str, Sequence[Any]]) -> list[str]:
 
 def unread_parts(rows: Sequence[Any], settings: Mapping[str, Any]) -> list[str]:
     """What is said of fields beside times that may be a part of them, and are not read."""
-    values, _ = _by_path(rows)
+    values, _ = values_by_path(rows)
     said = []
     for name in TIMES:
         table, paths = _table(settings.get(name)), _paths(settings.get(name), values)
@@ -156,7 +152,7 @@ def unread_parts(rows: Sequence[Any], settings: Mapping[str, Any]) -> list[str]:
 def local(rows: Sequence[Any], settings: Mapping[str, Any]) -> list[str]:
     """The times that do not say where they are meant, by settings that do not either. Days among
     times that do say so are none."""
-    values, _ = _by_path(rows)
+    values, _ = values_by_path(rows)
     found = []
     for name in TIMES:
         table, paths = _table(settings.get(name)), _paths(settings.get(name), values)
@@ -187,7 +183,7 @@ def _first(values: Values) -> dict[Keys, Any]:
     return {path: next(iter(held.values())) for path, held in values.items()}
 
 
-def _by_path(rows: Sequence[Any]) -> tuple[dict[Keys, Held], int]:
+def values_by_path(rows: Sequence[Any]) -> tuple[dict[Keys, Held], int]:
     """The values of rows at each path where one of them has something, and how many rows they
     are."""
     values: dict[Keys, Held] = {}
@@ -315,7 +311,7 @@ def _languages(value: Any) -> list[str]:
 def changed_at(rows: Sequence[Any]) -> list[str]:
     """Where rows may tell when they were changed last, the likeliest path first: in all of them,
     as a text or a Unix time, and not in the future."""
-    values, count = _by_path(rows)
+    values, count = values_by_path(rows)
     found = []
     for path, held in values.items():
         words = [word for word in FIELDS["changed"] if word in words_of(path)]
@@ -328,38 +324,3 @@ def _is_past(value: Any) -> bool:
     """Whether a value is a time that is over, in whichever zone it was."""
     time = instant(value)
     return time is not None and time < datetime.now(UTC) + timedelta(days=1)
-
-
-def order_of(rows: Sequence[Any]) -> tuple[str, bool]:
-    """The field that explains the order of rows, and whether it does so strictly, as one that tells
-    when they were created; empty where none does. Fields of times come first."""
-    values, count = _by_path(rows)
-    if count < BY_CHANCE:
-        return "", False
-    complete = {
-        path: [*held.values()]
-        for path, held in values.items()
-        if len(held) == count
-        and all(is_text_or_number(v) and len(str(v)) < LONGEST for v in held.values())
-    }
-    ordered = ((_rank(path), path) for path, found in complete.items() if _is_ordered(found))
-    rank, path = min(ordered, default=(0, ()))
-    is_strict = bool(path) and rank == 0 and bool(Order().then(complete[path]).directions)
-    return join(path) if path else "", is_strict
-
-
-def _rank(path: Keys) -> int:
-    """How little it would surprise if an API ordered its rows by a field; 0: by their creation."""
-    kinds = ({"created", "inserted"}, {*FIELDS["start_time"]["words"]}, {"updated", "modified"})
-    words = {*words_of(path)}
-    return next((rank for rank, kind in enumerate(kinds) if kind & words), len(kinds))
-
-
-def _is_ordered(values: Sequence[Any]) -> bool:
-    """Whether values go up or down, as they are, as times or as days; equal ones follow each other,
-    of which there are some."""
-    forms = [values]
-    if all(isinstance(value, str) and is_time(value) for value in values):
-        forms += [[from_text(value, UTC) for value in values], [value[:10] for value in values]]
-    distinct = ([value for value, _ in groupby(form)] for form in forms)
-    return any(len(form) > 2 and Order().then(form).directions for form in distinct)

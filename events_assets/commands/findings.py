@@ -18,7 +18,7 @@ from events_assets.commands.report import FAILED, NOTE, OK, Step, counted, shown
 from events_assets.commands.time_parts import TIMES
 from events_assets.commands.toml_file import inline
 from events_assets.errors import StopError
-from events_assets.paging.base import Order, Page
+from events_assets.paging.base import Page
 from events_assets.paging.page_numbers import PageNumbers
 from events_assets.paging.touching_offsets import TouchingOffsets
 from events_assets.rows.canonical import Fields
@@ -251,41 +251,6 @@ def numbering(paging: PageNumbers, before: Page | None, first: Page) -> Step:
         finding = f"there are rows at {name}={number}, before the first page asked for"
         return Step(FAILED, "numbering", finding, {f"{ENDPOINT}.paginator.base_page": number})
     return Step(OK, "numbering", f"{name} starts at {paging.first}")
-
-
-def strictly(page: Page | None, count: int) -> bool | None:
-    """Whether a page has so many rows, strictly in the order of their id; None if it has none."""
-    if page is None or not page.rows:
-        return None
-    return len(page.rows) == count and bool(Order().then(page.identities).directions)
-
-
-def order(
-    one: ListPass, raw: Sequence[Any], is_repeated: bool, found: Values | None, sent: Values
-) -> Step:
-    """In which order rows come, as seen on the pages so far, or in the `raw` rows of the first.
-
-    `is_repeated`: that page came once more as it was. `found` asks for rows by id, beside the
-    parameters `sent`; empty if nothing does, None if nothing was tried.
-    """
-    name, finding, evidence = "order", "none that can be seen", one.evidence
-    if evidence.ordered:
-        field = configuration.scan_settings().order or "id"
-        way = "upwards" if "up" in " ".join(evidence.order.directions) else "downwards"
-        return Step(OK, name, f"strictly by {field}, {way}")
-    field, is_strict = fields.order_of(raw)
-    if not is_repeated:
-        finding = "two identical requests give other rows, or another order"
-    elif is_strict:
-        finding = f"strictly by {field}; name it, if it never changes"
-        return Step(NOTE, name, finding, {"scan.order": field})
-    elif field:
-        finding = f"by {field}, not by id"
-    if found:
-        finding += f"; by id if asked with {', '.join(f'{n}={v}' for n, v in found.items())}"
-        return Step(NOTE, name, finding, {f"{ENDPOINT}.params": {**sent, **found}})
-    finding += "; no common parameter asks for one by id" if found is not None else ""
-    return Step(OK if is_repeated else NOTE, name, finding)
 
 
 def proof(one: ListPass, is_only: bool) -> Step:

@@ -3,7 +3,7 @@
 from typing import Any
 from urllib.parse import parse_qsl, unquote_plus
 
-from events_assets.commands import detect, fields, findings, pages, paths, since, toml_file
+from events_assets.commands import detect, fields, findings, order, pages, paths, since, toml_file
 from events_assets.commands.location import (
     Dialogue,
     KeyPlace,
@@ -34,7 +34,7 @@ def discover(api: Dialogue) -> Description:
         found = Description({"base_url": api.base_url, **place.client}, endpoint)
         found.scan |= events.listed.scan
         pages.find_way(events, found, api.report)
-        pages.ask_for_order(events, found, api.report)
+        order.ask_for_order(events, found, api.report)
         pages.find_total(events, found, api.report)
         if inside(api.body):
             finding = "not asked for: say it in the query, and set incremental by hand"

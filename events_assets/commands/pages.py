@@ -15,13 +15,12 @@ from urllib.parse import parse_qsl, urlsplit
 
 from dlt.common.jsonpath import set_value_at_path
 
-from events_assets.commands import detect, fields, paths
+from events_assets.commands import detect, paths
 from events_assets.commands.report import NOTE, OK, Report, Step, counted
 from events_assets.commands.toml_file import Description
 from events_assets.errors import NotAPageError
 from events_assets.http.answer import Answer
 from events_assets.json_path import value_at
-from events_assets.paging.base import BY_CHANCE, Order
 from events_assets.scan.data_selector import DataSelector
 
 PAGE = 100
@@ -44,10 +43,6 @@ UNKNOWN = 8
 
 COUNT_HEADER = {"Prefer": "count=exact"}
 """A header by which some APIs are asked to count, as by parameters."""
-
-ORDERS: list[list[str]] = NAMES["order"]
-TRIES = 3
-"""So many requests are made at most to find out how rows are asked for in an order."""
 
 NO_WAY = "none of the known ways leads to them; set the paginator by hand"
 
@@ -346,61 +341,6 @@ def _positions(events: EventList) -> Sequence[str]:
     if not second:  # all at once was too much
         return NUMBERS[:2]
     return NUMBERS if events.are_others(second, events.first_rows) else ()
-
-
-def find_order(by_id: Callable[[Params], bool | None], key: str) -> Params:
-    """What asks for rows in the order of their id; empty where nothing was found.
-
-    `by_id` tells whether rows come so when they are asked for with parameters, None where they are
-    refused. Of several parameters that do so together, half are left out while tries are left.
-    """
-    tries = 0
-
-    def tried(params: Sequence[str]) -> bool | None:
-        nonlocal tries
-        tries += 1
-        return by_id(_order(params, key)) if tries <= TRIES else False
-
-    for params in ORDERS:
-        is_understood = tried(params)
-        if is_understood is None:  # perhaps as the others are unknown
-            params = params[:1]
-            is_understood = tried(params)
-        while is_understood and len(params) > 1 and tries < TRIES:
-            half = len(params) // 2
-            params = params[:half] if tried(params[:half]) else params[half:]
-        if is_understood:
-            return _order(params, key)
-    return {}
-
-
-def _order(params: Sequence[str], key: str) -> Params:
-    return {name: value.replace("{}", key) for name, _, value in (p.partition("=") for p in params)}
-
-
-def ask_for_order(events: EventList, api: Description, report: Report) -> None:
-    """Describes how rows are asked for in the order of their id, if pages can touch and rows do not
-    come so anyway."""
-    came = len(events.first_rows)
-    if api.endpoint["paginator"]["type"] != "offset" or came < BY_CHANCE:
-        return
-
-    def by_id(params: Params) -> bool | None:
-        rows = events.page_of(came, params) if params else events.first_rows
-        is_ordered = bool(Order().then([events.id_of(row) for row in rows]).directions)
-        return is_ordered and len(rows) == came if rows else None
-
-    if by_id({}):
-        report.add(Step(OK, "order", f"strictly by {events.id}"))
-    elif params := find_order(by_id, events.id):
-        api.endpoint["params"] = api.endpoint.get("params", {}) | params
-        asked = ", ".join(f"{name}={value}" for name, value in params.items())
-        report.add(Step(OK, "order", f"strictly by {events.id}, asked for by {asked}"))
-    else:
-        field, _ = fields.order_of(events.sample)
-        seen = f"by {field}" if field else "none that can be seen"
-        finding = f"{seen}; no common parameter asks for one by {events.id}"
-        report.add(Step(NOTE, "order", finding))
 
 
 def find_total(events: EventList, api: Description, report: Report) -> None:
