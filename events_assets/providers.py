@@ -10,6 +10,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from dlt.common.utils import update_dict_nested
 from events_assets import settings
 from events_assets.errors import ConfigurationError
 
+FILE = ".dlt/config.toml"
 SECTION = "sources.events"
 STEPS = SECTION.split(".")
 PROVIDED = "events_assets"
@@ -90,6 +92,24 @@ def files() -> list[Path]:
     files = [Path(context.get_setting(name)) for name in ("secrets.toml", "config.toml")]
     provided = [one.locations for one in known() if one.name == PROVIDED]
     return files + [Path(location) for locations in provided for location in locations]
+
+
+def described_in() -> str:
+    """The file that describes the API: dlt's own, or the defs.yaml of a component."""
+    with suppress(ConfigurationError):  # which is told where the file is read
+        for provider in known():
+            if provider.name == PROVIDED:
+                return os.path.relpath(next(iter(provider.locations)))
+    return FILE
+
+
+def at_its_place(text: str) -> str:
+    """What is said of settings, with the file and the tables in which one can change them in place
+    of those of `.dlt/config.toml`."""
+    if (file := described_in()) == FILE:
+        return text
+    table = rf"\[{{1,2}}{SECTION}(\.[\w.]+)?\]{{1,2}}(?: of {FILE})?"
+    return re.sub(table, rf"attributes\1 of {file}", text).replace(FILE, file)
 
 
 def value(key: str) -> Any:

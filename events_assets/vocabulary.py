@@ -4,10 +4,13 @@ dlt describes its vocabulary as typed dictionaries, among whose values are objec
 Python. Here they become models of what TOML can say.
 """
 
+import ast
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, datetime
 from functools import cache, reduce
+from itertools import pairwise
 from operator import or_
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -21,6 +24,7 @@ from pydantic import AfterValidator, Field, HttpUrl, PlainValidator, create_mode
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticCustomError
 
+from events_assets import settings
 from events_assets.settings import SAMPLE, SECTIONS, PathOrNone, TomlTable
 
 AUTHENTICATIONS: dict[str, Any] = {
@@ -141,7 +145,14 @@ BY_KEY: dict[str, Callable[[], Hint]] = {
 
 
 class TomlSchema(GenerateJsonSchema):
-    """Without null, which TOML does not have."""
+    """Without null, which TOML does not have, and with what stands below our own settings."""
+
+    def generate(self, schema: Any, mode: Any = "validation") -> dict[str, Any]:
+        found = super().generate(schema, mode)
+        for table in ast.parse(inspect.getsource(settings)).body:
+            if isinstance(table, ast.ClassDef) and table.name in found.get("$defs", {}):
+                _describe(found["$defs"][table.name], table.body)
+        return found
 
     def nullable_schema(self, schema: Any) -> Any:
         return self.generate_inner(schema["schema"])
@@ -153,3 +164,12 @@ class TomlSchema(GenerateJsonSchema):
 
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002
         return False
+
+
+def _describe(table: dict[str, Any], lines: list[ast.stmt]) -> None:
+    """Gives the fields of a table the texts that stand below them."""
+    properties = table.get("properties") or table["anyOf"][1]["properties"]
+    for field, text in pairwise(lines):
+        match field, text:
+            case ast.AnnAssign(ast.Name(name)), ast.Expr(ast.Constant(str(description))):
+                properties[name.removesuffix("_")]["description"] = description

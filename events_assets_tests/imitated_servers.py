@@ -36,15 +36,17 @@ def paged(
     most: int = 20,
     at: str = "items",
     rows: list[Row] | None = None,
+    base: int = 0,
     **beside: Callable[[int, int, int], Any],
 ) -> Server:
-    """Pages from the number that `position` names on, `most` rows or as many as `size` asks for;
-    what stands `beside` the list is made of the start, the rows of the page, and all rows."""
+    """Pages from the number that `position` names on, which the first row has as its `base`, `most`
+    rows or as many as `size` asks for; what stands `beside` the list is made of the start, the rows
+    of the page, and all rows."""
     listed = events() if rows is None else rows
 
     def answer(asked: Asked) -> Answer:
         query = asked.parameters()
-        start = int("".join(filter(str.isdecimal, query.get(position, ""))) or 0)
+        start = int("".join(filter(str.isdecimal, query.get(position, ""))) or base) - base
         page = listed[start : start + min(int(query.get(size, most)), most)]
         extra = {name: make(start, len(page), len(listed)) for name, make in beside.items()}
         return Answer(200, {at: page} | {n: v for n, v in extra.items() if v is not None})
@@ -134,9 +136,9 @@ def raw(body: bytes, kind: str) -> Server:
     return lambda _: Answer(200, body, {"Content-Type": kind})
 
 
-def in_header(name: str) -> Server:
+def in_header(name: str, param: str = "cursor") -> Server:
     """A cursor in a header."""
-    answer = paged("cursor", next=token)
+    answer = paged(param, next=token)
 
     def moved(asked: Asked) -> Answer:
         document = answer(asked).document

@@ -10,7 +10,7 @@ from functools import partial
 
 import pytest
 
-from events_assets.commands import detect
+from events_assets.commands import fields
 from events_assets.commands.changes import LOST, Sample
 from events_assets.scan.changes import Changes
 from events_assets_tests.conftest import CONFIG
@@ -72,9 +72,9 @@ def no_time_ahead(text):
 def init(command):
     """Describes a server; gives what is configured for changes, the words, and the requests."""
 
-    def init(paging, events):
-        with serving_shape(Shape(paging), events) as api:
-            words = ("--base-url", api.base_url, "--path", "/events", "--yes")
+    def init(paging, events, *more, **of_server):
+        with serving_shape(Shape(paging, **of_server), events) as api:
+            words = ("--base-url", api.base_url, "--path", "/events", "--yes", *more)
             result = command("init", *words)
         assert result.exit_code == 0, result.output
         endpoint = tomllib.loads(CONFIG.read_text())["sources"]["events"]["resources"][0][
@@ -97,6 +97,12 @@ def test_what_asks_for_changes_is_found_however_pages_are_asked_for(init, paging
     found, said, _ = init(since(paging), changed())
     assert found == of("updated_at", "updated_since")
     assert said.startswith("ok ") and "asks by updated_since" in said and "every 24 hours" in said
+
+
+def test_changes_are_asked_for_in_the_body_of_a_post(init):
+    found, said, _ = init(since(offsets()), changed(), "--post", "{}", method="POST")
+    assert found == {"cursor_path": "updated_at", **INCLUDE} and "asks by updated_since" in said
+    assert 'json = { updated_since = "{incremental.start_value}" }' in CONFIG.read_text()
 
 
 @pytest.mark.parametrize(
@@ -235,8 +241,8 @@ def test_what_is_not_obeyed_any_more_is_not_left_in_the_file(init):
 )
 def test_the_time_of_a_change_is_known_by_its_name_and_its_values(row, paths):
     wanted = ["dateModified", "status_changed_at"] if paths is None else paths
-    assert detect.changed_at([row, row]) == wanted
-    assert detect.changed_at([row, {"id": 2}]) == []
+    assert fields.changed_at([row, row]) == wanted
+    assert fields.changed_at([row, {"id": 2}]) == []
 
 
 BY_PARAM = 'incremental = { cursor_path = "updated_at", start_param = "updated_since"'

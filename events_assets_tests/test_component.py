@@ -4,14 +4,18 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
 import pytest
 import yaml
+from dagster import Failure
 
-from events_assets import configuration
+from events_assets import configuration, providers
+from events_assets.commands.report import OK, Report, Step
 from events_assets.component import EventsApiComponent
+from events_assets.defs.failures import in_a_sentence
 from events_assets.errors import ConfigurationError
 from events_assets.settings import SECTIONS
 from events_assets_tests.conftest import ROOT, event
@@ -98,6 +102,25 @@ def test_a_second_api_is_not_mixed_with_the_first():
         configuration.provide({}, Path("defs/more/defs.yaml"))
 
 
+def test_what_is_to_be_changed_is_named_where_it_stands():
+    text = "check client.auth in .dlt/config.toml, and overlap in [sources.events.scan]"
+    step = Step(OK, "fields", "", {"fields.start_time": {"path": "start", "unit": "seconds"}})
+    assert providers.at_its_place(text) == text and "[sources.events.fields]" in step.text()
+    configuration.provide({}, FILE)
+    assert providers.at_its_place(text) == (
+        "check client.auth in defs/events/defs.yaml, and overlap in attributes.scan of "
+        "defs/events/defs.yaml"
+    )
+    report = Report()
+    report.add(replace(step, finding=text))
+    assert "config.toml" not in report.markdown() and "[sources" not in report.markdown()
+    assert 'attributes.fields.start_time: {"path": "start", "unit"' in report.markdown()
+    for error in (ConfigurationError(text), ValueError(text)):
+        with pytest.raises(Failure) as raised, in_a_sentence():
+            raise error
+        assert "config.toml" not in str(raised.value.description)
+
+
 def test_a_template_is_not_sent_to_the_api_as_it_is():
     with pytest.raises(ValueError, match="SOURCES__EVENTS__CLIENT__BASE_URL"):
         EventsApiComponent.resolve_from_yaml("client: {base_url: '{{ env.URL }}'}")
@@ -107,6 +130,9 @@ def test_editors_know_all_settings():
     schema = EventsApiComponent.model().model_json_schema()
     assert schema["properties"].keys() >= {"client", "resources", *SECTIONS}
     assert schema["additionalProperties"] is False
+    for table in SECTIONS.values():
+        found = schema["$defs"][table.__name__]["properties"].values()
+        assert all("description" in one for one in found), table
 
 
 @pytest.mark.slow

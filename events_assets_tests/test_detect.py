@@ -5,7 +5,8 @@ from dlt.common import jsonpath
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events_assets.commands import detect
+from events_assets.commands import detect, fields
+from events_assets.commands.order import order_of
 from events_assets_tests.shapes import rows
 
 KEYS = st.text() | st.sampled_from(
@@ -28,7 +29,7 @@ JSON = st.recursive(
     ],
 )
 def test_the_list_of_events_is_told_from_other_lists(document, path):
-    assert next(iter(detect.lists_of_rows(document))) == path
+    assert detect.listed(document)[0].selector == path
 
 
 @pytest.mark.parametrize(
@@ -89,7 +90,7 @@ def test_links_cursors_and_marks_are_told_apart():
 @pytest.mark.parametrize(
     ("row", "settings"),
     [
-        (rows(1)[0], {name: name for name in detect.ALWAYS_THERE}),
+        (rows(1)[0], {name: name for name in fields.ALWAYS_THERE}),
         (
             {
                 "slug": "fair",
@@ -132,7 +133,7 @@ def test_links_cursors_and_marks_are_told_apart():
     ],
 )
 def test_fields_are_proposed_by_name_and_by_what_they_hold(row, settings):
-    assert detect.field_settings([row]) == settings
+    assert fields.field_settings([row]) == settings
 
 
 def google(number, **more):
@@ -167,7 +168,7 @@ def google(number, **more):
     ],
 )  # fmt: skip
 def test_all_rows_are_looked_at_and_places_that_complete_each_other_are_proposed(rows, settings):
-    assert detect.field_settings(rows) == settings
+    assert fields.field_settings(rows) == settings
 
 
 @pytest.mark.parametrize(
@@ -185,7 +186,7 @@ def test_all_rows_are_looked_at_and_places_that_complete_each_other_are_proposed
     ],
 )
 def test_a_status_is_found_elsewhere_and_no_part_of_a_country_is_one(row, status):
-    assert detect.field_settings([row]).get("status") == status
+    assert fields.field_settings([row]).get("status") == status
 
 
 @pytest.mark.parametrize(
@@ -204,7 +205,7 @@ def test_a_status_is_found_elsewhere_and_no_part_of_a_country_is_one(row, status
     ],
 )  # fmt: skip
 def test_times_in_other_forms_are_proposed_with_their_format_and_doubts_are_kept(row, settings):
-    assert detect.proposals([row]) == settings
+    assert fields.proposals([row]) == settings
 
 
 DAY, LATER = "2026-05-01", "2026-05-03"
@@ -229,7 +230,7 @@ NOON = f"{DAY}T12:00:00Z"
     ],
 )
 def test_no_start_is_taken_from_the_end_or_from_the_making_of_a_row(row, start, end):
-    found = detect.field_settings([row])
+    found = fields.field_settings([row])
     assert (found.get("start_time"), found.get("end_time")) == (start, end)
 
 
@@ -257,16 +258,146 @@ def apart(day, clock, form=None):
             apart("date", "finish", "%m/%d/%Y %I:%M %p"),
         ),
         ({"date": DAY, "doors_time": "10:00"}, "date", None),
+        ({"date": DAY, "time": "9:30 PM"}, apart("date", "time"), None),
+        ({"date": DAY, "time": "0930"}, apart("date", "time"), None),
+        ({"date": DAY, "time": 1930}, apart("date", "time"), None),
+        ({"date": DAY, "time": 930}, "date", None),  # which may count minutes
+        ({"date": DAY, "time": "19h30"}, apart("date", "time"), None),
+        (
+            {"datum": DAY, "beginn": "19.30 Uhr", "start_date": DAY},
+            apart("start_date", "beginn"),
+            None,
+        ),
+        ({"date": "31.12.2026", "time": "19h30"}, apart("date", "time", "%d.%m.%Y"), None),
+        ({"date": DAY, "time": "2026-05-01 1715 2026"}, "date", None),
         ({"starts_at": NOON, "start_time": "10:00"}, "starts_at", None),
     ],
 )
 def test_a_day_and_a_time_of_day_apart_are_put_together(row, start, end):
-    found = detect.field_settings([row])
+    found = fields.field_settings([row])
     assert (found.get("start_time"), found.get("end_time")) == (start, end)
 
 
+BERLIN, NAIVE = "Europe/Berlin", f"{DAY}T10:00:00"
+
+
+def zoned(path, zone):
+    return {"path": path, "timezone_path": zone}
+
+
 @pytest.mark.parametrize(
-    ("fields", "found"),
+    ("row", "start"),
+    [
+        ({"start": NAIVE, "timezone": BERLIN}, zoned("start", "timezone")),
+        ({"start": {"local": NAIVE, "timeZone": BERLIN}}, zoned("start.local", "start.timeZone")),
+        ({"dates": {"start": NAIVE, "tz": "+02:00"}}, zoned("dates.start", "dates.tz")),
+        ({"start": NAIVE, "venue": {"timezone": BERLIN}}, zoned("start", "venue.timezone")),
+        (
+            {"start": NAIVE, "start_tz": BERLIN, "end_tz": "Asia/Tokyo", "tz": "UTC"},
+            zoned("start", "start_tz"),
+        ),
+        (
+            {"day": DAY, "time": "10:00", "zone": BERLIN},
+            {"path": "day", "time_path": "time", "timezone_path": "zone"},
+        ),
+        ({"start": NOON, "timezone": BERLIN}, "start"),
+        ({"start_utc": NAIVE, "timezone": BERLIN}, "start_utc"),
+        ({"start": NAIVE, "timezone": "W. Europe Standard Time"}, "start"),
+        ({"start": NAIVE, "zone": "A"}, "start"),
+        ({"start": NAIVE, "organizer": {"timezone": BERLIN}}, "start"),
+        ({"start": 1777000000, "timezone": BERLIN}, {"path": "start", "unit": "seconds"}),
+    ],
+)
+def test_local_times_get_the_zone_that_is_named_beside_them(row, start):
+    assert fields.field_settings([row])["start_time"] == start
+    other_row = {"start": NAIVE, "timezone": None}
+    assert fields.field_settings([row, other_row]).get("start_time") != zoned("start", "timezone")
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"start": NAIVE}, "without a time zone, so taken for UTC: start_time"),
+        ({"start": NOON}, ""),
+        ({"start_utc": NAIVE}, ""),
+        ({"date": f"{DAY}T10:00Z", "time": 930}, ""),
+        ({"date": DAY, "time": "10~00", "zone": BERLIN}, '"time" is not read as the time of day'),
+        ({"start": NOON, "duration": 90}, 'set end_time = { duration_path = "duration"'),
+    ],
+)
+def test_what_is_taken_for_utc_or_not_read_is_said(row, said):
+    told = "; ".join(fields.doubts([row]))
+    assert said in told and bool(said) == bool(told), told
+
+
+@pytest.mark.parametrize(
+    ("row", "end"),
+    [
+        ({"duration": "1:30"}, {"duration_path": "duration"}),
+        ({"duration": "PT2H"}, {"duration_path": "duration"}),
+        ({"duration_minutes": 90}, {"duration_path": "duration_minutes", "unit": "minutes"}),
+        ({"durationInHours": 1.5}, {"duration_path": "durationInHours", "unit": "hours"}),
+        ({"duration": 90}, None),
+        ({"duration": "long"}, None),
+        ({"duration": "1:30", "end": NOON}, "end"),
+        ({"recording_end": NOON}, None),
+        ({"visible_until": NOON}, None),
+        ({"recording_end": NOON, "scheduled_end": NOON}, "scheduled_end"),
+    ],
+)
+def test_an_end_is_how_long_an_event_lasts_and_never_that_of_something_else(row, end):
+    assert fields.field_settings([{"start": NOON, **row}]).get("end_time") == end
+
+
+@pytest.mark.parametrize(
+    ("row", "name"),
+    [
+        ({"title_s": "Fair"}, "title_s"),
+        ({"title_fr": "Foire", "title_en": "Fair"}, "title_en"),
+        ({"Titel": "Messe"}, "Titel"),
+        ({"title": "Fair", "title_en": "Fair"}, "title"),
+        ({"title_no": "7"}, None),
+        ({"properties": {"hs_event_name": "Fair"}}, "properties.hs_event_name"),
+    ],
+)
+def test_a_name_is_found_whatever_mark_or_language_it_has(row, name):
+    assert fields.field_settings([row]).get("event_name") == name
+
+
+def test_a_start_is_called_like_its_end_without_the_word_for_it():
+    row = {"field_date": {"value": NOON, "end_value": NOON}}
+    assert fields.field_settings([row])["start_time"] == "field_date.value"
+
+
+SESSION = rows(1)
+
+
+@pytest.mark.parametrize(
+    ("document", "path"),
+    [
+        ({"days": [{"date": DAY, "rooms": [{"name": "A", "talks": [one]}]} for one in rows(2)]},
+         "days[*].rooms[*].talks[*]"),
+        ({"days": [{"date": DAY, "rooms": {"A": SESSION, "B": rows(2)[1:]}}]},
+         "days[*].rooms.*[*]"),
+        ({"days": [{"id": n, "date": DAY, "sessions": [one]} for n, one in enumerate(rows(3))]},
+         "days[*].sessions[*]"),
+        ({"days": [{"date": DAY, "list": SESSION}, {"date": DAY}]}, "days[*].list[*]"),
+        ({"events": [{**SESSION[0], "performances": rows(3)}]}, "events"),
+        ({"events": [{**SESSION[0], "events": rows(3)}]}, "events"),
+        ({"entry": [{"event": SESSION[0]}, {}]}, "entry"),
+    ],
+)  # fmt: skip
+def test_sessions_are_found_in_rooms_of_days_and_all_of_them(document, path):
+    assert detect.listed(document)[0].selector == path
+
+
+def test_a_list_with_nulls_is_found_and_what_is_included_is_none():
+    (found,) = detect.listed({"data": [rows(1)[0], None], "included": rows(3)})
+    assert (found.selector, len(found.rows)) == ("data", 1)
+
+
+@pytest.mark.parametrize(
+    ("row", "found"),
     [
         ({"id": int, "documentId": "d{}"}, "documentId"),
         ({"@id": "https://example.org/{}", "UID": "u{}"}, "UID"),
@@ -281,21 +412,21 @@ def test_a_day_and_a_time_of_day_apart_are_put_together(row, start, end):
         ({"sys": {"id": "s{}"}, "fields": {"title": "Fair"}}, "sys.id"),
     ],
 )
-def test_an_id_names_the_event_and_not_its_version_or_its_place(fields, found):
+def test_an_id_names_the_event_and_not_its_version_or_its_place(row, found):
     def made(value, n):
         if isinstance(value, dict):
             return {name: made(inner, n) for name, inner in value.items()}
         return n if value is int else value.format(n)
 
-    assert detect.field_settings([made(fields, n) for n in range(3)])["id"] == found
+    assert fields.field_settings([made(row, n) for n in range(3)])["id"] == found
 
 
 def test_a_repeated_value_is_proposed_as_no_id():
-    assert "id" not in detect.field_settings([{"code": "a"}, {"code": "a"}])
+    assert "id" not in fields.field_settings([{"code": "a"}, {"code": "a"}])
 
 
 @pytest.mark.parametrize(
-    ("fields", "order"),
+    ("rows", "order"),
     [
         ([{"id": str(n), "name": "x"} for n in range(8, 30)], ("id", False)),
         ([{"start": f"2026-05-0{9 - n // 3}T0{n % 3 * 4 % 5}:00:00Z"} for n in range(9)],
@@ -308,24 +439,26 @@ def test_a_repeated_value_is_proposed_as_no_id():
         ([{"a": n} for n in range(9)] + [{}], ("", False)),
     ],
 )  # fmt: skip
-def test_the_field_that_explains_the_order_of_rows_is_named(fields, order):
-    assert detect.order_of(fields) == order
+def test_the_field_that_explains_the_order_of_rows_is_named(rows, order):
+    assert order_of(rows) == order
 
 
 @given(JSON)
 def test_what_is_found_is_at_the_path_that_is_told(document):
     """By dlt's own JSON paths, as a load will look for it."""
+    lists = {one.selector: one.rows for one in detect.listed(document) if not one.scan}
     found = {
-        **detect.lists_of_rows(document),
+        **lists,
         **detect.totals(document, {}, 1),
         **detect.cursors(document),
         **detect.has_more(document),
     }
     for path, value in found.items():
         (there,) = jsonpath.find_values(path, document)
+        there = [row for row in there if row is not None] if isinstance(there, list) else there
         assert there == value or str(there) == str(value)
-    for rows_of_one in detect.lists_of_rows(document).values():
-        settings = detect.field_settings(rows_of_one)
+    for rows_of_one in lists.values():
+        settings = fields.field_settings(rows_of_one)
         settings.pop("language", None)
         for setting in settings.values():
             path = setting["path"] if isinstance(setting, dict) else setting

@@ -43,6 +43,10 @@ FORMS = {
         "start_time = {path = 'day', time_path = 'from', timezone_path = 'tz'}\n"
         "end_time = {path = 'day', time_path = 'to', timezone_path = 'tz'}",
         {"day": "2026-05-01", "from": "10:00", "to": "11:30:00", "tz": "Europe/Vienna"}),
+    "a time of day in another form": ("timezone = 'Europe/Vienna'\n"
+        "start_time = {path = 'day', time_path = 'from', format = '%d.%m.%Y'}\n"
+        "end_time = {path = 'date', time_path = 'to'}",
+        {"day": "01.05.2026", "date": "2026-05-01", "from": 1000, "to": "11h30"}),
     "a format": ("timezone = 'Europe/Vienna'\n"
         "start_time = {path = 'a', format = '%d.%m.%Y %H:%M'}\n"
         "end_time = {path = 'day', time_path = 'to', format = '%m/%d/%Y %I:%M %p'}",

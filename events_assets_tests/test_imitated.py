@@ -93,6 +93,10 @@ FLAGGED = {"resultOffset": None}
             paged("resultOffset", "resultRecordCount", exceededTransferLimit=is_more),
             ("offset", None, "resultOffset"),
         ),
+        (paged("pagetoken", next_page_token=token), ("cursor", "next_page_token", "pagetoken")),
+        (paged("$offset", "$limit"), ("offset", None, "$offset")),
+        (paged("startIndex", "count", base=1), ("offset", None, "startIndex")),
+        (in_header("X-Next-Page-Token", "nextPageToken"), ("header_cursor", None, "nextPageToken")),
     ],
 )
 def test_a_page_is_not_taken_for_the_whole_list(init, server, paginator):
@@ -158,6 +162,12 @@ def test_rows_of_the_page_are_no_total(init, check, server):
     endpoint = found["resources"][0]["endpoint"]
     steps = check(server, {"data_selector": endpoint["data_selector"], **SINGLE})
     assert not steps["total"]["settings"], steps["total"]
+
+
+def test_nulls_among_rows_are_counted_and_said_and_no_reason_to_look_for_more(init):
+    _, said, _ = init(whole(rows=[*events(), None, None], total=59))
+    assert "note rows 2 more are no objects: a load sets them aside" in said
+    assert 'ok paging all 59 rows at once: "total" counts as many' in said
 
 
 def test_all_rows_are_counted_wherever_that_is(init):
@@ -237,6 +247,12 @@ def arrive(command, rows):
 QUERY = """query ($first: Int, $after: String) {
   events(first: $first, after: $after) {
     edges { node { id title start end } } pageInfo { hasNextPage endCursor } } }"""
+
+
+def test_changes_are_not_asked_for_in_a_query_of_graphql_and_that_is_said(init):
+    found, said, _ = init(graphql, "--graphql", QUERY)
+    assert "note changes not asked for: say it in the query" in said
+    assert "incremental" not in found["resources"][0]["endpoint"]
 
 
 def by_key(page):

@@ -65,6 +65,11 @@ AWKWARD: dict[str, tuple[Any, Any]] = {
     "megabyte of text": ({"event_name": "x" * 2**20}, {"event_name": "x" * 2**20}),
     "year 1": ({"start_time": "0001-01-01T00:00:00Z"}, {"start_time": "0001-01-01T00:00:00+00:00"}),
     "year 9999": ({"end_time": "9999-12-31T23:59:59Z"}, {"end_time": "9999-12-31T23:59:59+00:00"}),
+    "year 1 without offset": (
+        {"start_time": "0001-01-01"},
+        {"start_time": "0001-01-01T00:00:00+00:00"},
+    ),
+    "number that begins like year 1": ({"code": "0001"}, {"code": "0001"}),
     "year 10000": (
         {"end_time": "10000-01-01T00:00:00Z"},
         {"end_time": None, "end_time__v_text": "10000-01-01T00:00:00Z"},

@@ -266,3 +266,35 @@ def test_only_numbers_of_likely_years_look_like_unix_times(value, unit):
 )  # fmt: skip
 def test_a_local_time_is_told_from_one_with_an_offset(text, told):
     assert times.has_offset(text) is told
+
+
+@pytest.mark.parametrize(
+    ("written", "clock"),
+    [
+        ("10:00", "10:00"),
+        ("9:30:05.5", "09:30:05.5"),
+        ("9:30 PM", "21:30"),
+        ("12:05 a.m.", "00:05"),
+        ("12 pm", "12:00"),
+        ("0930", "09:30"),
+        ("930", "09:30"),
+        (930, "09:30"),
+        (0, "00:00"),
+        ("9.30", "09:30"),
+        ("19h30", "19:30"),
+        ("19h", "19:00"),
+        ("19 Uhr", "19:00"),
+        ("19:30 Uhr", "19:30"),
+        ("10:00:00+02:00", "10:00:00+02:00"),
+        ("19", "19"),
+        ("25:00", "25:00"),
+    ],
+)
+def test_a_time_of_day_is_read_however_it_is_written(written, clock):
+    assert times.clock(written) == clock
+
+
+@pytest.mark.parametrize("value", [2430, 990, -1, True, 9.5, None, ["10:00"]])
+def test_what_is_no_time_of_day_is_not_guessed(value):
+    with pytest.raises(UnreadableTimeError):
+        times.clock(value)

@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import UTC
 from typing import Any
 
-from events_assets.commands import detect
+from events_assets.commands import fields
 from events_assets.commands.report import FAILED, NOTE, OK, Step, counted
 from events_assets.errors import EventsError, UnreadableTimeError
 from events_assets.json_path import value_at
@@ -166,7 +166,7 @@ def _unfit(changes: Changes, rows: Sequence[Any], where: str) -> Step | None:
     if lacking := values.count(None):
         finding = f"{lacking} of {counted(len(values), 'row')} have nothing at {path} (cursor_path)"
         if lacking == len(values):
-            found = {f"{where}.cursor_path": one for one in detect.changed_at(rows)[:1]}
+            found = {f"{where}.cursor_path": one for one in fields.changed_at(rows)[:1]}
             return Step(FAILED if ends else NOTE, name, finding, found)
         if ends:
             found = {f"{where}.on_cursor_value_missing": "include"}

@@ -20,7 +20,16 @@ from dlt.sources.rest_api.typing import RESTAPIConfig
 from events_assets import alerts, configuration
 from events_assets.api import configured_api
 from events_assets.authentication import Authentication
-from events_assets.commands import changes, detect, findings, pages, verdicts, wrong_settings
+from events_assets.commands import (
+    changes,
+    detect,
+    fields,
+    findings,
+    order,
+    pages,
+    verdicts,
+    wrong_settings,
+)
 from events_assets.commands.location import Dialogue, KeyPlace, has_rows, merged_in
 from events_assets.commands.report import ALERTS, FAILED, NOTE, OK, Report, Step, counted
 from events_assets.destinations.choice import destination
@@ -147,7 +156,7 @@ class _Trial:
         add(_key_of(self, first))
         add(findings.rows_of(first, self.settings.get("data_selector")))
         if first.rows:
-            add(findings.fields(first))
+            add(findings.columns(first))
             self.report.show(findings.example(next(r for r in first.rows if isinstance(r, dict))))
         settings = _settings_of(self, first)
         add(findings.total(first, one, settings.events))
@@ -179,17 +188,17 @@ class _Trial:
         rows come in another order each time. Who ignores it gives the first page once more."""
         evidence, found, asked = one.evidence, None, list[Page | None]()
         raw = first.originals
-        key, (_, is_named) = detect.field_settings(raw).get("id", "id"), detect.order_of(raw)
+        key, (_, is_named) = fields.field_settings(raw).get("id", "id"), order.order_of(raw)
 
         def by_id(params: dict[str, Any]) -> bool | None:
             with suppress(*FAULTS):
                 asked.append(_first_page(self.endpoint, self.request, params))
-                return findings.strictly(asked[-1], len(first.rows))
+                return order.strictly(asked[-1], len(first.rows))
             return None
 
         is_open = not evidence.ordered and not is_named and len(first.rows) >= BY_CHANCE
         if is_open and evidence.touching and evidence.pages > 1:
-            found = pages.find_order(by_id, key.strip("'"))
+            found = order.find_order(by_id, key.strip("'"))
         is_same = any(findings.same(page, first) for page in asked)
         is_repeated = evidence.ordered or bool(found) or is_same
         if not is_repeated:
@@ -198,9 +207,9 @@ class _Trial:
             except FAULTS as error:
                 raise StopError("order", f"the same request once more fails: {error}") from None
             if is_open and found is None and not is_repeated:
-                found = pages.find_order(by_id, key.strip("'"))
+                found = order.find_order(by_id, key.strip("'"))
         sent = self.settings.get("params") or {}
-        self.report.add(findings.order(one, raw, is_repeated, found, sent))
+        self.report.add(order.seen(one, raw, is_repeated, found, sent))
 
     def _try_changes(self, asking: Changes, first: Page) -> None:
         """Asks for what changed, as a load does: by the time of a row that came."""
@@ -257,7 +266,7 @@ def _settings_of(trial: _Trial, first: Page) -> wrong_settings.Settings:
     own = {"row_key": scan.row_key, "columns_path": scan.columns_path}
     selector = trial.settings.get("data_selector") or (best[0].selector if best else "$")
     listed = detect.Listed(selector, rows, {name: v for name, v in own.items() if v})
-    key = detect.field_settings(rows).get("id", "id")
+    key = fields.field_settings(rows).get("id", "id")
     events = pages.EventList(partial(_asked, trial), listed, key, first.answer)
     paginator = trial.settings.get("paginator", trial.client.get("paginator"))
     return wrong_settings.Settings(paginator, trial.request, events)

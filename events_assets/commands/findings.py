@@ -5,7 +5,6 @@ Each function gives a step, or raises `StopError`.
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -13,16 +12,17 @@ from typing import Any
 from dlt.common.data_types import coerce_value, py_type_to_sc_type
 
 from events_assets import configuration, json_path
-from events_assets.commands import detect
+from events_assets.commands import detect, fields
 from events_assets.commands.pages import LARGE, NO_WAY, EventList
 from events_assets.commands.report import FAILED, NOTE, OK, Step, counted, shown
+from events_assets.commands.time_parts import TIMES
 from events_assets.commands.toml_file import inline
-from events_assets.errors import StopError, UnreadableTimeError
-from events_assets.paging.base import Order, Page
+from events_assets.errors import StopError
+from events_assets.paging.base import Page
 from events_assets.paging.page_numbers import PageNumbers
 from events_assets.paging.touching_offsets import TouchingOffsets
 from events_assets.rows.canonical import Fields
-from events_assets.rows.times import LIKELY_YEARS, UNREADABLE, has_offset
+from events_assets.rows.times import LIKELY_YEARS, UNREADABLE
 from events_assets.scan.data_selector import DataSelector
 from events_assets.scan.list_pass import ListPass
 from events_assets.scan.verdict import COMPLETE, NAMED, TOUCHING, Reading, Seen, judge
@@ -81,7 +81,7 @@ def rows_of(page: Page, selector: str | None) -> Step:
     return Step(NOTE, "rows", finding, {f"{ENDPOINT}.data_selector": best[0].selector})
 
 
-def fields(page: Page) -> Step:
+def columns(page: Page) -> Step:
     """How the canonical fields come out, from the rows as they would be loaded, and from the same
     as the API gave them."""
     found, raw = [row for row in page.rows if isinstance(row, dict)], page.originals
@@ -89,13 +89,13 @@ def fields(page: Page) -> Step:
         raise StopError("fields", "the rows are no objects; check data_selector")
     configured = configuration.field_settings()
     has_status = configured.status and configured.status.path
-    names = [*detect.ALWAYS_THERE, "status"] if has_status else detect.ALWAYS_THERE
+    names = [*fields.ALWAYS_THERE, "status"] if has_status else fields.ALWAYS_THERE
     values = {name: [row[name] for row in found if row.get(name) not in ABSENT] for name in names}
     missing = [name for name in names if not values[name]]
-    proposed = detect.proposals(raw)
-    faults = {name: {*map(_fault, values[name])} for name in detect.TIMES}
-    unread = [name for name in faults if "unread" in faults[name]]
-    naive = [name for name in faults if "naive" in faults[name]]
+    proposed = fields.proposals(raw)
+    unread = [name for name in TIMES if any(map(_is_unread, values[name]))]
+    settled = {name: _setting(name, configured) for name in TIMES if values[name]}
+    local = [] if configured.timezone else fields.local(raw, settled)
     finding = ", ".join(name for name in names if values[name])
     if missing:
         finding = f"found {finding or 'none'}; missing, or null in all rows: {', '.join(missing)}"
@@ -104,34 +104,28 @@ def fields(page: Page) -> Step:
     nowhere, unseen = _not_in(raw, configured)
     said = [*_told_missing(values, len(found)), *nowhere, *unseen]
     said += [_unread(name, configured, values[name]) for name in unread]
-    said += unclear_times({name: proposed.get(name, []) for name in (*missing, *unread)})
-    set_anew = _set_anew(values, unread, raw)
-    if naive:
-        said.append(f"without a time zone, so taken for UTC: {', '.join(naive)}")
-        set_anew = {**{name: name for name in naive}, **set_anew, "timezone": "UTC"}
+    said += fields.unclear_times({name: proposed.get(name, []) for name in (*missing, *unread)})
+    said += [*fields.unread_parts(raw, settled), *fields.taken_for_utc(local)]
+    set_anew = _set_anew(values, settled, unread, raw)
+    if unsaid := {name: settled[name] for name in local if name not in set_anew}:
+        set_anew = {**unsaid, **set_anew, "timezone": "UTC"}
     settings = {f"fields.{name}": setting for name, setting in set_anew.items()}
     state = FAILED if "id" in missing or nowhere else NOTE if missing or said else OK
     return Step(state, "fields", "; ".join([finding, *said]), settings)
 
 
-def unclear_times(proposed: Mapping[str, Sequence[Any]]) -> list[str]:
-    """What is said of times of which day and month cannot be told apart, with both settings."""
-    return [
-        f"day and month of {name} cannot be told apart: set {name} = "
-        + f", or {name} = ".join(map(inline, settings))
-        for name, settings in proposed.items()
-        if len(settings) > 1
-    ]
-
-
 def _unread(name: str, configured: FieldsSettings, values: Sequence[Any]) -> str:
     """That times cannot be read, by the setting that says where they are."""
+    value = next(filter(_is_unread, values))
+    text, written = shown(str(value).removeprefix(UNREADABLE)), inline(_setting(name, configured))
+    return f"cannot be read as a time: {name} = {written} (like {text})"
+
+
+def _setting(name: str, configured: FieldsSettings) -> Any:
+    """How a time is configured."""
     table = getattr(configured, name)
     setting = table.model_dump(exclude_unset=True) if table else {"path": name}
-    written = inline(setting["path"] if [*setting] == ["path"] else setting)
-    value = next(one for one in values if _fault(one) == "unread")
-    text = shown(str(value).removeprefix(UNREADABLE))
-    return f"cannot be read as a time: {name} = {written} (like {text})"
+    return setting["path"] if [*setting] == ["path"] else setting
 
 
 def _told_missing(values: Mapping[str, Sequence[Any]], count: int) -> list[str]:
@@ -144,19 +138,24 @@ def _told_missing(values: Mapping[str, Sequence[Any]], count: int) -> list[str]:
     ]
 
 
-def _set_anew(values: Values, unread: Sequence[str], raw: Sequence[Any]) -> dict[str, Any]:
-    """The proposed settings of fields that are missing, of times that are written otherwise, and
-    of fields that more rows would have by them."""
-    proposed = detect.field_settings(raw)
+def _set_anew(
+    values: Values, settled: Values, unread: Sequence[str], raw: Sequence[Any]
+) -> dict[str, Any]:
+    """The proposed settings of fields that are missing, of times that are written otherwise or of
+    which a part is not read, and of fields that more rows would have by them."""
+    proposed = fields.field_settings(raw)
     rows = [row for row in raw if isinstance(row, dict)]
     would = Fields(proposed).map(rows)
     chosen = []
     for name, held in values.items():
         filled = sum(row.get(name) not in ABSENT for row in would)
-        is_table = name in unread and isinstance(proposed.get(name), dict)
+        table, now = proposed.get(name), settled.get(name)
+        is_table = name in unread and isinstance(table, dict)
+        if isinstance(table, dict) and table["path" if "path" in table else "duration_path"] == now:
+            is_table = is_table or not {"time_path", "timezone_path"}.isdisjoint(table)
         if is_table or filled > len(held):
             chosen.append(name)
-    return detect.only(proposed, chosen)
+    return fields.only(proposed, chosen)
 
 
 def _not_in(raw: Sequence[Any], configured: FieldsSettings) -> tuple[list[str], list[str]]:
@@ -176,7 +175,7 @@ def _configured_paths(configured: FieldsSettings) -> Iterator[tuple[str, list[st
     for path in listed(configured.id):  # each is a part
         yield "id", [path], True
     yield "event_name", listed(configured.event_name), True
-    for name in (*detect.TIMES, "status"):
+    for name in (*TIMES, "status"):
         table = getattr(configured, name) or {}
         for key, value in table:
             if key.endswith("path"):
@@ -189,8 +188,8 @@ def example(row: Mapping[str, Any]) -> dict[str, Any]:
     """An event as its columns will hold it: the canonical fields, and a few others."""
     plain = [n for n, v in row.items() if v is not None and not isinstance(v, list | dict)]
     plain.sort(key=lambda name: name not in ("status", "all_day"))
-    names = [*dict.fromkeys([*detect.ALWAYS_THERE, *plain])][:COLUMNS_SHOWN]
-    times = {n: time.isoformat(sep=" ") for n in detect.TIMES if (time := _time(row.get(n)))}
+    names = [*dict.fromkeys([*fields.ALWAYS_THERE, *plain])][:COLUMNS_SHOWN]
+    times = {n: time.isoformat(sep=" ") for n in TIMES if (time := _time(row.get(n)))}
     return {name: row.get(name) for name in names} | times
 
 
@@ -252,41 +251,6 @@ def numbering(paging: PageNumbers, before: Page | None, first: Page) -> Step:
         finding = f"there are rows at {name}={number}, before the first page asked for"
         return Step(FAILED, "numbering", finding, {f"{ENDPOINT}.paginator.base_page": number})
     return Step(OK, "numbering", f"{name} starts at {paging.first}")
-
-
-def strictly(page: Page | None, count: int) -> bool | None:
-    """Whether a page has so many rows, strictly in the order of their id; None if it has none."""
-    if page is None or not page.rows:
-        return None
-    return len(page.rows) == count and bool(Order().then(page.identities).directions)
-
-
-def order(
-    one: ListPass, raw: Sequence[Any], is_repeated: bool, found: Values | None, sent: Values
-) -> Step:
-    """In which order rows come, as seen on the pages so far, or in the `raw` rows of the first.
-
-    `is_repeated`: that page came once more as it was. `found` asks for rows by id, beside the
-    parameters `sent`; empty if nothing does, None if nothing was tried.
-    """
-    name, finding, evidence = "order", "none that can be seen", one.evidence
-    if evidence.ordered:
-        field = configuration.scan_settings().order or "id"
-        way = "upwards" if "up" in " ".join(evidence.order.directions) else "downwards"
-        return Step(OK, name, f"strictly by {field}, {way}")
-    field, is_strict = detect.order_of(raw)
-    if not is_repeated:
-        finding = "two identical requests give other rows, or another order"
-    elif is_strict:
-        finding = f"strictly by {field}; name it, if it never changes"
-        return Step(NOTE, name, finding, {"scan.order": field})
-    elif field:
-        finding = f"by {field}, not by id"
-    if found:
-        finding += f"; by id if asked with {', '.join(f'{n}={v}' for n, v in found.items())}"
-        return Step(NOTE, name, finding, {f"{ENDPOINT}.params": {**sent, **found}})
-    finding += "; no common parameter asks for one by id" if found is not None else ""
-    return Step(OK if is_repeated else NOTE, name, finding)
 
 
 def proof(one: ListPass, is_only: bool) -> Step:
@@ -355,12 +319,7 @@ def _time(value: Any) -> datetime | None:
         return None
 
 
-def _fault(value: Any) -> str:
-    """Whether a time is `unread`, as one that only a number in the wrong unit can mean, or `naive`,
-    without a zone."""
+def _is_unread(value: Any) -> bool:
+    """Whether a value is no time, or one that only a number in the wrong unit can mean."""
     time = _time(value)
-    if time is None or (isinstance(value, int | float) and time.year >= LIKELY_YEARS.stop):
-        return "unread"
-    with suppress(UnreadableTimeError):
-        return "naive" if isinstance(value, str) and not has_offset(value) else ""
-    return ""
+    return time is None or (isinstance(value, int | float) and time.year >= LIKELY_YEARS.stop)

@@ -66,6 +66,9 @@ def _shape(text: str) -> str:
 
 def _forms(shape: str) -> Iterator[str]:
     """The formats that a shape can mean: one for each order of its numbers."""
+    directives = re.findall("%[A-Za-z]", shape)
+    if len(directives) > len({*directives}):  # which no format may have
+        return
     month, year = "%B" in shape or "%b" in shape, "%Y" in shape
     numbers = shape.count(NUMBER)
     orders = [["%d"]] if month else [["%m", "%d"], ["%d", "%m"]]

@@ -3,7 +3,7 @@
 from typing import Any
 from urllib.parse import parse_qsl, unquote_plus
 
-from events_assets.commands import detect, findings, pages, since, toml_file
+from events_assets.commands import detect, fields, findings, order, pages, paths, since, toml_file
 from events_assets.commands.location import (
     Dialogue,
     KeyPlace,
@@ -13,6 +13,7 @@ from events_assets.commands.location import (
     key_place,
 )
 from events_assets.commands.report import NOTE, OK, Report, Step
+from events_assets.commands.time_parts import is_time
 from events_assets.commands.toml_file import Description, inline
 from events_assets.errors import ApiError, StopError
 from events_assets.http.answer import kind_of
@@ -33,11 +34,14 @@ def discover(api: Dialogue) -> Description:
         found = Description({"base_url": api.base_url, **place.client}, endpoint)
         found.scan |= events.listed.scan
         pages.find_way(events, found, api.report)
-        pages.ask_for_order(events, found, api.report)
+        order.ask_for_order(events, found, api.report)
         pages.find_total(events, found, api.report)
-        if api.method == "GET":
-            since.ask_for_changes(events, found, api.report)
+        if inside(api.body):
+            finding = "not asked for: say it in the query, and set incremental by hand"
+            api.report.add(Step(NOTE, "changes", finding))
         else:
+            since.ask_for_changes(events, found, api.report)
+        if api.method != "GET":
             toml_file.put_in_body(found, api.method, api.body, inside(api.body))
     except ApiError as error:
         raise StopError("reachable", str(error)) from None
@@ -56,7 +60,7 @@ def _clean_address(api: Dialogue) -> None:
     paging: list[str] = []
     for parameter in filter(None, f"{base_query}&{query}".split("&")):
         name, value = next(iter(parse_qsl(parameter)), ("", ""))
-        is_number = value.isdecimal() and not detect.is_time(value)
+        is_number = value.isdecimal() and not is_time(value)
         is_cursor = name in pages.CURSORS and name not in pages.NAMES["span"]
         if api.report.redaction.text(parameter) != parameter:
             api.place = api.place or key_place(f"query:{unquote_plus(parameter.partition('=')[0])}")
@@ -120,7 +124,7 @@ def _remedy(api: Dialogue) -> str:
 def _event_list(api: Dialogue) -> pages.EventList:
     document = api.first.document
     lists = detect.listed(document)
-    key = detect.field_settings(lists[0].rows).get("id") if lists else None
+    key = fields.field_settings(lists[0].rows).get("id") if lists else None
     if not lists or (not key and _has_table(document)):
         words = message_of(api.first.body)
         said = f'; it says: "{words}"' if words else ""
@@ -131,28 +135,32 @@ def _event_list(api: Dialogue) -> pages.EventList:
             finding += ", or ask for objects by a parameter of the API, in the path"
         raise StopError("rows", finding + said)
     best = lists[0]
+    events = pages.EventList(api.ask, best, key or "id", api.first, asked_few=bool(api.few_rows))
     api.report.add(findings.rows(document, best))
-    return pages.EventList(api.ask, best, key or "id", api.first, asked_few=bool(api.few_rows))
+    if events.no_objects:
+        finding = f"{events.no_objects:,} more are no objects: a load sets them aside"
+        api.report.add(Step(NOTE, "rows", finding))
+    return events
 
 
 def _has_table(document: Any) -> bool:
     """Whether there are rows that are lists of values."""
     return any(
         isinstance(value, list) and value and all(isinstance(row, list) for row in value)
-        for _, value in detect.walk(document)
+        for _, value in paths.walk(document)
     )
 
 
 def _fields(rows: list[dict[str, Any]], report: Report) -> dict[str, Any]:
     """Settings of the canonical fields that have other names, or are written otherwise."""
-    proposed, found = detect.proposals(rows), detect.field_settings(rows)
+    proposed, found = fields.proposals(rows), fields.field_settings(rows)
     there = {*proposed, *(name for row in rows for name in row)}
-    known = [name for name in (*detect.ALWAYS_THERE, "status") if name in there]
+    known = [name for name in (*fields.ALWAYS_THERE, "status") if name in there]
     elsewhere = [name for name in known if found.get(name, name) != name]
-    settings = detect.only(found, elsewhere)
+    settings = fields.only(found, elsewhere)
     places = ", ".join(f"{n} ← {inline(settings[n])}" if n in elsewhere else n for n in known)
-    missing = ", ".join(name for name in detect.ALWAYS_THERE if name not in known)
-    unclear = [*findings.unclear_times(proposed), *detect.unreadable(rows)]
+    missing = ", ".join(name for name in fields.ALWAYS_THERE if name not in known)
+    unclear = fields.doubts(rows)
     finding = f"{places or 'none'}; not found: {missing}" if missing else places
     report.add(Step(NOTE if missing or unclear else OK, "fields", "; ".join([finding, *unclear])))
     return settings

@@ -35,6 +35,11 @@ class KeyPlace:
 
 NO_KEY = KeyPlace("no key")
 
+HEADER = re.compile(r"\b(?!www-)[a-z]+(?:-[a-z]+)*-(?:key|token)\b", re.IGNORECASE)
+"""What an API that refuses may call the header of its key."""
+QUOTED = 2_000
+"""Bytes of its words that are looked at."""
+
 
 def key_place(text: str) -> KeyPlace:
     """The place that `--key-in` names.
@@ -80,10 +85,16 @@ def challenge(refused: Mapping[str, str]) -> str:
     return asked_for.partition(" ")[0].lower()
 
 
-def likeliest(refused: Mapping[str, str]) -> list[KeyPlace]:
-    """The common places, first those that the headers of a refusal ask for."""
-    scheme = challenge(refused)
-    return sorted(PLACES, key=lambda p: scheme not in re.findall(r"\w+", p.description.lower()))
+def likeliest(refused: Answer) -> list[KeyPlace]:
+    """Headers that a refusal names, and the common places, first those that it asks for."""
+    scheme = challenge(refused.headers)
+    told = refused.headers.get("WWW-Authenticate", "") + refused.body[:QUOTED].decode(
+        errors="replace"
+    )
+    named = [key_place(f"header:{name}") for name in dict.fromkeys(HEADER.findall(told))]
+    return named + sorted(
+        PLACES, key=lambda p: scheme not in re.findall(r"\w+", p.description.lower())
+    )
 
 
 @dataclass
@@ -137,7 +148,7 @@ class Dialogue:
             if self.first.status not in (401, 403) and not doubtful:
                 doubtful = place, self.first
             if place is NO_KEY and self.authentication.has_key and not self.place:
-                self.tried += likeliest(self.first.headers)
+                self.tried += likeliest(self.first)
         if doubtful and doubtful[0] is not place:
             self._open(doubtful[0])
         found, self.first = doubtful or (None, self.first)

@@ -15,13 +15,12 @@ from urllib.parse import parse_qsl, urlsplit
 
 from dlt.common.jsonpath import set_value_at_path
 
-from events_assets.commands import detect
+from events_assets.commands import detect, paths
 from events_assets.commands.report import NOTE, OK, Report, Step, counted
 from events_assets.commands.toml_file import Description
 from events_assets.errors import ApiError, NotAPageError
 from events_assets.http.answer import Answer
 from events_assets.json_path import value_at
-from events_assets.paging.base import BY_CHANCE, Order
 from events_assets.scan.data_selector import DataSelector
 
 PAGE = 100
@@ -34,7 +33,7 @@ QUICKLY = 5.0
 DEFAULTS = {"offset_param": "offset", "limit_param": "limit", "page_param": "page"}
 """What dlt's paginators take by themselves."""
 
-NAMES = detect.NAMES["params"]
+NAMES = paths.NAMES["params"]
 SIZES: dict[str, list[str]] = NAMES["size"]
 OFFSETS: list[str] = NAMES["offset"]
 NUMBERS: list[str] = NAMES["page_number"]
@@ -48,10 +47,6 @@ UNKNOWN = 8
 
 COUNT_HEADER = {"Prefer": "count=exact"}
 """A header by which some APIs are asked to count, as by parameters."""
-
-ORDERS: list[list[str]] = NAMES["order"]
-TRIES = 3
-"""So many requests are made at most to find out how rows are asked for in an order."""
 
 NO_WAY = "none of the known ways leads to them; set the paginator by hand"
 
@@ -70,7 +65,7 @@ class EventList:
     `first` the first answer; `asked_few`: to a request for a few rows. `size` is the parameter of
     the page size, and `small` a page with few rows; without one, `size` is empty, and `small` the
     first answer; `counted` is the one with the fewest rows. `sample` are the most rows that came at
-    once.
+    once; `no_objects` counts nulls and the like among the first ones.
     """
 
     get: Callable[..., Answer]
@@ -86,6 +81,7 @@ class EventList:
         self.read = DataSelector(self.selector, False, *keys)
         self.id_of = value_at(self.id)
         self.first_rows = self.sample = self.rows(self.first)
+        self.no_objects = len(self._entries(self.first)) - len(self.first_rows)
         self.small, self.few = self.first, self.first_rows
         self.counted = self.first
 
@@ -121,10 +117,13 @@ class EventList:
 
     def rows(self, answer: Answer) -> Rows:
         """The rows of an answer, none where it is no page."""
+        return [row for row in self._entries(answer) if isinstance(row, dict)]
+
+    def _entries(self, answer: Answer) -> list[Any]:
+        """The same, with nulls and what else is no object."""
         with suppress(NotAPageError):
             if 200 <= answer.status < 300:
-                rows = self.read(answer.require_json())
-                return [row for row in rows if isinstance(row, dict)]
+                return self.read(answer.require_json())
         return []
 
     def sized(self, rows: int) -> dict[str, int]:
@@ -189,7 +188,7 @@ class EventList:
         """What says that no more rows are there than came, empty where nothing does."""
         if at := detect.end(self.beside(self.first)):
             return f'"{at}" says that there are no more'
-        came = len(self.first_rows)
+        came = len(self.first_rows) + self.no_objects
         counts = [at for at, total in self.totals(self.first).items() if total == came]
         return f'"{counts[0]}" counts as many' if counts else ""
 
@@ -268,7 +267,7 @@ def _leads_on(events: EventList, params: Params, cursor_path: str | None) -> boo
 
 def only_page(events: EventList) -> tuple[str, str]:
     """The state and the finding where no way leads to another page."""
-    came = len(events.sample)
+    came = len(events.sample) + events.no_objects
     if events.has_more_than(came, events.small if events.size else events.first):
         return NOTE, f"the API has more than these {came} rows, but {NO_WAY}"
     if end := events.end():
@@ -281,9 +280,11 @@ def _trials(events: EventList) -> Iterator[Trial]:
     """Offsets, which cannot do without a size; what the answer names; numbers."""
     size = events.size
     for name in _positions(events) if size else ():
-        if name in OFFSETS:
+        first = _first_offset(events, name) if name in OFFSETS else None
+        if first is not None:
             paginator = {"type": "offset", "limit": PAGE, "offset_param": name, "limit_param": size}
-            yield {name: len(events.few)}, paginator, f"offsets: {name}"
+            paginator |= {"offset": first} if first else {}
+            yield None, paginator, f"offsets{f' from {first}' if first else ''}: {name}"
     yield from _named(events)
     for name in _positions(events):
         one = events.page({name: 1}) if name not in OFFSETS else []
@@ -291,6 +292,27 @@ def _trials(events: EventList) -> Iterator[Trial]:
             base = 0 if events.are_others(events.page({name: 0}), one) else 1
             paginator = {"type": "page_number", "base_page": base, "page_param": name}
             yield None, paginator, f"page numbers from {base}: {name}"
+
+
+def _first_offset(events: EventList, name: str) -> int | None:
+    """How rows are counted by a parameter: from 0 or from 1; None where it leads to no others."""
+    page, few = events.page({name: len(events.few)}), events.few
+    if events.are_others(page, few):
+        return 0
+    is_last = len(few) > 1 and page[:1] and events.key(page[0]) == events.key(few[-1])
+    return 1 if is_last and events.are_others(page[1:], few) else None
+
+
+def _spellings(name: str) -> list[str]:
+    """What takes a cursor of some name, likely: of `X-Next-Page-Token` next_page_token, pageToken,
+    pagetoken and the like."""
+    spaced = re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", name)
+    words = re.sub(r"[\W_]+|\bx\b", " ", spaced.lower()).split()
+    found = [name]
+    for some in (words, words[1:] if words[:1] == ["next"] else []):
+        camel = some[:1] + [word.title() for word in some[1:]]
+        found += ["_".join(some), "".join(camel), "".join(some)]
+    return [*dict.fromkeys(filter(None, found))]
 
 
 def _named(events: EventList) -> Iterator[Trial]:
@@ -308,12 +330,13 @@ def _named(events: EventList) -> Iterator[Trial]:
         own = path.rpartition(".")[2].strip("'")
         short = re.sub(r"^next_?(?=.)", "", own, flags=re.IGNORECASE)
         names = [own, short[:1].lower() + short[1:]]
-        for name in dict.fromkeys([*names, *(CURSORS if (path, cursor) not in unknown else ())]):
+        names += [*_spellings(own), *CURSORS] if (path, cursor) not in unknown else []
+        for name in dict.fromkeys(names):
             paginator = {"type": "cursor", "cursor_path": path, "cursor_param": name}
             yield {name: cursor}, paginator | flag, f'cursors: {name} takes what is at "{path}"'
     for header, cursor in events.small.headers.items():
         if re.search("cursor|continuation|next.*(token|key)", header, re.IGNORECASE):
-            for name in CURSORS:
+            for name in dict.fromkeys([*_spellings(header)[1:], *CURSORS]):
                 paginator = {"type": "header_cursor", "cursor_key": header, "cursor_param": name}
                 yield {name: cursor}, paginator, f"cursors: {name} takes the header {header}"
     last = events.id_of(events.few[-1]) if events.few else None
@@ -336,61 +359,6 @@ def _positions(events: EventList) -> Sequence[str]:
     if not second:  # all at once was too much
         return NUMBERS[:2]
     return NUMBERS if events.are_others(second, events.first_rows) else ()
-
-
-def find_order(by_id: Callable[[Params], bool | None], key: str) -> Params:
-    """What asks for rows in the order of their id; empty where nothing was found.
-
-    `by_id` tells whether rows come so when they are asked for with parameters, None where they are
-    refused. Of several parameters that do so together, half are left out while tries are left.
-    """
-    tries = 0
-
-    def tried(params: Sequence[str]) -> bool | None:
-        nonlocal tries
-        tries += 1
-        return by_id(_order(params, key)) if tries <= TRIES else False
-
-    for params in ORDERS:
-        is_understood = tried(params)
-        if is_understood is None:  # perhaps as the others are unknown
-            params = params[:1]
-            is_understood = tried(params)
-        while is_understood and len(params) > 1 and tries < TRIES:
-            half = len(params) // 2
-            params = params[:half] if tried(params[:half]) else params[half:]
-        if is_understood:
-            return _order(params, key)
-    return {}
-
-
-def _order(params: Sequence[str], key: str) -> Params:
-    return {name: value.replace("{}", key) for name, _, value in (p.partition("=") for p in params)}
-
-
-def ask_for_order(events: EventList, api: Description, report: Report) -> None:
-    """Describes how rows are asked for in the order of their id, if pages can touch and rows do not
-    come so anyway."""
-    came = len(events.first_rows)
-    if api.endpoint["paginator"]["type"] != "offset" or came < BY_CHANCE:
-        return
-
-    def by_id(params: Params) -> bool | None:
-        rows = events.page_of(came, params) if params else events.first_rows
-        is_ordered = bool(Order().then([events.id_of(row) for row in rows]).directions)
-        return is_ordered and len(rows) == came if rows else None
-
-    if by_id({}):
-        report.add(Step(OK, "order", f"strictly by {events.id}"))
-    elif params := find_order(by_id, events.id):
-        api.endpoint["params"] = api.endpoint.get("params", {}) | params
-        asked = ", ".join(f"{name}={value}" for name, value in params.items())
-        report.add(Step(OK, "order", f"strictly by {events.id}, asked for by {asked}"))
-    else:
-        field, _ = detect.order_of(events.sample)
-        seen = f"by {field}" if field else "none that can be seen"
-        finding = f"{seen}; no common parameter asks for one by {events.id}"
-        report.add(Step(NOTE, "order", finding))
 
 
 def find_total(events: EventList, api: Description, report: Report) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from events_assets import providers
 from events_assets.commands.toml_file import inline
 from events_assets.http.redaction import Redaction
 
@@ -38,8 +39,12 @@ class Step:
     finding: str
     settings: Mapping[str, Any] = field(default_factory=dict)
 
-    def toml(self) -> str:
-        """The settings as lines of `.dlt/config.toml`, each table with its header."""
+    def to_set(self) -> str:
+        """The settings as lines of TOML, each table with its header; for a component's file by
+        their paths in it."""
+        if providers.described_in() != providers.FILE:
+            lines = (f"attributes.{path}: {json.dumps(v)}" for path, v in self.settings.items())
+            return "\n".join(lines)
         tables: dict[str, list[str]] = {}
         for path, value in self.settings.items():
             table, _, key = f"sources.events.{path}".rpartition(".")
@@ -57,7 +62,8 @@ class Step:
         )
         text = click.style(self.state, fg=COLOURS[self.state]) + text.removeprefix(self.state)
         if self.settings:
-            text += f"\n{'':8}set in .dlt/config.toml:\n" + textwrap.indent(self.toml(), " " * 10)
+            lines = textwrap.indent(self.to_set(), " " * 10)
+            text += f"\n{'':8}set in {providers.described_in()}:\n{lines}"
         return text
 
 
@@ -76,6 +82,7 @@ class Report:
 
     def add(self, step: Step) -> None:
         finding = " ".join(self.redaction.text(step.finding).split())
+        finding = providers.at_its_place(finding)
         settings = self.redaction.value(dict(step.settings))
         step = replace(step, finding=finding, settings=settings)
         self.steps.append(step)

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any
 
 from events_assets import configuration
-from events_assets.commands import detect
+from events_assets.commands import fields
 from events_assets.commands.changes import (
     FORMS,
     OBEYED,
@@ -117,9 +117,9 @@ def ask_for_changes(events: EventList, api: Description, report: Report) -> None
     """Describes how the API is asked for what changed since the last load, where it obeys."""
     paginator, page, name = api.endpoint["paginator"], events.sample, "changes"
     params = events.sized(paginator.get("limit", PAGE)) | api.endpoint.get("params", {})
-    if detect.changed_at(page):
+    if fields.changed_at(page):
         page = events.rows(events.get(params)) or page
-    paths = detect.changed_at(page)[:FIELDS_TRIED]
+    paths = fields.changed_at(page)[:FIELDS_TRIED]
     if not paths:
         return report.add(Step(OK, name, "no field tells when a row was changed last"))
     ways: dict[tuple[str, str], _Way] = {}

@@ -47,6 +47,8 @@ def put_in_body(api: Description, method: str, body: Any, inside: str) -> None:
     endpoint, body = api.endpoint, deepcopy(body) if isinstance(body, dict) else {}
     target = body.setdefault(inside.rstrip("."), {}) if inside else body
     target.update(endpoint.pop("params", {}))
+    if "start_param" in endpoint.get("incremental", {}):
+        target[endpoint["incremental"].pop("start_param")] = "{incremental.start_value}"
     if not target and inside:
         del body[inside.rstrip(".")]
     endpoint |= {"method": method} | ({"json": body} if body else {})

@@ -19,7 +19,8 @@ def foreseen(pages: Sequence[Page], identity: Identity, report: Report) -> Step:
     """Whether `events_job` would end with 1 by its checks, if all rows are like these; and which
     others would do so."""
     rows = {key: row for page in pages for key, row in zip(page.identities, page.rows, strict=True)}
-    twice = sum(times - 1 for page in pages for times in Counter(page.identities).values())
+    keys = (filter(lambda one: not identity.is_keyless(one), page.identities) for page in pages)
+    twice = sum(times - 1 for found in map(Counter, keys) for times in found.values())
     refused = sum(bool(identity.objection(row)) for row in rows.values())
     backwards = sum(map(_ends_before_it_starts, rows.values()))
     checks, found = configuration.check_settings(), list[str]()

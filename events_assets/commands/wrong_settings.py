@@ -106,6 +106,8 @@ def only_page(settings: Settings, page: Page, one: ListPass) -> Step:
     if one.evidence.ended or events.end() or (page.total == came and settings.total()):
         return Step(OK, name, f"all {came} rows are on one page")
     why = nowhere or "nothing says that there are no more"
+    if not nowhere and detect.continues(events.beside(page.answer), page.headers):
+        why = f"the API speaks of a next one: {pages.NO_WAY}"
     return Step(NOTE, name, f"{came} rows came, as the only page, and {why}")
 
 

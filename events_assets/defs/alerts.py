@@ -16,7 +16,7 @@ from typing import Any, cast
 
 import dagster as dg
 
-from events_assets import alerts, configuration
+from events_assets import alerts, configuration, providers
 from events_assets.alerts import Message
 from events_assets.defs.configured import TABLES, configured
 from events_assets.defs.jobs import EVENTS, check_api_job, daily_events_job, events_job, replay_job
@@ -245,7 +245,8 @@ def alerting(channel: str) -> dg.SensorDefinition:
         configuration.reload_providers()
         settings = configuration.alert_settings()
         if channel not in settings.channels:
-            return dg.SkipReason(f"there is no [sources.events.alerts.{channel}]")
+            lacking = f"there is no [sources.events.alerts.{channel}]"
+            return dg.SkipReason(providers.at_its_place(lacking))
         now, known = datetime.now(UTC).timestamp(), told(context.cursor)
         mask = alerts.redaction(settings).text  # before a text is cut: half a key is a secret, too
         wrong = {}

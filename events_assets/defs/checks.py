@@ -16,7 +16,7 @@ from typing import Any
 import dagster as dg
 import dlt
 
-from events_assets import configuration, drift, warehouse
+from events_assets import configuration, drift, providers, warehouse
 from events_assets.defs.failures import explained
 from events_assets.defs.metadata import last_receipt, markdown_table, verdict
 from events_assets.defs.resources import POOL
@@ -365,6 +365,7 @@ def _result(
     description = finding.description + ("" if passed else f"; {REMEDIES[name]}")
     if severity == "error" and not passed:
         description += f", or say what it means in [sources.events.checks.{name}]"
+    description = providers.at_its_place(description)
     told = f"{name} {'passed' if passed else 'failed'}: {description}"
     level = "info" if passed else {"error": "error", "warn": "warning"}[severity]
     context.log.log(level, told)

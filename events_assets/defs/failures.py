@@ -12,7 +12,7 @@ import dagster as dg
 from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-from events_assets import configuration
+from events_assets import configuration, providers
 from events_assets.errors import ConfigurationError, EventsError, causes
 
 DROPPED = re.compile(
@@ -45,9 +45,10 @@ def in_a_sentence() -> Iterator[None]:
     except Exception as error:
         known = _known(error)
         if known is None:
-            raise dg.Failure(description=_sentence(error)) from error
+            told = providers.at_its_place(_sentence(error))
+            raise dg.Failure(description=told) from error
         logging.getLogger("events_assets").debug("the causes of what failed", exc_info=error)
-        raise dg.Failure(description=known) from None
+        raise dg.Failure(description=providers.at_its_place(known)) from None
 
 
 def _known(error: Exception) -> str | None:

@@ -36,7 +36,7 @@ def try_api(context: dg.OpExecutionContext) -> None:
     """Asks the API for a few pages, and reports what a load would find; loads nothing."""
 
     def tell(step: Step) -> None:
-        text = f"{step.name}: {step.finding}" + (f"\n{step.toml()}" if step.settings else "")
+        text = f"{step.name}: {step.finding}" + (f"\n{step.to_set()}" if step.settings else "")
         level = {FAILED: context.log.error, NOTE: context.log.warning}
         level.get(step.state, context.log.info)(text)
 

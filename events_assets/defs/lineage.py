@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import dagster as dg
 
-from events_assets import configuration, warehouse
+from events_assets import configuration, providers, warehouse
 from events_assets.defs.configured import DESTINATION, TABLES, configured
 from events_assets.defs.metadata import column_schema
 from events_assets.descriptions import of_table
@@ -63,8 +63,8 @@ def api() -> dg.AssetSpec:
         group_name="events",
         kinds={"api"},
         owners=OWNERS,
-        description="The event-management API that is configured in `.dlt/config.toml`. Nothing is "
-        "run for it: `check_api_job` tries it, and `events` loads from it.",
+        description=f"The event-management API of `{providers.described_in()}`. Nothing is run "
+        "for it: `check_api_job` tries it, and `events` loads from it.",
         metadata={"base_url": base_url},
     )
 

@@ -15,7 +15,7 @@ So does a name or status that is an object or a list, in its own column, which i
 import json
 import re
 from collections.abc import Callable, Container, Mapping
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 from itertools import chain, count
 from typing import Any
@@ -173,28 +173,34 @@ def _time(
             return start + times.duration(value, settings.unit)
         if settings.unit:
             return times.from_number(value, settings.unit)
-        if not all(isinstance(part, str) for part in (value, clock, zone_name)):
+        if not all(isinstance(part, str) for part in (value, zone_name)):
             raise UnreadableTimeError(value)
         where = zone(zone_name.strip()) if zone_name else local
-        form = settings.format
-        text = f"{value.strip()}{' ' if form else 'T'}{clock.strip()}" if clock else value
+        form, text = settings.format, value
+        if clock != "" and form and times.TIME_OF_DAY.search(form):
+            text = f"{value.strip()} {str(clock).strip()}"
+        elif clock != "":
+            day = times.from_format(value, form, UTC).date().isoformat() if form else value.strip()
+            form, text = None, f"{day}T{times.clock(clock)}"
         found = times.from_format(text, form, where) if form else times.from_text(text, where)
         if times.is_twice(found, where) and not OFFSET.search(text):
             twice.add(found.isoformat())
         return found
 
     def is_date(value: Any, clock: Any) -> bool:
-        is_whole = clock or settings.unit or settings.duration_path
+        is_whole = clock != "" or settings.unit or settings.duration_path
         return not is_whole and times.is_date(value, settings.format)
 
     def read(row: Row, start: Time) -> Time:
-        value, clock, zone_name = find(row), find_clock(row) or "", find_zone(row) or ""
+        value, clock, zone_name = find(row), find_clock(row), find_zone(row) or ""
+        clock = "" if clock is None else clock
         if value is None or value == "" or (settings.duration_path and start == NO_TIME):
             return NO_TIME
         try:
             found = instant(value, clock, zone_name, start[1])
         except (UnreadableTimeError, OverflowError):
-            return times.unreadable(value, *filter(None, (clock, zone_name))), None, False
+            parts = [part for part in (clock, zone_name) if part != ""]
+            return times.unreadable(value, *parts), None, False
         return found.isoformat(), found, tells_dates and is_date(value, clock)
 
     return read

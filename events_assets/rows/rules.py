@@ -164,6 +164,8 @@ def _out_of_calendar(text: str, _: Path) -> str | None:
         time = ensure_datetime(text)
     except (ValueError, OverflowError, OSError):  # the last of a number beyond all years
         return None
+    if time.tzinfo is None:  # as a number of four digits that is no year
+        return None
     try:
         time.astimezone(UTC)
     except (ValueError, OverflowError):

@@ -52,6 +52,10 @@ TIME_OF_DAY = re.compile(r"%[HIMcXTRs]")
 """What a format has that says more than a date."""
 NUMBER = re.compile(r"[+-]?[0-9]{1,30}(?:\.[0-9]{1,30})?")
 CLOCK = re.compile(r"([0-9]+):([0-5][0-9])(?::([0-5][0-9](?:\.[0-9]+)?))?")
+TIME_OF_DAY_TEXT = re.compile(
+    r"([01]?[0-9]|2[0-3])(?:[:.hH]?([0-5][0-9]))?(?::([0-5][0-9](?:\.[0-9]+)?))?"
+    r" ?(?:(Uhr|h)|([AaPp])\.?[Mm]\.?)?"
+)
 _PART = r"([0-9]+(?:[.,][0-9]+)?)"
 ISO_DURATION = re.compile(
     rf"P(?=.)(?:{_PART}W)?(?:{_PART}D)?(?:T(?=.)(?:{_PART}H)?(?:{_PART}M)?(?:{_PART}S)?)?"
@@ -131,6 +135,27 @@ def duration(value: Any, unit: str | None = None) -> timedelta:
     parts = zip(reversed(found.groups()), reversed(ISO_PARTS), strict=False)
     amounts = (_amount(number.replace(",", "."), size) for number, size in parts if number)
     return sum(amounts, timedelta())
+
+
+def clock(value: Any) -> str:
+    """A time of day as ISO 8601 has it: of `9:30 PM`, `21.30`, `21h30`, `21 Uhr`, `2130` or the
+    number 2130; another text is given back as it is.
+
+    Raises:
+        UnreadableTimeError: the value is a number that is no such time, or no text at all.
+    """
+    text = value.strip() if isinstance(value, str) else ""
+    if isinstance(value, int) and not isinstance(value, bool):
+        text = f"{value:04}"
+    found = TIME_OF_DAY_TEXT.fullmatch(text)
+    if not isinstance(value, str) and not found:
+        raise UnreadableTimeError(value)
+    if not found or not (found[2] or found[4] or found[5]):
+        return text
+    hour = int(found[1])
+    if found[5]:
+        hour = hour % 12 + (12 if found[5] in "Pp" else 0)
+    return f"{hour:02}:{found[2] or '00'}" + (f":{found[3]}" if found[3] else "")
 
 
 def to_text(instant: datetime, form: str) -> str:
