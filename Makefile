@@ -24,7 +24,7 @@ check: setup      ## try the configured API with a few requests
 	@$(BIN)/events-assets check
 
 load: setup       ## load and check the events of the configured API
-	@$(BIN)/dagster job execute -m events_assets.definitions -j events_job
+	@PYTHONWARNINGS='ignore:Function `job_execute_command`' $(BIN)/dagster job execute -m events_assets.definitions -j events_job
 
 PORT ?= 3000
 dev: setup        ## open the Dagster UI on http://127.0.0.1:3000, or on the next free port

@@ -71,7 +71,7 @@ def daily_events(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": len(rows),
-            "dagster/column_lineage": LINEAGE,  # the UI shows that of the last materialization
+            "dagster/column_lineage": LINEAGE,  # of the materialization, as Dagster+ shows it
             "events": sum(number for *_, number in rows),
             "events_over_time": dg.MetadataValue.md(over_time(rows)),
             "chart": dg.MetadataValue.md(over_time(rows, *AS_CHART)),

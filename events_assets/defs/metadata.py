@@ -211,18 +211,19 @@ def replay_metadata(dataset: Dataset, table: str, info: LoadInfo) -> tuple[dict[
 def replay_summary(table: str, metadata: dict[str, Any]) -> str:
     """A replay in one line."""
     return (
-        f"{table}: {metadata['rows_replayed']} rows of the quarantine are loaded, "
-        f"{metadata['rows_in_quarantine']} remain in it; "
-        f"{metadata['dagster/row_count']} rows are there now"
+        f"{table}: {metadata['rows_replayed']:,} rows of the quarantine are loaded, "
+        f"{metadata['rows_in_quarantine']:,} remain in it; "
+        f"{metadata['dagster/row_count']:,} rows are there now"
     )
 
 
 def summary(table: str, receipt: ReceiptRow, rows: int) -> str:
     """A load in one line."""
     return (
-        f"{table}: {receipt['rows_received']} rows received in {receipt['requests']} requests: "
-        f"{changes(receipt)}, {receipt['repeats']} repeated, "
-        f"{receipt['rows_quarantined']} quarantined; {verdict(receipt)}; {rows} rows are there now"
+        f"{table}: {receipt['rows_received']:,} rows received in {receipt['requests']:,} requests: "
+        f"{changes(receipt)}, {receipt['repeats']:,} repeated, "
+        f"{receipt['rows_quarantined']:,} quarantined; {verdict(receipt)}; "
+        f"{rows:,} rows are there now"
     )
 
 
