@@ -72,13 +72,13 @@ def load_metadata(dataset: Dataset, table: str, receipts: list[ReceiptRow]) -> M
 
 
 def last_loads(receipts: list[ReceiptRow]) -> Metadata:
-    """What the last loads changed: a line each, and a picture as soon as there are several."""
-    rows = ((_minute(one["started_at"]), _told(one)) for one in receipts[:LOADS_SHOWN])
-    shown: Metadata = {"last_loads": markdown_table(rows, ["load (UTC)", "what changed"])}
+    """What the last loads changed: a picture as soon as there are several, and a line each."""
+    shown: Metadata = {}
     loads = [(one["started_at"], _counts(one)) for one in reversed(receipts)]
     if len(loads) > 1:
         shown["changes_over_time"] = dg.MetadataValue.md(of_loads(loads))
-    return shown
+    rows = ((_minute(one["started_at"]), _told(one)) for one in receipts[:LOADS_SHOWN])
+    return shown | {"last_loads": markdown_table(rows, ["load (UTC)", "what changed"])}
 
 
 def _counts(receipt: ReceiptRow) -> dict[str, int]:
