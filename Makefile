@@ -24,7 +24,7 @@ check: setup      ## try the configured API with a few requests
 	@$(BIN)/events-assets check
 
 load: setup       ## load and check the events of the configured API
-	@$(BIN)/dagster job execute -m events_assets.definitions -j events_job
+	@PYTHONWARNINGS='ignore:Function `job_execute_command`' $(BIN)/dagster job execute -m events_assets.definitions -j events_job
 
 PORT ?= 3000
 dev: setup        ## open the Dagster UI on http://127.0.0.1:3000, or on the next free port
@@ -32,7 +32,7 @@ dev: setup        ## open the Dagster UI on http://127.0.0.1:3000, or on the nex
 	[ $$port = $(PORT) ] || echo "Port $(PORT) is taken: the Dagster UI will be on http://127.0.0.1:$$port"; \
 	PYTHONWARNINGS='ignore:Function `dev_command`' exec $(BIN)/dagster dev --host 127.0.0.1 --port $$port --workspace workspace.yaml
 
-bench: setup      ## compare with plain dlt and with the floor; options in ARGS: ARGS=--help
+bench: setup-dev  ## compare with plain dlt and with the floor; options in ARGS: ARGS=--help
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 schema: setup     ## write the JSON schema of .dlt/config.toml, and the notebook of docs/data.md

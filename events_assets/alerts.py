@@ -158,7 +158,7 @@ def _remedy(error: Exception) -> str:
 
 def _required(settings: Any, channel: str, name: str) -> str:
     """A secret of a channel. Raises ConfigurationError where there is none."""
-    if found := _secret(settings, channel, name):
+    if found := _given(settings, channel, name):
         return found
     variable = f"SOURCES__EVENTS__ALERTS__{channel}__{name}".upper()
     raise ConfigurationError(
@@ -167,17 +167,18 @@ def _required(settings: Any, channel: str, name: str) -> str:
     )
 
 
-def _secret(settings: Any, channel: str, name: str) -> str:
-    """A secret of a channel, from a vault, too; empty if there is none."""
+def _given(settings: Any, channel: str, name: str) -> str:
+    """A setting that may be a secret, empty if there is none: from the files and the environment,
+    or from a vault, which tells what it is asked for by name only."""
     return getattr(settings, name, None) or configuration.secret(f"alerts.{channel}.{name}") or ""
 
 
 def redaction(settings: AlertSettings) -> Redaction:
     """Masks the secrets of all channels, and the key of the API."""
     masking = Authentication(configuration.api_key()).redaction
-    found = [_secret(settings.email, "email", "password")]
+    found = [_given(settings.email, "email", "password")]
     for channel in ("slack", "webhook"):
-        url = _secret(getattr(settings, channel), channel, "url")
+        url = _given(getattr(settings, channel), channel, "url")
         at = re.sub("^[^/]*//[^/?]*", "", url)  # which errors name without the host
         found += [url, *(part for part in (at, *re.split("[/?&=:@]", url)) if len(part) >= LONG)]
     for name, value in (settings.webhook.headers if settings.webhook else {}).items():

@@ -9,6 +9,7 @@ from dlt.common.schema import Schema
 from events_assets.descriptions import MARKED, OWN, TABLES, of_column, of_table
 from events_assets.destinations.base import Destination
 from events_assets.sql import select
+from events_assets.sync import CURRENT
 
 
 def describe(pipeline: dlt.Pipeline, dataset: dlt.Dataset, destination: Destination) -> None:
@@ -39,13 +40,22 @@ def _note(schema: Schema) -> None:
 
 def _comment(dataset: dlt.Dataset, tables: dict[str, Any], comments: str) -> None:
     client = dataset.sql_client
-    for what, table, column, comment in select(dataset, comments, client.dataset_name):
-        known = tables.get(table, {"columns": {}})
-        found = known["columns"].get(column, {}) if column else known
-        text = found.get("description") or (not column and TABLES.get(table))
-        if text and text != comment:
-            name = client.make_qualified_table_name(table)
-            name += f".{client.escape_column_name(column)}" if column else ""
-            client.execute_sql(
-                f"COMMENT ON {what} {name} IS {client.capabilities.escape_literal(text)}"
-            )
+    found = select(dataset, comments, client.dataset_name)
+    with client.begin_transaction():  # one for all: the view is made anew by each load
+        for what, table, column, comment in found:
+            text = _said(tables, table, column)
+            if text and text != comment:
+                name = client.make_qualified_table_name(table)
+                name += f".{client.escape_column_name(column)}" if column else ""
+                client.execute_sql(
+                    f"COMMENT ON {what} {name} IS {client.capabilities.escape_literal(text)}"
+                )
+
+
+def _said(tables: dict[str, Any], table: str, column: str | None) -> str | None:
+    """What is known of a table or of a column; those of the view are the columns of the events."""
+    if not column:
+        return tables.get(table, {}).get("description") or TABLES.get(table)
+    known = tables.get("events" if table == CURRENT else table, {"columns": {}})
+    found: str | None = known["columns"].get(column, {}).get("description")
+    return found

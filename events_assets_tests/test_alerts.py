@@ -117,8 +117,8 @@ def test_a_failed_run_is_told_once_and_once_a_day_and_once_when_it_is_over(
     tick(), tick(), tick(hours=24)
     *_, well = webhook.received
     assert len(webhook.received) == 3
-    assert well["title"].startswith("events_assets: well again: events_job failed: ")
-    assert well["text"].endswith("Nothing is wrong any more.")
+    assert well["title"] == "events_assets: no longer wrong: events_job failed"
+    assert well["text"].endswith("Nothing is wrong any more.") and "401" not in well["text"]
 
 
 def test_a_failed_run_is_told_by_mail(serve, run, mailbox, alert, tick, monkeypatch):
@@ -175,7 +175,8 @@ def test_a_failed_check_is_told_with_its_remedy_and_a_warning_where_that_is_want
     )
     check(passed=True)
     tick()
-    assert "Well again\n- the check event_ids_are_unique" in webhook.received[1]["text"]
+    well = webhook.received[1]["text"]
+    assert "No longer wrong\n- the check event_ids_are_unique failed\n  from 20" in well
 
 
 def test_a_run_that_failed_by_a_check_is_told_as_that_check(serve, run, webhook, tick):
@@ -185,6 +186,25 @@ def test_a_run_that_failed_by_a_check_is_told_as_that_check(serve, run, webhook,
     (wrong,) = webhook.received[0]["wrong"]
     assert wrong["text"].startswith("the check events_end_after_they_start failed: events that end")
     assert "mend them in the API" in wrong["text"]
+
+
+@pytest.mark.slow
+def test_a_check_is_not_well_because_a_later_run_did_not_get_to_it(
+    serve, run, webhook, tick, monkeypatch
+):
+    monkeypatch.setattr(sensors, "EVALUATIONS_SEEN", 1)
+    serve([event(1, end_time="2020-01-01T00:00:00Z")])
+    assert not run().success
+    tick()
+    monkeypatch.setenv("API_KEY", "another-key")
+    assert not run().success and not run().success
+    tick()
+    told = webhook.received[1]
+    assert [one["name"] for one in told["wrong"]] == ["events_job"]
+    assert [one["name"] for one in told["still_wrong"]] == [
+        "check events:events_end_after_they_start"
+    ]
+    assert "well_again" not in told
 
 
 def test_a_load_that_does_not_come_is_told(instance, webhook, tick, monkeypatch):

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from events_assets_tests.shapes import KEY
 
 BIN = Path(sys.executable).parent
 DOCUMENT = (ROOT / "docs" / "component.md").read_text(encoding="utf-8")
-(EXAMPLE,) = re.findall(r"(?s)```yaml\n(.*?)```", DOCUMENT)
+EXAMPLE = textwrap.dedent(*re.findall(r"(?s)```yaml\n(.*?) *```", DOCUMENT))
 FILE = Path("defs/events/defs.yaml")
 
 PYPROJECT = """

@@ -14,7 +14,7 @@ SELECT c.relname, a.attname, d.description FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace AND n.nspname = 'events_data'
 JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0
 LEFT JOIN pg_catalog.pg_description AS d ON d.objoid = c.oid AND d.objsubid = a.attnum
-WHERE c.relkind = 'r' AND c.relname NOT LIKE '\\_dlt%' ESCAPE '\\'
+WHERE c.relkind IN ('r', 'v') AND c.relname NOT LIKE '\\_dlt%' ESCAPE '\\'
 """
 OF_TABLES = """
 SELECT c.relname, d.description FROM pg_catalog.pg_class AS c
@@ -37,6 +37,8 @@ def test_no_table_and_no_column_is_left_without_a_word(serve, run, rows):
     assert [table for table, text in rows(OF_TABLES) if not text] == []
     assert "`venue.city`" in found["events", "venue__city"]
     assert "do not fit" in found["events", "price__v_text"]
+    for column in ("start_time", "venue__city", "_removed_at"):
+        assert found["current_events", column] == found["events", column]
     assert "torn" in found["scan_receipts", "verdict"]
     assert "list `tags`" in dict(rows(OF_TABLES))["events__tags"]
 

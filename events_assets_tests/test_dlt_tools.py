@@ -2,6 +2,8 @@
 
 import os
 import re
+import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +17,7 @@ from events_assets.api import configured_api
 from events_assets.defs.daily_events import COLUMNS
 from events_assets_tests.conftest import ROOT, event, forget_providers, load
 from events_assets_tests.shapes import KEY
+from events_assets_tests.test_ui import CHROMIUM, MINUTE, QUIET
 
 DOCUMENT = (ROOT / "docs" / "dlt.md").read_text(encoding="utf-8")
 DLT = Path(sys.executable).parent / "dlt"
@@ -118,3 +121,47 @@ def test_what_the_document_shows_works(serve, run, project, request):
     assert "'Event 1'" in told(sys.executable, "-c", attached, folder=project.parent)
     if request.config.getoption("--destination") == "duckdb":
         assert "event_name: string" in told(sys.executable, "-c", by_name, folder=project)
+
+
+@pytest.fixture
+def dashboard(project):
+    """The URL at which `dlt pipeline events_assets show` says that it is."""
+    (command,) = re.findall(r"(?m)^dlt (pipeline events_assets show)$", DOCUMENT)
+    environment = {**os.environ, "PATH": f"{DLT.parent}:{os.environ['PATH']}"}
+    process = subprocess.Popen(
+        [DLT, *command.split()],
+        cwd=project,
+        env=environment | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        told = (re.search(r"URL: (http\S+)", line) for line in process.stdout)
+        yield next(found[1] for found in told if found)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not (CHROMIUM and shutil.which("marimo", path=DLT.parent)),
+    reason="no Chromium on this machine, or the extra `dashboard` is not installed",
+)
+def test_dlts_dashboard_shows_the_tables_and_what_they_hold(serve, run, request):
+    from playwright.sync_api import expect, sync_playwright
+
+    serve([event(1), event(2)])
+    assert run().success
+    url = request.getfixturevalue("dashboard")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        page = browser.new_page(viewport={"width": 1280, "height": 1740})
+        page.goto(url)
+        described = page.get_by_text("What happened to events from load to load").first
+        expect(described).to_be_visible(timeout=MINUTE)
+        page.get_by_role("button", name="Run Query").click()
+        expect(page.get_by_text("arrived").first).to_be_visible(timeout=MINUTE)
+        browser.close()

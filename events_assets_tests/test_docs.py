@@ -49,6 +49,13 @@ def test_no_page_sends_people_where_nothing_is(page):
         assert section in (ROOT / ".dlt" / "config.toml").read_text(), section
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_nobody_scrolls_sideways_to_read_a_page_in_a_terminal(page):
+    written = re.sub("(?s)<!-- results -->.*?<!-- end of results -->", "", page.read_text())
+    prose = re.sub(r"(?ms)^ *```.*?^ *```$", "", written)
+    assert [line for line in prose.split("\n") if len(line) > 100 and line[0] != "|"] == []
+
+
 def anchor_of(heading: str) -> str:
     """What a link to a heading is on GitHub."""
     return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")

@@ -3,13 +3,20 @@
 import ast
 import os
 import re
+import shutil
+import socket
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import dagster as dg
 import duckdb
 import pytest
+import requests
+from dagster._daemon.types import DaemonHeartbeat
+from tenacity import Retrying, stop_after_delay, wait_fixed
 
 from events_assets_tests.conftest import ROOT, event, load, load_configured
 from events_assets_tests.postgres import installed
@@ -65,6 +72,36 @@ def test_each_message_that_has_a_remedy_is_still_said():
     section = PAGE.split("remedy\n")[1].split("\n## ")[0]
     messages = re.findall(r"`([^`]+)`", "".join(re.findall(r"(?m)^\| (`[^|]*) \|", section)))
     assert len(messages) > 15 and [text for text in messages if text not in said] == []
+
+
+@pytest.fixture
+def webserver(project, spawn):
+    """The UI without its daemon."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    (project / "workspace.yaml").write_text((ROOT / "workspace.yaml").read_text())
+    words = ["-h", "127.0.0.1", "-p", str(port), "-w", "workspace.yaml"]
+    spawn(BIN / "dagster-webserver", *words, DAGSTER_HOME=str(project))
+    return f"http://127.0.0.1:{port}"
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl on this machine")
+def test_a_watch_from_outside_hears_that_the_daemon_or_the_ui_is_dead(shell, webserver, project):
+    watch, of_the_machine = blocks("When Dagster itself is down")
+    watch = watch.replace("http://127.0.0.1:3000", webserver)
+    assert webserver in watch
+    code, told = shell(watch)
+    assert code == 1 and f"Dagster at {webserver} is down: events are neither" in told
+    answers = Retrying(stop=stop_after_delay(60), wait=wait_fixed(0.2), reraise=True)
+    answers(lambda: requests.get(f"{webserver}/server_info", timeout=5).raise_for_status())
+    for age, codes in ((2000, (1, 1)), (400, (0, 1)), (0, (0, 0))):
+        with dg.DagsterInstance.from_config(str(project)) as instance:
+            for kind in instance.get_required_daemon_types():
+                at = time.time() - age
+                instance.add_daemon_heartbeat(DaemonHeartbeat(at, kind, None, []))
+        found = [shell(commands) for commands in (watch, of_the_machine)]
+        assert tuple(code for code, _ in found) == codes, found
 
 
 @pytest.mark.slow  # a process of Dagster each

@@ -1,16 +1,18 @@
 """What a person sees on the pages of the assets: asked of Dagster as its UI asks."""
 
 import json
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import dagster as dg
 import pytest
 
-from events_assets.defs.pictures import SHOWN_AT_ONCE, over_time
+from events_assets.defs.pictures import MOST_BARS, SHOWN_AT_ONCE, of_loads, over_time
 from events_assets_tests.conftest import event
 
 ASSETS = """
@@ -176,6 +178,42 @@ def test_a_picture_never_needs_a_click_and_never_ends_a_run(rows):
     assert len(drawn) < SHOWN_AT_ONCE
     assert drawn.startswith("![") or drawn == "no event has a start"
     assert "\n" not in drawn.split("\n\n")[0]
+
+
+def test_one_event_that_was_removed_among_millions_is_seen_in_the_picture():
+    start = datetime(2026, 3, 1, tzinfo=UTC)
+    loads = [
+        (
+            start + timedelta(hours=hour),
+            {
+                "new": hour**5,
+                "changed": hour % 7,
+                "removed": {7: 10**6, MOST_BARS + 8: 1}.get(hour, 0),
+                "unchanged": 10**7 + hour,
+            },
+        )
+        for hour in range(MOST_BARS + 10)
+    ]
+    for shown in (loads, loads[-2:]):
+        drawn = of_loads(shown)
+        assert len(drawn) < SHOWN_AT_ONCE and "\n" not in drawn
+        (removed,) = re.findall("fill='crimson' d='([^']*)'", unquote(drawn))
+        assert removed.startswith("M0 66V") and removed.endswith("V66h1V66")
+        assert "10,000,049 unchanged" in unquote(drawn)
+    assert "V64h1V66h" in unquote(of_loads([loads[7], *loads[-3:]]))
+    assert "V64h1V66h" not in unquote(of_loads([loads[7], *loads[-1:]]))
+
+
+@pytest.mark.slow
+def test_the_page_draws_what_loads_changed_from_the_second_on(serve, run, page):
+    for events in ([event(1)], [event(1, status="cancelled"), event(2)]):
+        serve(events)
+        assert run().success
+        shown = labels(page()["events"]["assetMaterializations"][0]["metadataEntries"])
+        assert ("changes_over_time" in shown) == (len(events) > 1)
+    drawn = unquote(shown["changes_over_time"]["mdStr"])
+    for said in ("1 new", "1 changed", "0 removed", "0 unchanged"):
+        assert f">{said}<" in drawn
 
 
 SECRET = "https://user:pass-word@api.example.com:8443/token-of-the-path/v2?api_key=of-the-query"

@@ -39,6 +39,8 @@ RUNS_SEEN = 10
 LOADS_SEEN = 50
 LONGEST, SHORT = 1000, 80
 """Characters of what is told of one problem, and of the first one in the title."""
+TITLES = {"wrong": "wrong", "well_again": "no longer wrong", "still_wrong": "still wrong"}
+"""What people read for the keys of what programs read."""
 JOB_OF = {"events": events_job.name, "daily_events": daily_events_job.name}
 """What builds an asset, where it is not by the button Materialize."""
 
@@ -125,16 +127,31 @@ def _failed_checks(
 ) -> Iterator[tuple[str, Problem]]:
     graph = cast(dg.RepositoryDefinition, context.repository_def).asset_graph
     for key in sorted(graph.asset_check_keys):
-        history = context.instance.event_log_storage.get_asset_check_execution_history(
-            key, limit=EVALUATIONS_SEEN
-        )
-        told = next((one for one in history if one.evaluation), None)
-        found = told and told.evaluation
-        if not told or not isinstance(found, dg.AssetCheckEvaluation) or found.passed:
+        told = _last_evaluation(context.instance, key)
+        if told is None or told[0].passed:
             continue
+        found, run_id = told
         if settings.warnings or found.severity is dg.AssetCheckSeverity.ERROR:
             text = f"the check {key.name} failed: {found.description or 'it does not say why'}"
-            yield f"check {key.to_user_string()}", Problem(text, told.run_id)
+            yield f"check {key.to_user_string()}", Problem(text, run_id)
+
+
+def _last_evaluation(
+    instance: dg.DagsterInstance, key: dg.AssetCheckKey
+) -> tuple[dg.AssetCheckEvaluation, str] | None:
+    """What a check found the last time, and in which run.
+
+    Runs that are under way, and those that failed before it was its turn, only planned it.
+    """
+    cursor: int | None = None
+    while history := instance.event_log_storage.get_asset_check_execution_history(
+        key, limit=EVALUATIONS_SEEN, cursor=cursor
+    ):
+        for one in history:
+            if isinstance(one.evaluation, dg.AssetCheckEvaluation):
+                return one.evaluation, one.run_id
+        cursor = history[-1].id
+    return None
 
 
 def _late(context: dg.SensorEvaluationContext) -> Iterator[tuple[str, Problem]]:
@@ -182,29 +199,40 @@ def message(
     is_due = any(now - one.told >= settings.repeat_after * 3600 for one in lasting.values())
     if not new and not well and not is_due:
         return None
-    parts = [("Wrong", new), ("Well again", well), ("Still wrong", lasting)]
-    parts = [(title, problems) for title, problems in parts if problems]
-    title, (first, *others) = parts[0][0], parts[0][1].values()
+    parts = [("wrong", new), ("well_again", well), ("still_wrong", lasting)]
+    parts = [(key, problems) for key, problems in parts if problems]
+    key, (first, *others) = parts[0][0], parts[0][1].values()
     more = f", and {len(others)} more" if others else ""
+    short = _head(first) if key == "well_again" else textwrap.shorten(first.text, SHORT)
     lines = [
         line
-        for title, problems in parts
-        for line in ("", title, *(_line(one, settings.ui) for one in problems.values()))
+        for key, problems in parts
+        for line in (
+            *("", TITLES[key].capitalize()),
+            *(
+                _line(one, settings.ui, now if key == "well_again" else None)
+                for one in problems.values()
+            ),
+        )
     ]
     return Message(
-        f"events_assets: {title.lower()}: {textwrap.shorten(first.text, SHORT)}{more}",
+        f"events_assets: {TITLES[key]}: {short}{more}",
         "\n".join(lines[1:]) + ("" if wrong else "\n\nNothing is wrong any more."),
-        {
-            title.lower().replace(" ", "_"): _documents(problems, settings.ui)
-            for title, problems in parts
-        },
+        {key: _documents(problems, settings.ui) for key, problems in parts},
     )
 
 
-def _line(problem: Problem, ui: str | None) -> str:
-    text = textwrap.shorten(problem.text, LONGEST)
-    link = _link(problem, ui) or (f"run {problem.run_id}" if problem.run_id else "")
-    return f"- {text} (since {_time(problem.since)}{link and f', {link}'})"
+def _head(problem: Problem) -> str:
+    """What is wrong, without why, and without what to do."""
+    return problem.text.partition(":")[0]
+
+
+def _line(problem: Problem, ui: str | None, until: float | None) -> str:
+    text, when = textwrap.shorten(problem.text, LONGEST), f"since {_time(problem.since)}"
+    if until is not None:
+        text, when = _head(problem), f"from {_time(problem.since)} to {_time(until)}"
+    run = _link(problem, ui) or (f"run {problem.run_id}" if problem.run_id else None)
+    return "\n  ".join([f"- {text}", when, *([run] if run else [])])
 
 
 def _link(problem: Problem, ui: str | None) -> str | None:

@@ -37,6 +37,7 @@ What each load shows below, under Metadata:
   API does not give any more; these stay, with the time in `_removed_at`.
 - `scan_seconds`, `requests`: how long it took to ask the API, and how often it was asked.
 - `rows_quarantined`: rows that cannot be loaded, in `quarantined_events` with the reason.
+- `changes_over_time`: what the last loads changed. Each line has a scale of its own.
 - `receipt`: all numbers of the load, each explained, as they stand in `scan_receipts`.
 
 `Plots` shows the numbers of all loads. What happened to which event is in `event_changes`.

@@ -364,7 +364,7 @@ def _result(
     passed = not (offenders or finding.warnings) or severity == "pass"
     description = finding.description + ("" if passed else f"; {REMEDIES[name]}")
     if severity == "error" and not passed:
-        description += f", or say what it means in [sources.events.checks.{name}]"
+        description += f", or say how strict the check is in [sources.events.checks.{name}]"
     description = providers.at_its_place(description)
     told = f"{name} {'passed' if passed else 'failed'}: {description}"
     level = "info" if passed else {"error": "error", "warn": "warning"}[severity]

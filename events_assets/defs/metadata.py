@@ -14,7 +14,7 @@ from dlt import Dataset
 from dlt.common.pipeline import LoadInfo
 from tabulate import tabulate
 
-from events_assets.defs.pictures import SHOWN_AT_ONCE, over_time
+from events_assets.defs.pictures import MOST_BARS, SHOWN_AT_ONCE, of_loads, over_time
 from events_assets.descriptions import RECEIPT, of_column
 from events_assets.drift import own_columns
 from events_assets.retention import quarantined
@@ -64,25 +64,31 @@ def load_metadata(dataset: Dataset, table: str, receipts: list[ReceiptRow]) -> M
         **{name: receipt[name] for name in FIRST},
         "scan_seconds": round(scan_seconds(receipt), 3),
         **rows,
-        "last_loads": last_loads(receipts),
+        **last_loads(receipts),
         **{name: receipt[name] for name in LAST},
         "receipt": whole_receipt(receipt),
         "preview": preview,
     }
 
 
-def last_loads(receipts: list[ReceiptRow]) -> dg.MarkdownMetadataValue:
-    """What the last loads changed, in a line each."""
-    rows = ((_minute(one["started_at"]), _told(one)) for one in receipts)
-    return markdown_table(rows, ["load (UTC)", "what changed"])
+def last_loads(receipts: list[ReceiptRow]) -> Metadata:
+    """What the last loads changed: a picture as soon as there are several, and a line each."""
+    shown: Metadata = {}
+    loads = [(one["started_at"], _counts(one)) for one in reversed(receipts)]
+    if len(loads) > 1:
+        shown["changes_over_time"] = dg.MetadataValue.md(of_loads(loads))
+    rows = ((_minute(one["started_at"]), _told(one)) for one in receipts[:LOADS_SHOWN])
+    return shown | {"last_loads": markdown_table(rows, ["load (UTC)", "what changed"])}
+
+
+def _counts(receipt: ReceiptRow) -> dict[str, int]:
+    return {word: receipt[f"rows_{name}"] for name, word in CHANGES.items()}
 
 
 def _told(receipt: ReceiptRow) -> str:
     """What a load changed in a few words, and its verdict where that is not `complete`."""
-    counts = {
-        word: receipt[f"rows_{name}"] for name, word in CHANGES.items() if word != "unchanged"
-    }
-    told = ", ".join(f"{number:,} {word}" for word, number in counts.items() if number) or "nothing"
+    counts = {word: n for word, n in _counts(receipt).items() if n and word != "unchanged"}
+    told = ", ".join(f"{number:,} {word}" for word, number in counts.items()) or "nothing"
     return told + (f"; {receipt['verdict']}" if receipt["verdict"] != COMPLETE else "")
 
 
@@ -205,18 +211,19 @@ def replay_metadata(dataset: Dataset, table: str, info: LoadInfo) -> tuple[dict[
 def replay_summary(table: str, metadata: dict[str, Any]) -> str:
     """A replay in one line."""
     return (
-        f"{table}: {metadata['rows_replayed']} rows of the quarantine are loaded, "
-        f"{metadata['rows_in_quarantine']} remain in it; "
-        f"{metadata['dagster/row_count']} rows are there now"
+        f"{table}: {metadata['rows_replayed']:,} rows of the quarantine are loaded, "
+        f"{metadata['rows_in_quarantine']:,} remain in it; "
+        f"{metadata['dagster/row_count']:,} rows are there now"
     )
 
 
 def summary(table: str, receipt: ReceiptRow, rows: int) -> str:
     """A load in one line."""
     return (
-        f"{table}: {receipt['rows_received']} rows received in {receipt['requests']} requests: "
-        f"{changes(receipt)}, {receipt['repeats']} repeated, "
-        f"{receipt['rows_quarantined']} quarantined; {verdict(receipt)}; {rows} rows are there now"
+        f"{table}: {receipt['rows_received']:,} rows received in {receipt['requests']:,} requests: "
+        f"{changes(receipt)}, {receipt['repeats']:,} repeated, "
+        f"{receipt['rows_quarantined']:,} quarantined; {verdict(receipt)}; "
+        f"{rows:,} rows are there now"
     )
 
 
@@ -227,7 +234,7 @@ def scan_seconds(receipt: Mapping[str, Any]) -> float:
 
 def changes(receipt: ReceiptRow) -> str:
     """What a load changed, in words."""
-    return ", ".join(f"{receipt[f'rows_{name}']:,} {word}" for name, word in CHANGES.items())
+    return ", ".join(f"{number:,} {word}" for word, number in _counts(receipt).items())
 
 
 def last_receipt(dataset: Dataset, resource: str, run_id: str) -> ReceiptRow:
@@ -236,7 +243,7 @@ def last_receipt(dataset: Dataset, resource: str, run_id: str) -> ReceiptRow:
 
 
 def last_receipts(
-    dataset: Dataset, resource: str, run_id: str, count: int = LOADS_SHOWN
+    dataset: Dataset, resource: str, run_id: str, count: int = MOST_BARS
 ) -> list[ReceiptRow]:
     """The receipt of a resource from the given run, if there is one, and the newest others.
 

@@ -1,7 +1,8 @@
-"""Events over time as a picture: SVG in Markdown, small enough to be shown without a click."""
+"""Events over time, and what loads changed, as pictures: SVG in Markdown, small enough to be shown
+without a click."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from html import escape
 from itertools import accumulate, groupby
@@ -12,10 +13,19 @@ SHOWN_AT_ONCE = 1000
 WIDTH, TOP, BASE = 280, 20, 110
 """Pixels: what there is room for on a screen of 1,280, and the heights between which bars are."""
 MOST_BARS = 40
-COLOURS = ("steelblue", "orange", "tomato")
+COLOURS = ("steelblue", "darkgoldenrod", "crimson")  # to be read on white and on black
 FENCE = 3
 """Days are not drawn that are so many times the distance of the quartiles beyond them (Tukey's
 fences), such as those of a wrong year: all others would be one line."""
+
+LINE, OF_LOADS = 22, 112
+"""Pixels: how high a line of the picture of loads is, and where its bars begin."""
+CHANGES = {
+    "new": "seagreen",
+    "changed": "steelblue",
+    "removed": "crimson",
+    "unchanged": "gray",
+}
 
 Row = tuple[date | None, str | None, int]
 """A day, a status, and the number of events."""
@@ -35,11 +45,54 @@ def over_time(
     hidden = sum(row[2] for row in days) - sum(row[2] for row in shown)
     note = f"\n\n{hidden:,} events on far-off days are not drawn" if hidden else ""
     while True:
-        svg = quote(_svg(shown, most_bars, width), safe="/:=' ,;.()-")
-        drawn = f"![Events over time](<data:image/svg+xml,{svg}>){note}"
+        drawn = _image("Events over time", _svg(shown, most_bars, width)) + note
         if len(drawn) < most_characters or most_bars < 2:
             return drawn
         most_bars = min(most_bars - 1, most_bars * most_characters // len(drawn))
+
+
+def of_loads(loads: Sequence[tuple[datetime, Mapping[str, int]]]) -> str:
+    """What the last of some loads changed, in bars as Markdown: a line for each kind of change, as
+    high as it needs, with the number of the last load.
+
+    Args:
+        loads: two or more, oldest first: when each was, and how many rows were `new`, and so on.
+    """
+    shown = list(loads[-MOST_BARS:])
+    while len(drawn := _image("What loads changed", _svg_of_loads(shown))) >= SHOWN_AT_ONCE:
+        shown = shown[1:]
+    return drawn
+
+
+def _image(title: str, svg: str) -> str:
+    quoted = quote(svg, safe="/:=' ,;.()-")
+    return f"![{title}](<data:image/svg+xml,{quoted}>)"
+
+
+def _svg_of_loads(loads: Sequence[tuple[datetime, Mapping[str, int]]]) -> str:
+    wide = (WIDTH - OF_LOADS) / len(loads)
+    shapes, words = "", ""
+    for line, (name, colour) in enumerate(CHANGES.items(), 1):
+        numbers = [counts[name] for _, counts in loads]
+        # However few among many: there to be seen.
+        heights = [n and max(2, n * (LINE - 4) // max(numbers)) for n in numbers]
+        if any(heights):
+            shapes += f"<path fill='{colour}' d='{_steps(heights, LINE * line)}'/>"
+        text = f"{numbers[-1]:,} {name}"
+        words += f"<text y='{LINE * line - 4}' fill='{colour}'>{text}</text>"
+    first, last = (f"{time.astimezone(UTC):%d %b %H:%M}" for time, _ in (loads[0], loads[-1]))
+    below = LINE * len(CHANGES) + 14
+    words += f"<text x='{OF_LOADS}' y='{below}'>{first}</text>"
+    words += f"<text x='{WIDTH}' y='{below}' text-anchor='end'>{last}</text>"
+    bars = f"<g transform='translate({OF_LOADS}) scale({wide:.2f} 1)'>{shapes}</g>"
+    return _document(bars + words, WIDTH, below + 4)
+
+
+def _document(content: str, width: int, height: int) -> str:
+    return (
+        f"<svg xmlns='http://www.w3.org/2000/svg' width='{width}' height='{height}' fill='gray' "
+        f"style='font:11px sans-serif'>{content}</svg>"
+    )
 
 
 def _within_fences(days: list[tuple[int, str, int]]) -> list[tuple[int, str, int]]:
@@ -84,18 +137,15 @@ def _svg(days: list[tuple[int, str, int]], most: int, width: int) -> str:
         legend += _label(at + 3, "today") if 70 < at < width - 110 else ""
     begin = _label(0, str(date.fromordinal(first)))
     end = _label(wide * len(bars), str(date.fromordinal(last)), " text-anchor='end'")
-    return (
-        f"<svg xmlns='http://www.w3.org/2000/svg' width='{width}' height='128' fill='gray' "
-        f"style='font:11px sans-serif'><g transform='scale({wide} 1)'>{shapes}</g>"
-        f"{legend}{begin}{end}</svg>"
-    )
+    drawn = f"<g transform='scale({wide} 1)'>{shapes}</g>"
+    return _document(f"{drawn}{legend}{begin}{end}", width, BASE + 18)
 
 
 def _label(x: int, text: str, more: str = "") -> str:
     return f"<text x='{x}' y='{BASE + 14}'{more}>{text}</text>"
 
 
-def _steps(heights: Iterable[int]) -> str:
+def _steps(heights: Iterable[int], base: int = BASE) -> str:
     """The outline of bars beside each other, each as wide as 1."""
-    steps = (f"V{BASE - height}h{len([*same])}" for height, same in groupby(heights))
-    return f"M0 {BASE}{''.join(steps)}V{BASE}"
+    steps = (f"V{base - height}h{len([*same])}" for height, same in groupby(heights))
+    return f"M0 {base}{''.join(steps)}V{base}"
