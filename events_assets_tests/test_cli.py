@@ -181,6 +181,22 @@ def test_the_key_goes_first_where_the_refusal_asks_for_it(challenge, place):
 
 
 @pytest.mark.parametrize(
+    ("headers", "body", "place"),
+    [
+        (
+            {"www-authenticate": 'Azure name="Ocp-Apim-Subscription-Key"'},
+            b"",
+            "Ocp-Apim-Subscription-Key",
+        ),
+        ({}, b'{"error": "send it in X-Auth-Token"}', "X-Auth-Token"),
+        ({}, b'{"error": "the monkey is token"}', "query parameter api_key"),
+    ],
+)
+def test_the_key_goes_first_into_a_header_that_the_refusal_names(headers, body, place):
+    assert place in likeliest(headers, body)[0].description
+
+
+@pytest.mark.parametrize(
     ("paging", "paginator"),
     [
         (lambda events, *_: (events[:10], {}, {}), {"type": "single_page"}),

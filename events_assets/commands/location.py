@@ -85,16 +85,15 @@ def challenge(refused: Mapping[str, str]) -> str:
     return asked_for.partition(" ")[0].lower()
 
 
-def likeliest(refused: Answer) -> list[KeyPlace]:
-    """Headers that a refusal names, and the common places, first those that it asks for."""
-    scheme = challenge(refused.headers)
-    told = refused.headers.get("WWW-Authenticate", "") + refused.body[:QUOTED].decode(
-        errors="replace"
-    )
-    named = [key_place(f"header:{name}") for name in dict.fromkeys(HEADER.findall(told))]
-    return named + sorted(
-        PLACES, key=lambda p: scheme not in re.findall(r"\w+", p.description.lower())
-    )
+def likeliest(refused: Mapping[str, str], body: bytes = b"") -> list[KeyPlace]:
+    """The places where a refusal, its headers and its body, may want the key: headers that it
+    names, then the common places, first those that it asks for."""
+    asked_for = CaseInsensitiveDict(refused).get("WWW-Authenticate", "")
+    words = asked_for + " " + body[:QUOTED].decode(errors="replace")
+    named = [key_place(f"header:{name}") for name in dict.fromkeys(HEADER.findall(words))]
+    scheme = challenge(refused)
+    common = sorted(PLACES, key=lambda p: scheme not in re.findall(r"\w+", p.description.lower()))
+    return [*named, *common]
 
 
 @dataclass
@@ -148,7 +147,7 @@ class Dialogue:
             if self.first.status not in (401, 403) and not doubtful:
                 doubtful = place, self.first
             if place is NO_KEY and self.authentication.has_key and not self.place:
-                self.tried += likeliest(self.first)
+                self.tried += likeliest(self.first.headers, self.first.body)
         if doubtful and doubtful[0] is not place:
             self._open(doubtful[0])
         found, self.first = doubtful or (None, self.first)

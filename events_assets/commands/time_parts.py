@@ -99,18 +99,15 @@ def _day(value: Any) -> bool:
 
 def _named_clocks(name: str, values: Values) -> list[Keys]:
     """The fields that are called like a time of day of a start, or of an end."""
-    words, others = (
-        {*FIELDS[name]["words"]},
-        {*FIELDS[other(name)]["words"]} - {*FIELDS[name]["words"]},
-    )
+    words = {*FIELDS[name]["words"]}
+    unfit = ({*FIELDS[other(name)]["words"]} - words) | {*FIELDS["other_times"]}
     plain = {*FIELDS["neutral"], *FIELDS["clock"], *FIELDS["wrappers"]}
-    found = []
-    for path in values:
-        own = {*words_of(path)}
-        is_named = words & own or (name == "start_time" and own <= plain)
-        if is_named and not (others | {*FIELDS["other_times"]}) & own:
-            found.append(path)
-    return found
+    named = {path: {*words_of(path)} for path in values}
+    return [
+        path
+        for path, own in named.items()
+        if not unfit & own and (words & own or (name == "start_time" and own <= plain))
+    ]
 
 
 def _are_clocks(values: Iterable[Any]) -> bool:

@@ -177,11 +177,8 @@ def _time(
             raise UnreadableTimeError(value)
         where = zone(zone_name.strip()) if zone_name else local
         form, text = settings.format, value
-        if clock != "" and form and times.TIME_OF_DAY.search(form):
-            text = f"{value.strip()} {str(clock).strip()}"
-        elif clock != "":
-            day = times.from_format(value, form, UTC).date().isoformat() if form else value.strip()
-            form, text = None, f"{day}T{times.clock(clock)}"
+        if clock != "":
+            text, form = _joined(value.strip(), clock, form)
         found = times.from_format(text, form, where) if form else times.from_text(text, where)
         if times.is_twice(found, where) and not OFFSET.search(text):
             twice.add(found.isoformat())
@@ -204,6 +201,15 @@ def _time(
         return found.isoformat(), found, tells_dates and is_date(value, clock)
 
     return read
+
+
+def _joined(day: str, clock: Any, form: str | None) -> tuple[str, str | None]:
+    """A date and the time of day that stands apart from it, with their format, None for ISO 8601.
+    The configured one may be that of the date alone."""
+    if form and times.TIME_OF_DAY.search(form):
+        return f"{day} {str(clock).strip()}", form
+    date = times.from_format(day, form, UTC).date().isoformat() if form else day
+    return f"{date}T{times.clock(clock)}", None
 
 
 def _status(settings: StatusSettings) -> Callable[[Row, str], str | None]:
