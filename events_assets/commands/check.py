@@ -14,7 +14,6 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from dlt.common.configuration.exceptions import ConfigurationException
-from dlt.sources.helpers.rest_client.exceptions import IgnoreResponseException
 from dlt.sources.rest_api.typing import RESTAPIConfig
 
 from events_assets import alerts, configuration
@@ -243,11 +242,8 @@ class _Trial:
         self.report.add(findings.second_page(first, second, again, one, way, said))
         self.seen += [second] if second else []
         if isinstance(paging, PageNumbers) and not again:
-            before = None
-            with suppress(ApiError, IgnoreResponseException):
-                if paging.first:
-                    request = self.request.within(self.endpoint.first_window)
-                    before = self.endpoint.page(request, paging.ask(paging.first - 1), (), set())
+            number = paging.first - 1
+            before = wrong_settings.page_at(one, paging.ask(number)) if paging.first else None
             self.report.add(findings.numbering(paging, before, first))
         wrong = [
             wrong_settings.total(settings, first, one, len(one.came)),

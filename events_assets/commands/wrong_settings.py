@@ -7,6 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from dlt.sources.helpers.rest_client.exceptions import IgnoreResponseException
+
 from events_assets import configuration
 from events_assets.commands import detect, pages
 from events_assets.commands.findings import ENDPOINT
@@ -131,31 +133,32 @@ def total(settings: Settings, page: Page, one: ListPass, rows: int) -> Step | No
     return None
 
 
+def page_at(one: ListPass, ask: Ask) -> Page | None:
+    """Another page of a list, None where the API refuses it."""
+    with suppress(ApiError, IgnoreResponseException):
+        return one.endpoint.page(one.request.within(one.window), ask, (), set())
+    return None
+
+
 def _goes_beyond(one: ListPass, count: int) -> bool:
     """Whether there are rows where, by their count, there can be none."""
-    paging, granted = one.endpoint.paging, max(1, one.evidence.granted)
-    asks: list[Ask] = []
+    paging, granted, beyond = one.endpoint.paging, max(1, one.evidence.granted), None
     if isinstance(paging, PageNumbers):
-        asks = [paging.ask(paging.first + -(-count // granted))]
+        beyond = page_at(one, paging.ask(paging.first + -(-count // granted)))
     elif isinstance(paging, TouchingOffsets):
-        asks = [paging.ask(count)]
-    with suppress(ApiError):
-        request = one.request.within(one.window)
-        return any(one.endpoint.page(request, ask, (), set()).rows for ask in asks)
-    return False
+        beyond = page_at(one, paging.ask(count))
+    return bool(beyond and beyond.rows)
 
 
 def page_count(settings: Settings, one: ListPass, page: Page) -> Step | None:
     """That the setting for the number of pages leads to something else."""
     paging, path = one.endpoint.paging, settings.paginator.get("total_path")
-    pages_told = paging.pages(page.document, page.headers) if isinstance(paging, PageNumbers) else 0
-    if not path or not pages_told or pages_told < 2 or not isinstance(paging, PageNumbers):
+    if not path or not isinstance(paging, PageNumbers):
         return None
-    with suppress(ApiError):
-        request = one.request.within(one.window)
-        last = one.endpoint.page(request, paging.ask(paging.base + pages_told - 1), (), set())
-        if last.rows:
-            return None
-    finding = f"paginator.total_path = {inline(path)} counts {pages_told:,}, but there is no page "
+    told = paging.pages(page.document, page.headers) or 0
+    last = page_at(one, paging.ask(paging.base + told - 1)) if told > 1 else None
+    if told < 2 or (last and last.rows):
+        return None
+    finding = f"paginator.total_path = {inline(path)} counts {told:,}, but there is no page "
     finding += "of that number: it is to count pages; where rows are counted, say scan.total_path"
     return Step(FAILED, "pages", finding, {"scan.total_path": path})
