@@ -490,3 +490,57 @@ def test_a_long_list_is_not_asked_for_in_more_requests_than_it_takes(
     step = check(server, offset)["page size"]
     proposed = {"resources.endpoint.paginator.limit": written} if written > 100 else {}
     assert (step["state"], step["settings"]) == ("ok", proposed)
+
+
+def test_a_short_list_with_a_place_for_a_link_is_read_to_its_end_when_it_grows(init, check):
+    def server(count):
+        def answer(asked):
+            start = int(asked.query.get("cursor", "c0")[1:])
+            following = f"{asked.base_url}/events?cursor=c{start + 100}" if start + 100 < count else None
+            return Answer(200, {"results": events(count)[start : start + 100], "next": following})
+
+        return answer
+
+    found, _, _ = init(server(40))
+    paginator = found["resources"][0]["endpoint"]["paginator"]
+    assert paginator == {"type": "json_link", "next_url_path": "next"}
+    endpoint = {"data_selector": "results", "paginator": paginator}
+    assert check(server(40), endpoint)["proof"]["finding"].startswith("one answer")
+    assert check(server(140), endpoint)["second page"]["state"] == "ok"
+
+
+def test_check_promises_no_single_reading_where_links_may_count_rows(check):
+    def answer(asked):
+        last = int(asked.query.get("after", "0"))
+        rows = events(500)[last : last + 100]
+        link = f"{asked.base_url}/events?after={rows[-1]['id']}" if rows[-1]["id"] < 500 else None
+        return Answer(200, {"results": rows, "next": link, "count": 500})
+
+    endpoint = {"data_selector": "results", "paginator": {"type": "json_link"}}
+    step = check(answer, endpoint, scan={"total_path": "count"})["proof"]
+    assert step["finding"] == "two equal passes: each load reads the list twice"
+
+
+def test_rows_are_ordered_by_a_number_where_they_cannot_be_by_what_names_them_for_good(init, check):
+    rows = [row | {"uid": f"{row['id'] * 7 % 100:03}-u"} for row in events(99)]
+
+    def answer(asked):
+        by_id = asked.query.get("ordering") == "id"
+        listed = sorted(rows, key=lambda row: row["id"] if by_id else (row["start"], row["title"]))
+        start, limit = int(asked.query.get("offset", 0)), int(asked.query.get("limit", 20))
+        return Answer(200, {"results": listed[start : start + limit], "count": 99})
+
+    found, said, _ = init(answer)
+    assert "strictly by id, asked for by ordering=id" in said
+    assert (found["fields"]["id"], found["scan"]["order"]) == ("uid", "id")
+    endpoint = {**found["resources"][0]["endpoint"], "paginator": {"type": "offset", "limit": 20}}
+    steps = check(answer, endpoint, fields=found["fields"], scan={"order": "id"})
+    assert steps["proof"]["finding"].startswith("touching pages in a fixed order: each load reads")
+    steps = check(answer, endpoint | {"params": {}}, fields=found["fields"])
+    assert "no common parameter asks for one by uid" in steps["order"]["finding"]
+
+
+@pytest.mark.parametrize("name", ["rowid", "pk", "objectid"])
+def test_the_key_of_a_table_without_an_id_is_found(init, name):
+    rows = [{name: row.pop("id"), **row} for row in events()]
+    assert init(whole(rows=rows, next=None))[0]["fields"]["id"] == name

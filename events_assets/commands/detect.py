@@ -239,6 +239,18 @@ def end(document: Any) -> str:
     return next(iter([*more, *last, *none]), "")
 
 
+def empty_link(document: Any) -> str:
+    """Where a document has a place for a link to the next page with null in it, as on the last one;
+    not one that is called like a cursor."""
+    paths = [
+        path for path, value in walk(document) if path and value is None and _is_next(path[-1])
+    ]
+    links = [
+        path for path in paths if key_of(path) == "next" or {"link", "url"} & {*words_of(path)}
+    ]
+    return join(links[0]) if links else ""
+
+
 def continues(document: Any, headers: Mapping[str, str]) -> bool:
     """Whether an answer speaks of another page."""
     link, _ = link_to_next(document, headers)

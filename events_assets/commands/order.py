@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from datetime import UTC
+from functools import partial
 from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from events_assets import configuration
@@ -16,6 +18,10 @@ from events_assets.commands.toml_file import Description
 from events_assets.paging.base import BY_CHANCE, Order, Page
 from events_assets.rows.times import from_text
 from events_assets.scan.list_pass import ListPass
+from events_assets.settings import listed
+
+NUMBER = "id"
+"""A number by which an API may order its rows though something else names them for good."""
 
 LONGEST = 100
 """Characters of a value by which rows may be ordered."""
@@ -97,22 +103,28 @@ def ask_for_order(events: EventList, api: Description, report: Report) -> None:
     if api.endpoint["paginator"]["type"] != "offset" or came < BY_CHANCE:
         return
 
-    def by_id(params: Params) -> bool | None:
+    def by_key(key: Callable[[Any], Any], params: Params) -> bool | None:
         rows = events.page_of(came, params) if params else events.first_rows
-        is_ordered = bool(Order().then([events.id_of(row) for row in rows]).directions)
+        is_ordered = bool(Order().then([*map(key, rows)]).directions)
         return is_ordered and len(rows) == came if rows else None
 
-    if by_id({}):
-        report.add(Step(OK, "order", f"strictly by {events.id}"))
-    elif params := find_order(by_id, events.id):
-        api.endpoint["params"] = api.endpoint.get("params", {}) | params
-        asked = ", ".join(f"{name}={value}" for name, value in params.items())
-        report.add(Step(OK, "order", f"strictly by {events.id}, asked for by {asked}"))
-    else:
-        field, _ = order_of(events.sample)
-        seen = f"by {field}" if field else "none that can be seen"
-        finding = f"{seen}; no common parameter asks for one by {events.id}"
-        report.add(Step(NOTE, "order", finding))
+    keys = {events.id: events.id_of}
+    if events.id != NUMBER and all(type(row.get(NUMBER)) is int for row in events.first_rows):
+        keys[NUMBER] = itemgetter(NUMBER)  # which may be what the API can order by
+    for name, key in keys.items():
+        is_usual = by_key(key, {})
+        params = {} if is_usual else find_order(partial(by_key, key), name)
+        if is_usual or params:
+            asked = ", ".join(f"{name}={value}" for name, value in params.items())
+            api.endpoint["params"] = api.endpoint.get("params", {}) | params
+            api.scan |= {} if name == events.id else {"order": name}
+            asked_for = f", asked for by {asked}" if asked else ""
+            report.add(Step(OK, "order", f"strictly by {name}{asked_for}"))
+            return
+    field, _ = order_of(events.sample)
+    seen = f"by {field}" if field else "none that can be seen"
+    finding = f"{seen}; no common parameter asks for one by {' or '.join(keys)}"
+    report.add(Step(NOTE, "order", finding))
 
 
 def strictly(page: Page | None, count: int) -> bool | None:
@@ -131,6 +143,7 @@ def seen(
     parameters `sent`; empty if nothing does, None if nothing was tried.
     """
     name, finding, evidence = "order", "none that can be seen", one.evidence
+    own_id = " and ".join(listed(configuration.field_settings().id)) or "id"
     if evidence.ordered:
         field = configuration.scan_settings().order or "id"
         way = "upwards" if "up" in " ".join(evidence.order.directions) else "downwards"
@@ -142,9 +155,9 @@ def seen(
         finding = f"strictly by {field}; name it, if it never changes"
         return Step(NOTE, name, finding, {"scan.order": field})
     elif field:
-        finding = f"by {field}, not by id"
+        finding = f"by {field}, not by {own_id}"
     if found:
-        finding += f"; by id if asked with {', '.join(f'{n}={v}' for n, v in found.items())}"
+        finding += f"; by {own_id} if asked with {', '.join(f'{n}={v}' for n, v in found.items())}"
         return Step(NOTE, name, finding, {f"{ENDPOINT}.params": {**sent, **found}})
-    finding += "; no common parameter asks for one by id" if found is not None else ""
+    finding += f"; no common parameter asks for one by {own_id}" if found is not None else ""
     return Step(OK if is_repeated else NOTE, name, finding)

@@ -98,6 +98,11 @@ class EventList:
         """The parameters of such a link that are numbers: they tell how the API names its pages."""
         return [n for n, v in parse_qsl(urlsplit(self.link[1]).query) if v.isdecimal()]
 
+    @property
+    def empty_link(self) -> str:
+        """Where the first answer has a place for a link to the next page, and nothing in it."""
+        return detect.empty_link(self.beside(self.first))
+
     def find_size(self) -> None:
         names, came = [n for n in self.linked if n in SIZES], len(self.first_rows)
         names = [*dict.fromkeys([*names, *SIZES])]
@@ -202,20 +207,19 @@ class EventList:
         if not granted:  # refused: as many as come by themselves are fine
             return self.sized(min(PAGE, came))
         is_full = came > granted or self.has_more_than(granted, answer)
-        is_long = is_full and max(self.totals(answer).values(), default=LARGE + 1) > LARGE
+        is_long = max(self.totals(answer).values(), default=LARGE + 1) > LARGE
         if is_long and granted == PAGE and (larger := self.granted(self.size)) > PAGE:
             return self.sized(larger)
         return self.sized(min(PAGE, granted) if is_full else PAGE)
 
     def granted(self, size: str) -> int:
-        """How many rows may be asked for by a parameter, `LARGE` at most; 0 where a page of more
-        than there are by themselves is refused, or takes long."""
+        """How many rows come where a parameter asks for `LARGE`; 0 where that takes long."""
         with suppress(ApiError):
             answer = self.get({size: LARGE})
             rows = self.rows(answer)
             if rows and answer.seconds < QUICKLY:
                 self.sample = max(self.sample, rows, key=len)
-                return len(rows) if self.has_more_than(len(rows), answer) else LARGE
+                return min(len(rows), LARGE)
         return 0
 
 
@@ -237,6 +241,8 @@ def find_way(events: EventList, api: Description, report: Report) -> None:
         if "limit" in paginator:
             paginator["limit"] = large[events.size]
         endpoint["paginator"] = {k: v for k, v in paginator.items() if DEFAULTS.get(k) != v}
+    elif path := events.empty_link:
+        endpoint["paginator"] = {"type": "json_link", "next_url_path": path}
     if large and "limit" not in paginator:
         endpoint["params"] = large
     sizes = [f", {rows} rows a page by {size}" for size, rows in large.items()]

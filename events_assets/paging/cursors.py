@@ -94,6 +94,12 @@ class CursorState:
     is_flagged: bool = False
     confirming: bool = False
 
+    @property
+    def told(self) -> Evidence:
+        """The evidence, in which pages are named where that is sure."""
+        evidence = self.evidence
+        return replace(evidence, named=evidence.named and (self.is_sure or evidence.pages == 1))
+
 
 @dataclass(frozen=True)
 class Cursors(Paging):
@@ -133,10 +139,11 @@ class Cursors(Paging):
         is_sure = state.is_sure or bool(name) or self.of_row
         flagged = state.is_flagged or more is not None
         state = CursorState(ask, evidence, earlier, power, laps, idle_pages, is_sure, flagged)
-        return Outcome(state, evidence, ask, evidence.came + evidence.granted)
+        return Outcome(state, state.told, ask, evidence.came + evidence.granted)
 
     def refused(self, state: CursorState, status: int) -> Outcome | None:
-        end, evidence = super().refused(state, status), state.evidence
+        evidence = state.told
+        end = super().refused(replace(state, evidence=evidence), status)
         if status not in BEYOND_THE_END or (end and (self.of_row or evidence.counted)):
             return end
         told = f"the API refuses ({status}) the page that it named"
@@ -153,10 +160,7 @@ class Cursors(Paging):
 
     def _at_end(self, state: CursorState, page: Page, is_told: bool, more: bool | None) -> Outcome:
         """Tells an end that the API names from one that merely happens."""
-        evidence = state.evidence
-        evidence = replace(
-            evidence, named=evidence.named and (state.is_sure or evidence.pages == 1)
-        )
+        evidence = state.told
         doubtful = not page.rows and evidence.pages > 1 and not evidence.short
         if doubtful and not evidence.counted and not state.confirming:
             return Outcome(replace(state, confirming=True), evidence, state.ask, evidence.came)

@@ -90,7 +90,7 @@ class Endpoint:
             identities=identities,
             originals=came,
             known=known.intersection(identities) if known else frozenset(),
-            order=self._order(rows, identities),
+            order=self._order(rows, came, identities),
             total=self.total(answer.document, answer.headers),
             document=answer.document,
             headers=answer.headers,
@@ -99,10 +99,11 @@ class Endpoint:
             answer=answer,
         )
 
-    def _order(self, rows: Rows, identities: Sequence[Hashable]) -> Sequence[Any]:
+    def _order(self, rows: Rows, came: Rows, identities: Sequence[Hashable]) -> Sequence[Any]:
         if self.order_of is None:
             return identities
-        values = [self.order_of(row) for row in rows]
+        whole = [*map(_with_own_names, rows, came)]
+        values = [self.order_of(row) for row in whole]
         is_strict = len({*map(repr, values)}) == len(values)
         return values if is_strict else [*zip(values, identities, strict=True)]
 
@@ -125,3 +126,8 @@ class Endpoint:
             return answer, rows
 
         return self.session.ask(request.asking(ask), read)
+
+
+def _with_own_names(row: Any, came: Any) -> Any:
+    """A row as it is to be loaded; the API's own fields go before ours of the same name."""
+    return {**row, **came} if isinstance(row, dict) and isinstance(came, dict) else row
