@@ -406,6 +406,39 @@ def test_check_says_with_what_events_job_will_end(check, rows, state, said):
     assert "events_job ends with 1 if 1 or more rows come twice" in steps["checks"]["finding"]
 
 
+def test_nulls_among_rows_are_no_ids_that_come_twice(check):
+    steps = check(whole(rows=[*events(300), None, None]), {"data_selector": "events", **SINGLE})
+    assert "come twice" not in steps["checks"]["finding"].partition(";")[0], steps["checks"]
+    assert "1 cannot be loaded" in steps["checks"]["finding"]
+
+
+def test_a_single_page_that_speaks_of_a_next_one_is_said_to_do_so(check):
+    steps = check(paged("no such name", next_token=token), {"data_selector": "items", **SINGLE})
+    assert steps["second page"]["state"] == "note"
+    assert "the API speaks of a next one" in steps["second page"]["finding"]
+
+
+def test_check_says_that_local_times_are_taken_for_utc_and_which_zone_there_is(check):
+    local = {"start": f"{DAY}T10:00:00", "end": f"{DAY}T12:00:00"}
+    endpoint = {"data_selector": "events", **SINGLE}
+    fields = check(whole(rows=events(9, **local)), endpoint)["fields"]
+    assert "taken for UTC: start_time, end_time" in fields["finding"]
+    assert fields["settings"]["fields.timezone"] == "UTC"
+    local = {"start": "1.5.2026 10:00", "end": "1.5.2026 12:00"}
+    form = {"path": "start", "format": "%d.%m.%Y %H:%M"}
+    told = {"event_name": "title", "start_time": form}
+    found = check(whole(rows=events(9, **local)), endpoint, fields=told)["fields"]["settings"]
+    assert (found["fields.start_time"], found["fields.timezone"]) == (form, "UTC")
+    local = {"start": f"{DAY}T10:00:00", "end": f"{DAY}T12:00:00"}
+    server = whole(rows=events(9, **local, tz="Europe/Berlin"))
+    fields = check(server, endpoint)["fields"]
+    wanted = {"path": "start", "timezone_path": "tz"}
+    assert fields["state"] == "note" and fields["settings"]["fields.start_time"] == wanted
+    told = {"event_name": "title", "timezone": "UTC", "start_time": "start", "end_time": "end"}
+    fields = check(server, endpoint, fields=told)["fields"]
+    assert (fields["state"], fields["settings"]) == ("ok", {})
+
+
 def test_check_says_that_an_unproven_load_will_fail_where_that_is_configured(check):
     checks = {"events_scan_is_complete": {"unproven": "error"}}
     endpoint = {"data_selector": "events", **SINGLE}

@@ -106,8 +106,8 @@ def columns(page: Page) -> Step:
     said += [_unread(name, configured, values[name]) for name in unread]
     said += fields.unclear_times({name: proposed.get(name, []) for name in (*missing, *unread)})
     said += [*fields.unread_parts(raw, settled), *fields.taken_for_utc(local)]
-    set_anew = _set_anew(values, settled, unread, raw)
-    if unsaid := {name: settled[name] for name in local if name not in set_anew}:
+    set_anew = _set_anew(values, settled, [*unread, *local], raw)
+    if unsaid := {n: settled[n] for n in local if "timezone_path" not in set_anew.get(n, "")}:
         set_anew = {**unsaid, **set_anew, "timezone": "UTC"}
     settings = {f"fields.{name}": setting for name, setting in set_anew.items()}
     state = FAILED if "id" in missing or nowhere else NOTE if missing or said else OK
@@ -139,21 +139,21 @@ def _told_missing(values: Mapping[str, Sequence[Any]], count: int) -> list[str]:
 
 
 def _set_anew(
-    values: Values, settled: Values, unread: Sequence[str], raw: Sequence[Any]
+    values: Values, settled: Values, doubtful: Sequence[str], raw: Sequence[Any]
 ) -> dict[str, Any]:
-    """The proposed settings of fields that are missing, of times that are written otherwise or of
-    which a part is not read, and of fields that more rows would have by them."""
+    """The proposed settings of fields that are missing, of times that are doubtful as they are
+    settled or of which a part is not read, and of fields that more rows would have by them."""
     proposed = fields.field_settings(raw)
     rows = [row for row in raw if isinstance(row, dict)]
     would = Fields(proposed).map(rows)
     chosen = []
     for name, held in values.items():
         filled = sum(row.get(name) not in ABSENT for row in would)
-        table, now = proposed.get(name), settled.get(name)
-        is_table = name in unread and isinstance(table, dict)
-        if isinstance(table, dict) and table["path" if "path" in table else "duration_path"] == now:
-            is_table = is_table or not {"time_path", "timezone_path"}.isdisjoint(table)
-        if is_table or filled > len(held):
+        table = proposed.get(name)
+        is_better = isinstance(table, dict) and (
+            name in doubtful or ("time_path" in table and table["path"] == settled.get(name))
+        )
+        if is_better or filled > len(held):
             chosen.append(name)
     return fields.only(proposed, chosen)
 
