@@ -544,9 +544,9 @@ def test_a_short_list_with_a_place_for_a_link_is_read_to_its_end_when_it_grows(i
 
 def test_check_promises_no_single_reading_where_links_may_count_rows(check):
     def answer(asked):
-        last = int(asked.query.get("after", "0"))
+        last = int(asked.query.get("_next", "0"))
         rows = events(500)[last : last + 100]
-        link = f"{asked.base_url}/events?after={rows[-1]['id']}" if rows[-1]["id"] < 500 else None
+        link = f"{asked.base_url}/events?_next={rows[-1]['id']}" if rows[-1]["id"] < 500 else None
         return Answer(200, {"results": rows, "next": link, "count": 500})
 
     endpoint = {"data_selector": "results", "paginator": {"type": "json_link"}}
