@@ -529,7 +529,8 @@ def test_a_short_list_with_a_place_for_a_link_is_read_to_its_end_when_it_grows(i
     def server(count):
         def answer(asked):
             start = int(asked.query.get("cursor", "c0")[1:])
-            following = f"{asked.base_url}/events?cursor=c{start + 100}" if start + 100 < count else None
+            link = f"{asked.base_url}/events?cursor=c{start + 100}"
+            following = link if start + 100 < count else None
             return Answer(200, {"results": events(count)[start : start + 100], "next": following})
 
         return answer
