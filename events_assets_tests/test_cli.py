@@ -744,6 +744,7 @@ def test_check_shows_which_fields_are_missing_and_where_they_may_be(check):
     keyless = [{"slug": f"fair-{n}"} for n in range(3)]
     result = check(Shape(), keyless)
     assert result.exit_code == 1 and 'id = "slug"' in result.output
+    assert "all fields only when asked to" in result.output
 
 
 FIELDS = "\n[sources.events.fields]\n"

@@ -34,6 +34,8 @@ ABSENT = (None, "")
 ENDPOINT = "resources.endpoint"
 """The table of the endpoint below `sources.events`, as it stands below its resource."""
 
+ALL_FIELDS = " (some APIs give all fields only when asked to, by endpoint.params)"
+
 COLUMNS_SHOWN = 8
 """Of an example event."""
 
@@ -101,6 +103,7 @@ def columns(page: Page) -> Step:
         finding = f"found {finding or 'none'}; missing, or null in all rows: {', '.join(missing)}"
         unknown = [name for name in missing if name not in proposed]
         finding += f"; nothing looks like {', '.join(unknown)}" if unknown else ""
+        finding += ALL_FIELDS if {*TIMES} <= {*unknown} else ""
     nowhere, unseen = _not_in(raw, configured)
     said = [*_told_missing(values, len(found)), *nowhere, *unseen]
     said += [_unread(name, configured, values[name]) for name in unread]
