@@ -1,7 +1,8 @@
-"""JSON paths as dlt takes them: dotted keys are looked up, anything else is left to jsonpath_ng."""
+"""JSON paths as dlt takes them: dotted keys are looked up, anything else is left to jsonpath_ng;
+and the keys that lead to the values of a document."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -15,7 +16,11 @@ PLAIN_KEYS = re.compile(r"(?:\$\.)?([\w-]+(?:\.[\w-]+)*)")
 UNUSUAL_KEYS = re.compile(r"""([^][(){}*?$'"`|&,.]+(?:\.[^][(){}*?$'"`|&,.]+)*)""")
 """Such as `hydra:member`, where jsonpath_ng does not know better."""
 
+DEPTH = 4
+"""Levels of a document that are walked through."""
+
 Find = Callable[[Any], list[Any]]
+Keys = tuple[str, ...]
 
 
 def finder(path: str | JSONPath) -> Find:
@@ -28,6 +33,19 @@ def value_at(path: str) -> Callable[[Any], Any]:
     """Gives the first value at a path, None where there is none. Raises as `finder`."""
     find = finder(path)
     return lambda document: next(iter(find(document)), None)
+
+
+def walk(document: Any) -> Iterator[tuple[Keys, Any]]:
+    """All values below nested objects with their keys, outer ones first; lists are not entered."""
+    level: list[tuple[Keys, Any]] = [((), document)]
+    while level:
+        yield from level
+        level = [
+            ((*path, str(key)), inner)
+            for path, outer in level
+            if isinstance(outer, dict) and len(path) < DEPTH
+            for key, inner in outer.items()
+        ]
 
 
 def _values(path: JSONPath) -> Find:

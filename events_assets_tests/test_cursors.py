@@ -1,5 +1,7 @@
 """Cursors and links are followed to the end that the API names, which proves a pass or does not."""
 
+from functools import reduce
+
 import pytest
 from dlt.sources.helpers.rest_client.paginators import BasePaginator
 from dlt.sources.rest_api.config_setup import PAGINATOR_MAP
@@ -165,6 +167,7 @@ def test_a_single_page_that_promises_more_is_torn_and_not_merely_unproven(beside
     [
         ({"hasNextPage": False, "next": None, "next_event": {"starts": "/"}}, UNPROVEN),
         ({"next": f"{URL}?page=2", "total": 5}, COMPLETE),
+        (reduce(lambda inner, _: {"below": inner}, range(5_000), {}), UNPROVEN),
     ],
 )
 def test_a_single_page_that_promises_nothing_is_not_torn(beside, verdict):

@@ -16,14 +16,13 @@ from requests.utils import parse_header_links
 from events_assets.commands.fields import ALWAYS_THERE, URL, field_settings, proposals
 from events_assets.commands.paths import (
     NAMES,
-    Keys,
     is_text_or_number,
     join,
     key_of,
-    walk,
     words_of,
 )
 from events_assets.commands.time_parts import TIMES
+from events_assets.json_path import Keys, walk
 from events_assets.scan.data_selector import ERROR
 
 LONGEST_CURSOR = 2_000

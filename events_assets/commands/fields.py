@@ -11,11 +11,9 @@ from typing import Any
 
 from events_assets.commands.paths import (
     NAMES,
-    Keys,
     is_text_or_number,
     join,
     key_of,
-    walk,
     words_of,
 )
 from events_assets.commands.report import shown
@@ -35,6 +33,7 @@ from events_assets.commands.time_parts import (
     zone_of,
 )
 from events_assets.commands.toml_file import inline
+from events_assets.json_path import Keys, walk
 from events_assets.rows.times import is_date, unix_unit
 from events_assets.scan.changes import instant
 

@@ -3,7 +3,7 @@
 from typing import Any
 from urllib.parse import parse_qsl, unquote_plus
 
-from events_assets.commands import detect, fields, findings, order, pages, paths, since, toml_file
+from events_assets.commands import detect, fields, findings, order, pages, since, toml_file
 from events_assets.commands.location import (
     Dialogue,
     KeyPlace,
@@ -18,6 +18,7 @@ from events_assets.commands.toml_file import Description, inline
 from events_assets.errors import ApiError, StopError
 from events_assets.http.answer import kind_of
 from events_assets.http.explain import message_of
+from events_assets.json_path import walk
 
 
 def discover(api: Dialogue) -> Description:
@@ -147,7 +148,7 @@ def _has_table(document: Any) -> bool:
     """Whether there are rows that are lists of values."""
     return any(
         isinstance(value, list) and value and all(isinstance(row, list) for row in value)
-        for _, value in paths.walk(document)
+        for _, value in walk(document)
     )
 
 

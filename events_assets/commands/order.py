@@ -11,10 +11,11 @@ from events_assets import configuration
 from events_assets.commands.fields import FIELDS, values_by_path
 from events_assets.commands.findings import ENDPOINT, Values
 from events_assets.commands.pages import EventList, Params
-from events_assets.commands.paths import NAMES, Keys, is_text_or_number, join, words_of
+from events_assets.commands.paths import NAMES, is_text_or_number, join, words_of
 from events_assets.commands.report import NOTE, OK, Report, Step
 from events_assets.commands.time_parts import is_time
 from events_assets.commands.toml_file import Description
+from events_assets.json_path import Keys
 from events_assets.paging.base import BY_CHANCE, Order, Page
 from events_assets.rows.times import from_text
 from events_assets.scan.list_pass import ListPass

@@ -98,11 +98,6 @@ class EventList:
         """The parameters of such a link that are numbers: they tell how the API names its pages."""
         return [n for n, v in parse_qsl(urlsplit(self.link[1]).query) if v.isdecimal()]
 
-    @property
-    def empty_link(self) -> str:
-        """Where the first answer has a place for a link to the next page, and nothing in it."""
-        return detect.empty_link(self.beside(self.first))
-
     def find_size(self) -> None:
         names, came = [n for n in self.linked if n in SIZES], len(self.first_rows)
         names = [*dict.fromkeys([*names, *SIZES])]
@@ -241,7 +236,7 @@ def find_way(events: EventList, api: Description, report: Report) -> None:
         if "limit" in paginator:
             paginator["limit"] = large[events.size]
         endpoint["paginator"] = {k: v for k, v in paginator.items() if DEFAULTS.get(k) != v}
-    elif path := events.empty_link:
+    elif path := detect.empty_link(events.beside(events.first)):
         endpoint["paginator"] = {"type": "json_link", "next_url_path": path}
     if large and "limit" not in paginator:
         endpoint["params"] = large

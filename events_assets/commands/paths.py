@@ -1,13 +1,12 @@
-"""The paths and words of parsed JSON, and what APIs commonly call things."""
+"""The words of paths in parsed JSON, and what APIs commonly call things."""
 
 import re
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
-DEPTH = 4
-"""Levels of a document that are looked at."""
+from events_assets.json_path import Keys
 
 NAMES = tomllib.loads(files(__package__).joinpath("names.toml").read_text(encoding="utf-8"))
 """What APIs commonly call things."""
@@ -18,8 +17,6 @@ IS_GLUED = re.compile(
 ).fullmatch
 """Words that are written as one: `dtstart`, `startdatetime`, `OBJECTID`."""
 
-Keys = tuple[str, ...]
-
 
 def join(path: Sequence[str]) -> str:
     """The JSON path of nested keys, `$` for the document itself; keys that are no plain names are
@@ -27,19 +24,6 @@ def join(path: Sequence[str]) -> str:
     plain = re.compile(r"(?!where)[A-Za-z_]\w*", re.ASCII)  # `where` is an operator
     quoted = {key: "'" + re.sub(r"(['\\])", r"\\\1", key) + "'" for key in path}
     return ".".join(key if plain.fullmatch(key) else quoted[key] for key in path) or "$"
-
-
-def walk(value: Any) -> Iterator[tuple[Keys, Any]]:
-    """All values below nested objects with their paths, outer ones first; lists are not entered."""
-    level: list[tuple[Keys, Any]] = [((), value)]
-    while level:
-        yield from level
-        level = [
-            ((*path, str(key)), inner)
-            for path, outer in level
-            if isinstance(outer, dict) and len(path) < DEPTH
-            for key, inner in outer.items()
-        ]
 
 
 def words_of(path: Keys) -> list[str]:

@@ -12,8 +12,9 @@ from itertools import product
 from typing import Any
 
 from events_assets.commands.formats import formats_of
-from events_assets.commands.paths import NAMES, Keys, is_text_or_number, join, words_of
+from events_assets.commands.paths import NAMES, is_text_or_number, join, words_of
 from events_assets.errors import UnreadableTimeError
+from events_assets.json_path import Keys
 from events_assets.rows.times import clock, duration, from_text, has_offset, is_date, unix_unit
 from events_assets.settings import zone
 

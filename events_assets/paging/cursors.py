@@ -25,7 +25,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urljoin, urlsplit
 
 from events_assets.errors import EndlessScanError
-from events_assets.json_path import finder
+from events_assets.json_path import finder, walk
 from events_assets.paging.base import (
     BEYOND_THE_END,
     NOT_THERE,
@@ -246,13 +246,11 @@ def promise(page: Page) -> str:
 
 def _promise(document: Any) -> str:
     """The name of what says so, in objects beside lists."""
-    for name, value in document.items() if isinstance(document, dict) else ():
+    for name, value in ((path[-1], value) for path, value in walk(document) if path):
         link = (value.get("href") or value.get("url")) if isinstance(value, dict) else value
         is_link = isinstance(link, str) and re.match(r"https?://|/", link)
         if (value is True and MORE.fullmatch(name)) or (is_link and NEXT.fullmatch(name)):
             return f'"{name}"'
-        if found := _promise(value):
-            return found
     return ""
 
 
