@@ -83,7 +83,7 @@ class Transport(HTTPAdapter):
         self._started = time.monotonic()
         self._wire = Wire(settings, self._seconds_left, lambda n: self.traffic.add(bytes=n))
         self._pool: Any = None
-        self._accepts = ""
+        self._accepts = JSON
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> Any:
         """The response, its body read; where JSON by that name is not acceptable (406), to the
@@ -93,7 +93,7 @@ class Transport(HTTPAdapter):
             ApiError: the request must not be sent, or time is up.
             requests.RequestException: the connection failed, or the answer is too large.
         """
-        if self._accepts and request.headers.get("Accept") == JSON:
+        if request.headers.get("Accept") == JSON:
             request.headers["Accept"] = self._accepts
         response = self._sent(request, *args, **kwargs)
         if response.status_code == 406 and request.headers.get("Accept") == JSON:

@@ -102,8 +102,8 @@ class Endpoint:
     def _order(self, rows: Rows, came: Rows, identities: Sequence[Hashable]) -> Sequence[Any]:
         if self.order_of is None:
             return identities
-        whole = [*map(_with_own_names, rows, came)]
-        values = [self.order_of(row) for row in whole]
+        own = [*map(self.order_of, came)]  # by the API's names, which may be those of our columns
+        values = [self.order_of(row) if v is None else v for row, v in zip(rows, own, strict=True)]
         is_strict = len({*map(repr, values)}) == len(values)
         return values if is_strict else [*zip(values, identities, strict=True)]
 
@@ -126,8 +126,3 @@ class Endpoint:
             return answer, rows
 
         return self.session.ask(request.asking(ask), read)
-
-
-def _with_own_names(row: Any, came: Any) -> Any:
-    """A row as it is to be loaded; the API's own fields go before ours of the same name."""
-    return {**row, **came} if isinstance(row, dict) and isinstance(came, dict) else row
