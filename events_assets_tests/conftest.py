@@ -37,6 +37,7 @@ CONFIG = Path(".dlt/config.toml")
 COMMITTED = re.sub(r"(?m)\s*#.*$", "", (ROOT / ".dlt" / "config.toml").read_text(encoding="utf-8"))
 """The committed configuration without its comments, which dlt takes as long to read as the rest."""
 
+gc.unfreeze()  # Hypothesis looks for those who refer to its random numbers, and finds none frozen
 settings.register_profile("patient", deadline=None)  # a busy machine is no failure
 settings.load_profile("patient")
 

@@ -256,7 +256,7 @@ def _likeness(name: str, path: Keys, values: list[Any]) -> int:
     whole, marked = " ".join(words), " ".join(words[:-1])
     if fits and whole in names:
         return 100 * (len(names) - names.index(whole))
-    if fits and name == "event_name" and words[-1] in marks and marked in names:
+    if fits and name == "event_name" and marked in names and words[-1] in marks:
         return 100 * (len(names) - names.index(marked)) - 1 - marks.index(words[-1])
     is_last = " ".join(words[-2:]) in ("event name", "event title")
     return int(fits and name == "event_name" and is_last)
