@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 from typing import Any
 
 from dlt.extract.incremental.lag import apply_lag
@@ -14,6 +15,8 @@ from events_assets.rows.times import from_number, from_text, to_text, unix_unit
 
 AHEAD = timedelta(minutes=5)
 """So far the clock of an API may be ahead of ours."""
+
+OTHER_TYPE = "is of another type than before"
 
 Cursor = str | int | float
 """A value that grows with each change, like the time of it."""
@@ -90,26 +93,35 @@ class Changes:
         Raises:
             RowError: a row has no cursor, and `on_cursor_value_missing` is "raise".
         """
-        latest = datetime.now(UTC) + AHEAD
-        for row in rows:
-            value = self._find(row)
-            if value is not None:
-                self._move(value, latest)
-            elif isinstance(row, dict) and self.on_missing == "raise":
+        came = [self._find(row) for row in rows]
+        if self.on_missing == "raise" and None in came:
+            missing = (row for row, value in zip(rows, came, strict=True) if value is None)
+            if any(isinstance(row, dict) for row in missing):
                 raise RowError(
                     f"a row has nothing at {self.path}, the cursor_path of incremental: set "
                     f'on_cursor_value_missing there to "include" or "exclude" such rows'
                 )
+        latest = datetime.now(UTC) + AHEAD
+        kinds: dict[type, list[tuple[Any, Any]]] = {}
+        for value in came:
+            if (now := comparable(value)) is not None:
+                kinds.setdefault(type(now), []).append((now, value))
+            elif value is not None:
+                self.ignored[OTHER_TYPE] = str(value)
+        for found in kinds.values():
+            # From the newest on, as what none before it has reached need not be looked at.
+            for now, value in sorted(found, key=itemgetter(0), reverse=not self.is_falling):
+                self._move(now, value, latest)
 
     def excludes(self, row: Any) -> bool:
         """Whether a row is left out, as it has no cursor; one that is no object is set aside."""
-        is_missing = isinstance(row, dict) and self._find(row) is None
-        return is_missing and self.on_missing == "exclude"
+        is_missing = self.on_missing == "exclude" and isinstance(row, dict)
+        return is_missing and self._find(row) is None
 
-    def _move(self, value: Any, latest: datetime) -> None:
-        now, known = comparable(value), self._reached
-        if now is None or (known is not None and type(known) is not type(now)):
-            self.ignored["is of another type than before"] = str(value)
+    def _move(self, now: Any, value: Any, latest: datetime) -> None:
+        known = self._reached
+        if known is not None and type(known) is not type(now):
+            self.ignored[OTHER_TYPE] = str(value)
         elif self.newest is None or self._is_beyond(now, known):
             time = now if isinstance(now, datetime) else instant(value)
             if time and time > latest:
