@@ -236,6 +236,33 @@ def test_a_load_leaves_the_garbage_collector_as_it_was():
     assert gc.get_threshold() == before
 
 
+def test_rows_are_merged_from_files_in_any_folder_whatever_columns_each_has(
+    serve, project, monkeypatch
+):
+    """Of the files of a load, some lack columns that the table, or another one of them, has."""
+    folder = project / "it's {x} ;"
+    folder.mkdir()
+    monkeypatch.setenv("SOURCES__EVENTS__WAREHOUSE__DATABASE", str(folder / "events.duckdb"))
+    first = [event(number, tags=["a", "b"]) for number in range(1, 5)]
+    api = serve([*first, event(5, price=1.5)])
+    load_configured()
+    api.events[:] = [event(1, tags=["c"]), *first[1:], event(6, seats=7), event(7, note="new")]
+    load_configured()
+    with duckdb.connect(str(folder / "events.duckdb"), read_only=True) as connection:
+        query = """SELECT id, price, seats, note, list(value ORDER BY value)
+                   FROM events_data.events AS e LEFT JOIN events_data.events__tags AS t
+                   ON t._dlt_parent_id = e._dlt_id GROUP BY ALL ORDER BY id"""
+        found = connection.execute(query).fetchall()
+    ab = ["a", "b"]
+    assert found == [
+        (1, None, None, None, ["c"]),
+        *((number, None, None, None, ab) for number in (2, 3, 4)),
+        (5, 1.5, None, None, [None]),
+        (6, None, 7, None, [None]),
+        (7, None, None, "new", [None]),
+    ]
+
+
 @pytest.mark.parametrize(
     "name",
     [
