@@ -240,7 +240,7 @@ def test_rows_are_merged_from_files_in_any_folder_whatever_columns_each_has(
     serve, project, monkeypatch
 ):
     """Of the files of a load, some lack columns that the table, or another one of them, has."""
-    folder = project / "it's {x} ;"
+    folder = project / "it's {x} [a]"
     folder.mkdir()
     monkeypatch.setenv("SOURCES__EVENTS__WAREHOUSE__DATABASE", str(folder / "events.duckdb"))
     first = [event(number, tags=["a", "b"]) for number in range(1, 5)]

@@ -19,7 +19,7 @@ from dlt.common.schema import Schema
 from dlt.common.storages.load_package import LoadJobInfo
 from dlt.destinations.exceptions import DestinationConnectionError
 from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
-from dlt.destinations.impl.duckdb.duck import DuckDbClient
+from dlt.destinations.impl.duckdb.duck import DuckDbClient, DuckDbCopyJob
 from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
 from dlt.destinations.job_impl import FinalizedLoadJobWithFollowupJobs
 
@@ -53,10 +53,17 @@ class SqlClient(DuckDbSqlClient):
         table, staging = super().get_qualified_table_names(table_name, quote, casefold)
         if not (files := self.files.get(table_name)):
             return table, staging
-        paths = ", ".join(map(escape_duckdb_literal, files))
         # The staging table, which is empty, has the columns that no file has.
-        rows = f"SELECT * FROM read_parquet([{paths}], union_by_name=true)"  # noqa: S608
-        return table, f"(SELECT * FROM {staging} UNION ALL BY NAME {rows})"  # noqa: S608
+        return table, f"(SELECT * FROM {staging} UNION ALL BY NAME {_rows_in(files)})"  # noqa: S608
+
+
+class CopyJob(DuckDbCopyJob):
+    """dlt's, which takes a quote in the name of a folder for SQL."""
+
+    def run(self) -> None:
+        client = self._job_client.sql_client
+        table = client.make_qualified_table_name(self.load_table_name)
+        client.execute_sql(f"INSERT INTO {table} BY NAME {_rows_in([self._file_path])}")
 
 
 class Client(DuckDbClient):
@@ -71,9 +78,10 @@ class Client(DuckDbClient):
     def create_load_job(
         self, table: Any, file_path: str, load_id: str, restore: bool = False
     ) -> LoadJob:
-        if table["write_disposition"] == "merge" and file_path.endswith(".parquet"):
-            return FinalizedLoadJobWithFollowupJobs(file_path)
-        return super().create_load_job(table, file_path, load_id, restore)
+        if not file_path.endswith(".parquet"):
+            return super().create_load_job(table, file_path, load_id, restore)
+        is_merged = table["write_disposition"] == "merge"
+        return FinalizedLoadJobWithFollowupJobs(file_path) if is_merged else CopyJob(file_path)
 
     def create_table_chain_completed_followup_jobs(
         self, table_chain: Any, completed_table_chain_jobs: Sequence[LoadJobInfo] | None = None
@@ -85,6 +93,12 @@ class Client(DuckDbClient):
         return super().create_table_chain_completed_followup_jobs(
             table_chain, completed_table_chain_jobs
         )
+
+
+def _rows_in(files: Sequence[str]) -> str:
+    """A query for all rows of Parquet files."""
+    paths = ", ".join(map(escape_duckdb_literal, files))
+    return f"SELECT * FROM read_parquet([{paths}], union_by_name=true)"  # noqa: S608
 
 
 class DltDuckDB(dlt.destinations.duckdb):
