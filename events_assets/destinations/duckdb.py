@@ -67,9 +67,12 @@ class CopyJob(DuckDbCopyJob):
 
 
 class Client(DuckDbClient):
-    """dlt's, which merges Parquet files as they are, without a copy in its staging tables."""
+    """dlt's, which merges Parquet files as they are, without a copy in its staging tables, and all
+    in one transaction."""
 
     def __init__(self, schema: Schema, config: Any, capabilities: Any) -> None:
+        # dlt 1.31 does not know: it deletes rows of tables without lists, and inserts them later.
+        capabilities.supports_transactions = True
         super().__init__(schema, config, capabilities)
         own = self.sql_client
         names = own.dataset_name, own.staging_dataset_name

@@ -58,9 +58,13 @@ KEEPALIVE = 60
 
 
 class Client(PostgresClient):
-    """dlt's, which asks `require_hold` before it writes."""
+    """dlt's, which asks `require_hold` before it writes, and merges in one transaction."""
 
     require_hold: Callable[[], None]
+
+    def __init__(self, schema: Schema, config: Any, capabilities: Any) -> None:
+        capabilities.supports_transactions = True  # dlt 1.31 does not know
+        super().__init__(schema, config, capabilities)
 
     def initialize_storage(self, truncate_tables: Iterable[str] | None = None) -> None:
         self.require_hold()
