@@ -1,5 +1,6 @@
 """How `init` and `check` ask APIs that answer only to the right words: over real HTTP."""
 
+import json
 import logging
 import tomllib
 
@@ -255,3 +256,55 @@ def test_what_would_prove_a_single_page_is_named(check):
     finding = check(whole(), {"data_selector": "events", **SINGLE})["proof"]["finding"]
     for setting in ("scan.total_path", "scan.total_header", "endpoint.paginator", "has_more_path"):
         assert setting in finding
+
+
+def table_of_keys(asked):
+    """As of a key-value store: an object names the next page."""
+    body = asked.body if asked.method == "POST" else asked.query
+    key = (body or {}).get("ExclusiveStartKey")
+    start = int((json.loads(key) if isinstance(key, str) else key or {"id": 0})["id"])
+    page = events()[start : start + 20]
+    following = {"LastEvaluatedKey": {"id": str(start + 20)}} if start + 20 < 57 else {}
+    return Answer(200, {"Items": page, "Count": len(page), "ScannedCount": len(page), **following})
+
+
+def search(asked):
+    """As of a search engine: the last row of a page names the next one, by a list."""
+    start = ((asked.body or {}).get("search_after") or [0])[0]
+    page = events()[start : start + min(int((asked.body or {}).get("size", 10)), 20)]
+    hits = [{"_id": f"e{row['id']}", "_source": row, "sort": [row["id"]]} for row in page]
+    return Answer(200, {"hits": {"total": {"value": 57}, "hits": hits}})
+
+
+@pytest.mark.parametrize(
+    ("server", "words", "at", "name"),
+    [
+        (table_of_keys, (), "LastEvaluatedKey", "ExclusiveStartKey"),
+        (table_of_keys, ("--post", "{}"), "LastEvaluatedKey", "ExclusiveStartKey"),
+        (search, ("--post", "{}"), "hits.hits[-1].sort", "search_after"),
+    ],
+)
+def test_an_object_that_names_the_next_page_is_sent_back_whole(
+    init, check, server, words, at, name
+):
+    found, said, _ = init(server, *words)
+    endpoint = found["resources"][0]["endpoint"]
+    kind = "body_path" if words else "param"
+    wanted = {"type": "cursor", "cursor_path": at, f"cursor_{kind}": name}
+    assert endpoint["paginator"] == wanted, said
+    steps = check(server, endpoint)
+    assert "none of them on the first page too" in steps["second page"]["finding"]
+
+
+@pytest.mark.parametrize(("status", "state"), [(400, "FAILED"), (404, "note")])
+def test_a_second_page_that_is_refused_is_not_called_empty(check, status, state):
+    def answer(asked):
+        if asked.query.get("cursor") or asked.query.get("page", "1") != "1":
+            return Answer(status, {"message": "no"})
+        return Answer(200, {"items": events(20), "next": "c20"})
+
+    paginator = {"type": "page_number", "base_page": 1}
+    if status == 400:
+        paginator = {"type": "cursor", "cursor_path": "next", "cursor_param": "cursor"}
+    step = check(answer, {"data_selector": "items", "paginator": paginator})["second page"]
+    assert (step["state"], str(status) in step["finding"]) == (state, True), step

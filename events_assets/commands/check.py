@@ -41,7 +41,7 @@ from events_assets.errors import (
 )
 from events_assets.http.answer import Answer
 from events_assets.lists import Lists, Manner
-from events_assets.paging.base import BY_CHANCE, Ask, Page
+from events_assets.paging.base import BY_CHANCE, Ask, Page, in_query
 from events_assets.paging.page_numbers import PageNumbers
 from events_assets.scan.changes import Changes
 from events_assets.scan.endpoint import Endpoint
@@ -225,6 +225,8 @@ class _Trial:
         try:
             second = next(coming, None)
             again = bool(second and second.rows and findings.same(second, first))
+            if second is None and one.error and one.evidence.expired:
+                raise one.error
             if again:  # perhaps it takes only multiples of the limit, or counts pages from 1
                 second = next(coming, second)
         except FAULTS as error:
@@ -263,7 +265,8 @@ def _asked(trial: _Trial, params: Mapping[str, Any], headers: Mapping[str, str] 
     """The answer to the request for the list with further parameters, without paging."""
     asked = trial.request.within(trial.endpoint.first_window)
     if asked.method == "GET":
-        asked = replace(asked, params={**asked.params, **params})
+        sent = {name: in_query(value) for name, value in params.items()}
+        asked = replace(asked, params={**asked.params, **sent})
     else:
         asked = replace(asked, json=merged_in(asked.json, params))
     asked = replace(asked, headers={**asked.headers, **headers})

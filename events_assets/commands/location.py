@@ -18,6 +18,7 @@ from events_assets.commands import detect
 from events_assets.commands.report import NOTE, QUIET, Report, Step
 from events_assets.http.answer import Answer
 from events_assets.http.session import ApiSession
+from events_assets.paging.base import in_query
 from events_assets.scan.list_request import url_of
 from events_assets.settings import HttpSettings
 
@@ -178,7 +179,7 @@ class Dialogue:
         url, sent = url_of(self.base_url, self.path), {**self.headers, **headers}
         sends_body = self.method != "GET"
         json = merged_in(self.body, params) if sends_body else None
-        query = {} if sends_body else {**self.given, **params}
+        query = {n: in_query(v) for n, v in {**self.given, **params}.items() if not sends_body}
         request = requests.Request(self.method, url, params=query, headers=sent, json=json)
         traffic = self.session.traffic
         before = traffic.requests, traffic.retries

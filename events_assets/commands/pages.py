@@ -7,6 +7,7 @@ raise `ApiError` where the API cannot be reached.
 import re
 from collections.abc import Iterator, Sequence
 from itertools import chain
+from typing import Any
 
 from events_assets.commands import detect, page_size, paths
 from events_assets.commands.event_list import EventList, Params
@@ -161,7 +162,8 @@ def _named(events: EventList) -> Iterator[Trial]:
     more = [path for path in detect.has_more(document) if re.search("(?i)more|next", path)][:1]
     flag = {"has_more_path": more[0]} if more else {}
     unknown = [*detect.unknown_scalars(document).items()][:UNKNOWN]
-    for path, cursor in [*[*detect.cursors(document).items()][:UNKNOWN], *unknown]:
+    known: list[tuple[str, Any]] = [*detect.cursors(document).items()][:UNKNOWN]
+    for path, cursor in [*known, *detect.cursor_objects(document).items(), *unknown]:
         own = path.rpartition(".")[2].strip("'")
         short = re.sub(r"^next_?(?=.)", "", own, flags=re.IGNORECASE)
         names = [own, short[:1].lower() + short[1:]]
@@ -176,7 +178,14 @@ def _named(events: EventList) -> Iterator[Trial]:
                 yield {name: cursor}, paginator, f"cursors: {name} takes the header {header}"
     last = events.id_of(events.few[-1]) if events.few else None
     outer, _, inner = events.selector.partition("[*]")
-    id_at = f"{outer}[-1]{inner}.{events.id}"
+    id_at, sort_at = f"{outer}[-1]{inner}.{events.id}", f"{outer}[-1].sort"
+    if detect.are_plain(place := value_at(sort_at)(document)):  # as of search engines
+        paginator = {"type": "cursor", "cursor_path": sort_at, "cursor_param": "search_after"}
+        yield (
+            {"search_after": place},
+            paginator,
+            f'cursors: search_after takes what is at "{sort_at}"',
+        )
     for path in more if last is not None else ():
         for name in NAMES["last_id"]:
             paginator = {"type": "cursor", "cursor_path": id_at, "cursor_param": name} | flag

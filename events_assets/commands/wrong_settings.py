@@ -103,6 +103,8 @@ def second_page(
     one."""
     kind, name, paging = _kind(one), "second page", one.endpoint.paging
     if second is None or not second.rows:
+        if why := one.evidence.unprovable:
+            return Step(NOTE, name, f"{kind}: {why}")
         return Step(OK, name, f"{kind}: empty, all rows are on the first page")
     shared = len({*first.identities} & {*second.identities})
     first_twice = paging.first if again and isinstance(paging, PageNumbers) else None
