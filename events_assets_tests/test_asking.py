@@ -308,3 +308,19 @@ def test_a_second_page_that_is_refused_is_not_called_empty(check, status, state)
         paginator = {"type": "cursor", "cursor_path": "next", "cursor_param": "cursor"}
     step = check(answer, {"data_selector": "items", "paginator": paginator})["second page"]
     assert (step["state"], str(status) in step["finding"]) == (state, True), step
+
+
+def test_a_last_page_that_comes_again_is_no_parameter_that_is_ignored(check):
+    def clamped(asked):
+        size = int(asked.query.get("_per_page", 10))
+        number = min(int(asked.query.get("_page", 1)), -(-57 // size))
+        following = number + 1 if number * size < 57 else None
+        return Answer(200, {"next": following, "data": events()[(number - 1) * size :][:size]})
+
+    paginator = {"type": "page_number", "base_page": 1, "page_param": "_page"}
+    endpoint = {"data_selector": "data", "paginator": paginator}
+    steps = check(clamped, {**endpoint, "params": {"_per_page": 100}})
+    assert steps["second page"]["state"] == "ok", steps["second page"]
+    ignored = {**paginator, "page_param": "seite"}
+    steps = check(clamped, {**endpoint, "paginator": ignored, "params": {"_per_page": 20}})
+    assert steps["second page"]["state"] == "FAILED"

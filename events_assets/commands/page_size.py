@@ -34,8 +34,8 @@ def find_size(events: EventList) -> None:
     is_ignored = events.asked_few and came > FEW
     if came < 2 or (is_ignored and came > PAGE):
         return
-    few = 2 if came > 4 else 1
-    for wanted in ALLOWED if is_ignored else (few, *ALLOWED):
+    tries = [] if is_ignored else [2 if came > 4 else 1]
+    for wanted in (*tries, *(ALLOWED if came >= FEW or not events.asked_few else ())):
         rows = len(events.page(dict.fromkeys(names, wanted))) if wanted != came else came
         if rows == wanted != came or came < rows < wanted:
             _find(events, names, wanted)
