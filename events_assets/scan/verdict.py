@@ -249,7 +249,7 @@ def _compared(last: Reading) -> str:
     total = last.only.evidence.total_last
     if total is None:
         return (
-            "; the API tells no total to compare with: say where it counts its rows "
+            "; the API tells no total to compare with: say where it does "
             "(scan.total_path, scan.total_header), or how its pages are asked for and end "
             "(endpoint.paginator, has_more_path)"
         )
