@@ -34,6 +34,9 @@ from events_assets.providers import STEPS
 
 SECRET = re.compile(r"\{secrets\.([A-Za-z0-9_.]+)\}")
 
+SCHEME = re.compile(r"\A\s*[A-Za-z]+\s+(?=\S)")
+"""The word before the secret in a header like `Authorization: Bearer ...` (RFC 9110 11.4)."""
+
 HEADER = re.compile(r"[\x21-\x7e\xa0-\xff](?:[\t\x20-\x7e\xa0-\xff]*[\x21-\x7e\xa0-\xff])?|")
 """What a header can hold (RFC 9110 5.5), in the characters that requests can send."""
 
@@ -103,8 +106,9 @@ class Authentication:
         return text
 
     def _mask_parts(self, text: str) -> None:
-        """Masks a text that is a secret, or has some in it, like `Bearer ...` or cookies."""
-        for part in (text, *re.split(r"[\s;,=]+", text)):
+        """Masks a text that is a secret, or has some in it, like cookies or `Bearer ...`, whose
+        first word is none."""
+        for part in (text, *re.split(r"[\s;,=]+", SCHEME.sub("", text))):
             if len(part) >= MIN_SECRET_LENGTH:
                 self.redaction.add(part)
 

@@ -1,11 +1,13 @@
 """A project folder of its own for each test, with a real API, database and Dagster instance."""
 
 import gc
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
@@ -15,6 +17,7 @@ import dagster as dg
 import dlt
 import duckdb
 import pytest
+import tomlkit
 from click.testing import CliRunner, Result
 from dlt.common.configuration.container import Container
 from dlt.common.configuration.specs import PluggableRunContext
@@ -30,7 +33,7 @@ from events_assets.sample_api import SampleApi, serving
 from events_assets.source import events_source
 from events_assets_tests.postgres import into_postgres as into_postgres
 from events_assets_tests.postgres import postgres as postgres
-from events_assets_tests.shapes import KEY
+from events_assets_tests.shapes import KEY, serving_routes
 
 ROOT = Path(__file__).parent.parent
 CONFIG = Path(".dlt/config.toml")
@@ -329,6 +332,44 @@ def failure(result: dg.ExecuteInProcessResult, node: str = "load_events") -> str
     if data.user_failure_data and data.user_failure_data.description:
         return data.user_failure_data.description
     return data.error.message
+
+
+@pytest.fixture
+def init(command: Callable[..., Result]) -> Callable[..., tuple[Any, str, list[str]]]:
+    """Describes a server; gives what is configured then, what was said, and what was asked."""
+
+    def init(server: Any, *words: str) -> tuple[Any, str, list[str]]:
+        with serving_routes({"/events": server}) as api:
+            result = command("init", "--base-url", api.base_url, "--path", "/events", *words)
+        assert result.exit_code == 0, result.output
+        found = tomllib.loads(CONFIG.read_text())["sources"]["events"]
+        return found, " ".join(result.output.split()), api.paths
+
+    return init
+
+
+@pytest.fixture
+def check(command: Callable[..., Result]) -> Callable[..., dict[str, Any]]:
+    """Tries a server with an endpoint, and other sections: the states of the steps by name, what
+    they say, and the settings that they propose."""
+
+    def check(server: Any, endpoint: dict[str, Any], **sections: Any) -> dict[str, Any]:
+        with serving_routes({"/events": server}) as api:
+            configured = {
+                "client": {"base_url": api.base_url},
+                "resource_defaults": {"primary_key": "id", "write_disposition": "merge"},
+                "resources": [{"name": "events", "endpoint": {"path": "/events", **endpoint}}],
+                "fields": {"event_name": "title", "start_time": "start", "end_time": "end"},
+                **sections,
+            }
+            CONFIG.write_text(tomlkit.dumps({"sources": {"events": configured}}))
+            result = command("check", "--json")
+        report = json.loads(result.stdout)
+        steps = {step["name"]: step for step in report["steps"]}
+        assert result.exit_code == (not report["works"])
+        return steps
+
+    return check
 
 
 @pytest.fixture

@@ -4,14 +4,12 @@ Who would be told that something is wrong gets a trial.
 The pages are those that a load would get: the same endpoints, sessions and ways of paging.
 """
 
-import logging
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.sources.rest_api.typing import RESTAPIConfig
@@ -25,12 +23,13 @@ from events_assets.commands import (
     fields,
     findings,
     order,
-    pages,
+    page_size,
     verdicts,
     wrong_settings,
 )
+from events_assets.commands.event_list import EventList
 from events_assets.commands.location import Dialogue, KeyPlace, has_rows, merged_in
-from events_assets.commands.report import ALERTS, FAILED, NOTE, OK, Report, Step, counted
+from events_assets.commands.report import ALERTS, FAILED, NOTE, OK, QUIET, Report, Step, counted
 from events_assets.destinations.choice import destination
 from events_assets.errors import (
     ApiError,
@@ -42,7 +41,7 @@ from events_assets.errors import (
 )
 from events_assets.http.answer import Answer
 from events_assets.lists import Lists, Manner
-from events_assets.paging.base import BY_CHANCE, Ask, Page
+from events_assets.paging.base import BY_CHANCE, Ask, Page, in_query
 from events_assets.paging.page_numbers import PageNumbers
 from events_assets.scan.changes import Changes
 from events_assets.scan.endpoint import Endpoint
@@ -52,9 +51,6 @@ from events_assets.scan.table_pass import Table
 
 FAULTS = (ApiError, EndlessScanError, ValueError)
 """What a pass may raise: the API refuses, its pages go round, a paginator misses something."""
-
-RATE_LIMITS = re.compile(r"(x-)?rate-?limit|retry-after", re.IGNORECASE)
-"""Headers that tell how many requests are allowed, and when to come again."""
 
 
 def try_api(report: Report) -> None:
@@ -67,8 +63,8 @@ def try_api(report: Report) -> None:
             report.redaction = authentication.redaction
             try:
                 _require_destination()
-                log, manner = logging.getLogger("events_assets"), Manner(is_hurried=True)
-                table = Lists(config, authentication, log, manner).table("events")
+                manner = Manner(is_hurried=True)
+                table = Lists(config, authentication, QUIET, manner).table("events")
                 for endpoint in table.endpoints:
                     _Trial(report, config, authentication, table, endpoint).run()
             except StopError as stop:  # here, as an error that leaves the context is masked as text
@@ -137,7 +133,7 @@ class _Trial:
                 self.request = self.request_for()
                 self._try(ListPass(self.endpoint, self.request, self.endpoint.first_window))
             finally:
-                self.report.requests += endpoint.session.traffic.requests
+                self.report.count(endpoint.session.traffic)
 
     def _try(self, one: ListPass) -> None:
         add, coming = self.report.add, one.pages()
@@ -149,9 +145,7 @@ class _Trial:
             raise StopError("answer", "the API has no first page; check the path")
         add(Step(OK, "reachable", f"answered in {first.answer.seconds:.1f} s"))
         if first.answer.redirected:
-            path = urlsplit(first.url).path
-            finding = f"the API redirects to {path}, so that each request is sent twice"
-            add(Step(NOTE, "redirect", f"{finding}; change path"))
+            add(findings.redirect(first.url))
         add(_key_of(self, first))
         add(findings.rows_of(first, self.settings.get("data_selector")))
         if first.rows:
@@ -162,25 +156,23 @@ class _Trial:
         more = self._try_second_page(one, first, coming, settings)
         for nowhere in settings.nowhere(first, "total_path", *(["has_more_path"] if more else [])):
             add(Step(FAILED, "path", nowhere))
-        add(findings.page_size(first, more, self._sizes(settings), settings.events.granted))
+        add(
+            findings.page_size(
+                first,
+                more,
+                settings.sizes(self.endpoint.page_size, self.settings.get("params") or {}),
+                partial(page_size.granted, settings.events),
+            )
+        )
         if len(first.rows) > 1:
             self._try_order(one, first)
         if self.changes and first.rows:
             self._try_changes(self.changes, first)
         is_only = len(self.table.endpoints) == 1 and not self.table.parents and not one.window
-        add(findings.proof(one, is_only))
+        rows = verdicts.distinct(one.came, self.seen, self.table.identity)
+        add(findings.proof(one, is_only, rows))
         add(verdicts.foreseen(self.seen, self.table.identity, self.report))
-        limits = [f"{name}: {v}" for name, v in first.headers.items() if RATE_LIMITS.match(name)]
-        add(Step(OK, "rate limit", ", ".join(limits) or "no header tells one"))
-
-    def _sizes(self, settings: wrong_settings.Settings) -> dict[str, tuple[str, int]]:
-        """What asks for a number of rows: the setting, the parameter, the number."""
-        if limit := self.endpoint.page_size:
-            name = settings.paginator.get("limit_param") or pages.DEFAULTS["limit_param"]
-            return {"paginator.limit": (name, limit)}
-        params = self.settings.get("params") or {}
-        sizes = {n: int(v) for n, v in params.items() if n in pages.SIZES and str(v).isdecimal()}
-        return {f"params.{name}": (name, size) for name, size in sizes.items()}
+        add(findings.rate_limit(first.headers))
 
     def _try_order(self, one: ListPass, first: Page) -> None:
         """Looks for a parameter that asks for rows by id, where that would save a second pass, or
@@ -233,13 +225,14 @@ class _Trial:
         try:
             second = next(coming, None)
             again = bool(second and second.rows and findings.same(second, first))
+            if second is None and one.error and one.evidence.expired:
+                raise one.error
             if again:  # perhaps it takes only multiples of the limit, or counts pages from 1
                 second = next(coming, second)
         except FAULTS as error:
             finding = f"the second page fails with {settings.said()}: {error}"
             raise StopError("second page", finding, settings.other_way()) from None
-        way, said = settings.other_way, settings.said()
-        self.report.add(findings.second_page(first, second, again, one, way, said))
+        self.report.add(wrong_settings.second_page(settings, first, second, again, one))
         self.seen += [second] if second else []
         if isinstance(paging, PageNumbers) and not again:
             number = paging.first - 1
@@ -263,7 +256,7 @@ def _settings_of(trial: _Trial, first: Page) -> wrong_settings.Settings:
     selector = trial.settings.get("data_selector") or (best[0].selector if best else "$")
     listed = detect.Listed(selector, rows, {name: v for name, v in own.items() if v})
     key = fields.field_settings(rows).get("id", "id")
-    events = pages.EventList(partial(_asked, trial), listed, key, first.answer)
+    events = EventList(partial(_asked, trial), listed, key, first.answer, body=trial.request.json)
     paginator = trial.settings.get("paginator", trial.client.get("paginator"))
     return wrong_settings.Settings(paginator, trial.request, events)
 
@@ -272,7 +265,8 @@ def _asked(trial: _Trial, params: Mapping[str, Any], headers: Mapping[str, str] 
     """The answer to the request for the list with further parameters, without paging."""
     asked = trial.request.within(trial.endpoint.first_window)
     if asked.method == "GET":
-        asked = replace(asked, params={**asked.params, **params})
+        sent = {name: in_query(value) for name, value in params.items()}
+        asked = replace(asked, params={**asked.params, **sent})
     else:
         asked = replace(asked, json=merged_in(asked.json, params))
     asked = replace(asked, headers={**asked.headers, **headers})
@@ -355,7 +349,7 @@ def _request(table: Table, endpoint: Endpoint, report: Report) -> Callable[[], L
         except FAULTS as error:
             raise StopError("parent", f"{outer.name}: {error}") from None
         finally:
-            report.requests += outer.session.traffic.requests
+            report.count(outer.session.traffic)
     rows, usable, unusable = page.rows if page else [], [], []
     for number, row in enumerate(rows, start=1):
         try:

@@ -209,6 +209,23 @@ def cursors(document: Any) -> dict[str, str]:
     return {path: cursor for path, cursor in found.items() if cursor and not URL.match(cursor)}
 
 
+def cursor_objects(document: Any) -> dict[str, Any]:
+    """The same that are objects, or lists of texts and numbers, by their path."""
+    named = [
+        (path, value) for path, value in walk(document) if path and key_of(path) in UNMISTAKABLE
+    ]
+    return {
+        join(path): value
+        for path, value in named
+        if value and (isinstance(value, dict) or are_plain(value))
+    }
+
+
+def are_plain(value: Any) -> bool:
+    """Whether a value is a list of texts and numbers."""
+    return isinstance(value, list) and all(map(is_text_or_number, value))
+
+
 def unknown_scalars(document: Any) -> dict[str, str]:
     """Texts and numbers beside the list that may be cursors under a name of their own."""
     found = {}
@@ -255,6 +272,7 @@ def continues(document: Any, headers: Mapping[str, str]) -> bool:
     link, _ = link_to_next(document, headers)
     last = [v for _, v in _named(document, NAMES["keys"]["is_last"]) if isinstance(v, bool)]
     next_one = [path for path in cursors(document) if "next" in path.lower()]
+    next_one += [path for path in cursor_objects(document) if path.lower().endswith("key")]
     return bool(link or next_one or any(has_more(document).values()) or False in last)
 
 

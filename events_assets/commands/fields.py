@@ -30,6 +30,7 @@ from events_assets.commands.time_parts import (
     merged,
     other,
     unread_clock,
+    unread_zone,
     zone_of,
 )
 from events_assets.commands.toml_file import inline
@@ -118,7 +119,11 @@ def doubts(rows: Sequence[Any]) -> list[str]:
                 said.append(f'"{join(path)}" cannot be read as {name} (like {value})')
                 break
     settled = field_settings(rows)
-    return [*said, *unread_parts(rows, settled), *taken_for_utc(local(rows, settled))]
+    return [
+        *said,
+        *unread_parts(rows, settled),
+        *taken_for_utc(local(rows, settled), rows, settled),
+    ]
 
 
 def unclear_times(proposed: Mapping[str, Sequence[Any]]) -> list[str]:
@@ -162,9 +167,21 @@ def local(rows: Sequence[Any], settings: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def taken_for_utc(names: Sequence[str]) -> list[str]:
-    """What is said of times that do not say where they are meant."""
-    return [f"without a time zone, so taken for UTC: {', '.join(names)}"] if names else []
+def taken_for_utc(
+    names: Sequence[str], rows: Sequence[Any], settings: Mapping[str, Any]
+) -> list[str]:
+    """What is said of times that do not say where they are meant, and of what is called like their
+    zone, and is none."""
+    said = [f"without a time zone, so taken for UTC: {', '.join(names)}"] if names else []
+    values, _ = values_by_path(rows)
+    found = [unread_zone(name, _paths(settings.get(name), values), values) for name in names]
+    for path in dict.fromkeys(filter(None, found)):
+        value = shown(next(iter(values[path].values())))
+        said.append(
+            f'"{join(path)}" is no zone that can be read (like {value}): set timezone to an IANA '
+            f'name, like "Europe/Vienna", if it is the same for all events'
+        )
+    return said
 
 
 def _table(setting: Any) -> dict[str, Any]:

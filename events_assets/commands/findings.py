@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from dlt.common.data_types import coerce_value, py_type_to_sc_type
 
 from events_assets import configuration, json_path
 from events_assets.commands import detect, fields
-from events_assets.commands.pages import LARGE, NO_WAY, EventList
+from events_assets.commands.event_list import EventList
+from events_assets.commands.page_size import LARGE
 from events_assets.commands.report import FAILED, NOTE, OK, Step, counted, shown
 from events_assets.commands.time_parts import TIMES
 from events_assets.commands.toml_file import inline
@@ -25,7 +27,17 @@ from events_assets.rows.canonical import Fields
 from events_assets.rows.times import LIKELY_YEARS, UNREADABLE
 from events_assets.scan.data_selector import DataSelector
 from events_assets.scan.list_pass import ListPass
-from events_assets.scan.verdict import COMPLETE, NAMED, TOUCHING, Reading, Seen, judge
+from events_assets.scan.verdict import (
+    COMPLETE,
+    NAMED,
+    TORN,
+    TOUCHING,
+    UNPROVEN,
+    Reading,
+    Seen,
+    Verdict,
+    judge,
+)
 from events_assets.settings import FieldsSettings, RuleSettings, listed
 
 ABSENT = (None, "")
@@ -35,6 +47,12 @@ ENDPOINT = "resources.endpoint"
 """The table of the endpoint below `sources.events`, as it stands below its resource."""
 
 ALL_FIELDS = " (some APIs give all fields only when asked to, by endpoint.params)"
+
+RATE_LIMITS = re.compile(r"(x-)?rate-?limit|retry-after", re.IGNORECASE)
+"""Headers that tell how many requests are allowed, and when to come again."""
+
+ENDS = {UNPROVEN: "stay unproven", TORN: "end torn"}
+"""What is said of loads without a proof."""
 
 COLUMNS_SHOWN = 8
 """Of an example event."""
@@ -108,10 +126,11 @@ def columns(page: Page) -> Step:
     said = [*_told_missing(values, len(found)), *nowhere, *unseen]
     said += [_unread(name, configured, values[name]) for name in unread]
     said += fields.unclear_times({name: proposed.get(name, []) for name in (*missing, *unread)})
-    said += [*fields.unread_parts(raw, settled), *fields.taken_for_utc(local)]
+    said += [*fields.unread_parts(raw, settled), *fields.taken_for_utc(local, raw, settled)]
     set_anew = _set_anew(values, settled, [*unread, *local], raw)
-    if unsaid := {n: settled[n] for n in local if "timezone_path" not in set_anew.get(n, "")}:
-        set_anew = {**unsaid, **set_anew, "timezone": "UTC"}
+    if any("timezone_path" not in set_anew.get(name, "") for name in local):
+        set_anew["timezone"] = "UTC"
+        said.append("timezone is a guess: set the zone in which the API means its times")
     settings = {f"fields.{name}": setting for name, setting in set_anew.items()}
     state = FAILED if "id" in missing or nowhere else NOTE if missing or said else OK
     return Step(state, "fields", "; ".join([finding, *said]), settings)
@@ -158,7 +177,7 @@ def _set_anew(
         )
         if is_better or filled > len(held):
             chosen.append(name)
-    return fields.only(proposed, chosen)
+    return {n: v for n, v in fields.only(proposed, chosen).items() if v != settled.get(n)}
 
 
 def _not_in(raw: Sequence[Any], configured: FieldsSettings) -> tuple[list[str], list[str]]:
@@ -214,39 +233,6 @@ def total(page: Page, one: ListPass, events: EventList) -> Step:
     return Step(OK, "total", "no count of all rows is read, or seen")
 
 
-def second_page(
-    first: Page,
-    second: Page | None,
-    again: bool,
-    one: ListPass,
-    way: Callable[[], Values],
-    said: str,
-) -> Step:
-    """How the second page goes on from the first; where that came `again`, `second` is the third
-    one. `way` finds a paginator that leads on, `said` is the one that is configured."""
-    kind, name, paging = _kind(one), "second page", one.endpoint.paging
-    if second is None or not second.rows:
-        return Step(OK, name, f"{kind}: empty, all rows are on the first page")
-    shared = len({*first.identities} & {*second.identities})
-    first_twice = paging.first if again and isinstance(paging, PageNumbers) else None
-    if first_twice or (same(second, first) and len(second.rows) > 1):
-        what = paging.number_at.name if isinstance(paging, PageNumbers) else "the paging parameter"
-        finding = f"{kind}: the same as the first, the API ignores {what} of {said}"
-        found = way()
-        raise StopError(name, finding + ("" if found else f"; {NO_WAY}"), found)
-    if first_twice == 0:
-        finding = f"{kind}: the pages 0 and 1 are the same, so numbers start at 1"
-        return Step(NOTE, name, finding, {f"{ENDPOINT}.paginator.base_page": 1})
-    finding = f"{kind}: {len(second.rows)} rows"
-    if not isinstance(paging, TouchingOffsets):
-        finding += f", {shared or 'none'} of them on the first page too"
-        return Step(NOTE if shared else OK, name, finding)
-    if one.evidence.touching and shared and not again:
-        return Step(OK, name, f"{finding}, {shared} shared with the first page, so the two touch")
-    finding = f"{kind}: the API takes only multiples of the limit, so that pages cannot touch"
-    return Step(NOTE, name, finding, {"scan.overlap": 0})
-
-
 def numbering(paging: PageNumbers, before: Page | None, first: Page) -> Step:
     """Whether numbers start where they are asked for; `before` is the page before the first."""
     name, number = paging.number_at.name, paging.first - 1
@@ -256,11 +242,11 @@ def numbering(paging: PageNumbers, before: Page | None, first: Page) -> Step:
     return Step(OK, "numbering", f"{name} starts at {paging.first}")
 
 
-def proof(one: ListPass, is_only: bool) -> Step:
+def proof(one: ListPass, is_only: bool, rows: int) -> Step:
     """What will prove that a list came whole, if its other pages are like those so far, and the
-    last one says that it is. `is_only`: there are no other lists, and no windows."""
-    evidence, rows, is_fixed = one.evidence, len(one.came), one.endpoint.order_of is not None
-    if evidence.pages > 1:
+    last one says that it is. `is_only`: there are no other lists, and no windows; `rows` came."""
+    evidence, is_fixed = one.evidence, one.endpoint.order_of is not None
+    if evidence.pages > 1 and one.goes_on:
         total = None if evidence.total is None else rows
         said = evidence.ended or "the last page says so"
         evidence = replace(evidence, ended=said, total_first=total, total_last=total)
@@ -271,8 +257,8 @@ def proof(one: ListPass, is_only: bool) -> Step:
     if once and once.word == COMPLETE:
         return Step(OK, "proof", f"{once.proof}: each load reads the list once")
     if passes == 1 or not twice or twice.word != COMPLETE:
-        verdict = once if passes == 1 else twice
-        return Step(NOTE, "proof", f"none, loads stay unproven: {verdict and verdict.reason}")
+        verdict = (once if passes == 1 else twice) or Verdict(UNPROVEN, "")
+        return Step(NOTE, "proof", f"none, loads {ENDS[verdict.word]}: {verdict.reason}")
     finding = f"{twice.proof}: each load reads the list twice"
     if twice.proof in (TOUCHING, NAMED):
         finding += "; once, if you know that the API orders its rows by id, and say so"
@@ -304,13 +290,20 @@ def page_size(
     return Step(OK, name, f"none is asked for; {counted(came, 'row')} came")
 
 
+def redirect(url: str) -> Step:
+    """That each request is sent on to another path."""
+    finding = f"the API redirects to {urlsplit(url).path}, so that each request is sent twice"
+    return Step(NOTE, "redirect", f"{finding}; change path")
+
+
+def rate_limit(headers: Mapping[str, str]) -> Step:
+    """What the headers say of it."""
+    limits = [f"{name}: {v}" for name, v in headers.items() if RATE_LIMITS.match(name)]
+    return Step(OK, "rate limit", ", ".join(limits) or "no header tells one")
+
+
 def same(page: Page | None, other: Page) -> bool:
     return page is not None and [*page.identities] == [*other.identities]
-
-
-def _kind(one: ListPass) -> str:
-    """The way of paging, in a word that people use."""
-    return one.evidence.paging.replace("touching", "offsets").replace("plain", "offsets")
 
 
 def _time(value: Any) -> datetime | None:

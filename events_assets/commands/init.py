@@ -1,9 +1,11 @@
 """Finds out how an unknown API wants to be asked, for `events-assets init`."""
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl, unquote_plus
 
 from events_assets.commands import detect, fields, findings, order, pages, since, toml_file
+from events_assets.commands.event_list import EventList
 from events_assets.commands.location import (
     Dialogue,
     KeyPlace,
@@ -12,11 +14,12 @@ from events_assets.commands.location import (
     inside,
     key_place,
 )
+from events_assets.commands.page_size import FEW, SIZES
 from events_assets.commands.report import NOTE, OK, Report, Step
 from events_assets.commands.time_parts import is_time
 from events_assets.commands.toml_file import Description, inline
 from events_assets.errors import ApiError, StopError
-from events_assets.http.answer import kind_of
+from events_assets.http.answer import Answer, kind_of
 from events_assets.http.explain import message_of
 from events_assets.json_path import walk
 
@@ -27,9 +30,9 @@ def discover(api: Dialogue) -> Description:
     Raises:
         StopError: it is too little to be written.
     """
-    _clean_address(api)
+    taken = _clean_address(api)
     try:
-        place = _accepted_place(api)
+        place = _accepted_place(api, taken)
         events = _event_list(api)
         endpoint = {"path": api.path, "data_selector": events.selector}
         found = Description({"base_url": api.base_url, **place.client}, endpoint)
@@ -51,14 +54,14 @@ def discover(api: Dialogue) -> Description:
     return found
 
 
-def _clean_address(api: Dialogue) -> None:
+def _clean_address(api: Dialogue) -> dict[str, str]:
     """Takes out what asks for one page of the list, which would go along with every request, so
     that a load would begin there; and the key, which is to stand in no file. Other parameters
-    stay, those of the base URL in the path."""
+    stay, those of the base URL in the path. Gives what asked for a page."""
     api.base_url, _, base_query = api.base_url.partition("?")
     api.path, _, query = api.path.partition("?")
     kept: list[str] = []
-    paging: list[str] = []
+    paging: dict[str, str] = {}
     for parameter in filter(None, f"{base_query}&{query}".split("&")):
         name, value = next(iter(parse_qsl(parameter)), ("", ""))
         is_number = value.isdecimal() and not is_time(value)
@@ -66,24 +69,52 @@ def _clean_address(api: Dialogue) -> None:
         if api.report.redaction.text(parameter) != parameter:
             api.place = api.place or key_place(f"query:{unquote_plus(parameter.partition('=')[0])}")
         elif name in pages.PAGING and (is_number or is_cursor):
-            paging.append(parameter)
+            paging[name] = value
         else:
             kept.append(parameter)
     api.path += f"?{'&'.join(kept)}" if kept else ""
-    if paging:
-        finding = f"{', '.join(paging)} left out: init finds out how pages are asked for"
-        api.report.add(Step(NOTE, "path", finding))
+    return paging
 
 
-def _accepted_place(api: Dialogue) -> KeyPlace:
-    """Where the key is accepted by an API that answers with JSON."""
-    api.few_rows = api.few_rows or dict.fromkeys(pages.SIZES, pages.FEW)
+def _keep_what_pages(api: Dialogue, taken: Mapping[str, str]) -> None:
+    """Keeps what was taken out of the address, from the first page on, where pages come only with
+    it: the answer without it holds all rows, or another list."""
+    plain = _best(api.first)
+    zero = {name for name, value in taken.items() if value == "0" or name in pages.OFFSETS}
+    first = {n: "0" if n in zero else "1" for n in taken if n in pages.POSITIONS}
+    api.given = {name: value for name, value in taken.items() if name in SIZES} | first
+    answer = api.ask(api.few_rows) if api.given and api.method == "GET" else api.first
+    found = _best(answer) if has_rows(answer) else None
+    is_needed = found and (
+        not plain or plain.selector != found.selector or len(plain.rows) > max(FEW, len(found.rows))
+    )
+    if is_needed:
+        kept = ", ".join(f"{name}={value}" for name, value in api.given.items())
+        api.first, finding = answer, f"{kept} kept: without that, the API gives another answer"
+    else:
+        asked = ", ".join(f"{name}={value}" for name, value in taken.items())
+        api.given, finding = {}, f"{asked} left out: init finds out how pages are asked for"
+    api.report.add(Step(NOTE, "path", finding))
+
+
+def _best(answer: Answer) -> detect.Listed | None:
+    """The list of an answer that looks most like events."""
+    lists = detect.listed(answer.document) if answer.is_json else []
+    return lists[0] if lists else None
+
+
+def _accepted_place(api: Dialogue, taken: Mapping[str, str]) -> KeyPlace:
+    """Where the key is accepted by an API that answers with JSON; `taken` was in its address."""
+    api.few_rows = api.few_rows or dict.fromkeys(SIZES, FEW)
     place, first, has_key = api.accepted_place(), api.first, api.authentication.has_key
     words = message_of(first.body)
     refused = f"the API answers {first.status}" + (f' ("{words}")' if words else "")
     if place is None:
         raise StopError("key", refused + _remedy(api))
     api.report.add(Step(OK, "reachable", f"answered in {first.seconds:.1f} s"))
+    if taken:
+        _keep_what_pages(api, taken)
+        first = api.first
     if not 200 <= first.status < 300:
         hint = ": nothing is at this path; check base URL and path" if first.status == 404 else ""
         hint = _tried(api) if first.status == 400 else hint
@@ -122,7 +153,7 @@ def _remedy(api: Dialogue) -> str:
     return f"{check} header:NAME"
 
 
-def _event_list(api: Dialogue) -> pages.EventList:
+def _event_list(api: Dialogue) -> EventList:
     document = api.first.document
     lists = detect.listed(document)
     key = fields.field_settings(lists[0].rows).get("id") if lists else None
@@ -136,7 +167,8 @@ def _event_list(api: Dialogue) -> pages.EventList:
             finding += ", or ask for objects by a parameter of the API, in the path"
         raise StopError("rows", finding + said)
     best = lists[0]
-    events = pages.EventList(api.ask, best, key or "id", api.first, asked_few=bool(api.few_rows))
+    events = EventList(api.ask, best, key or "id", api.first, asked_few=bool(api.few_rows))
+    events.body, events.given = api.body, api.given
     api.report.add(findings.rows(document, best))
     if events.no_objects:
         finding = f"{events.no_objects:,} more are no objects: a load sets them aside"

@@ -1,7 +1,6 @@
 """Where APIs commonly take their key, in words and as settings of `[sources.events.client]`, and
 how an API is asked with the key in such a place."""
 
-import logging
 import re
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -16,9 +15,10 @@ from requests.structures import CaseInsensitiveDict
 
 from events_assets.authentication import Authentication
 from events_assets.commands import detect
-from events_assets.commands.report import NOTE, Report, Step
+from events_assets.commands.report import NOTE, QUIET, Report, Step
 from events_assets.http.answer import Answer
 from events_assets.http.session import ApiSession
+from events_assets.paging.base import in_query
 from events_assets.scan.list_request import url_of
 from events_assets.settings import HttpSettings
 
@@ -103,7 +103,8 @@ class Dialogue:
 
     `place` is where the key goes; None: the common places are tried. `method` is that of requests;
     parameters of a POST go into its `body`, those of GraphQL to its variables. `few_rows` are the
-    parameters of the first request.
+    parameters of the first request, `given` those of the address that each GET has, if with no
+    other value.
     """
 
     base_url: str
@@ -115,6 +116,7 @@ class Dialogue:
     method: str = "GET"
     body: Any = None
     few_rows: Mapping[str, Any] = field(default_factory=dict)
+    given: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         # A server error may be what the API thinks of a parameter; only these pass by waiting.
@@ -177,21 +179,21 @@ class Dialogue:
         url, sent = url_of(self.base_url, self.path), {**self.headers, **headers}
         sends_body = self.method != "GET"
         json = merged_in(self.body, params) if sends_body else None
-        query = {} if sends_body else dict(params)
+        query = {n: in_query(v) for n, v in {**self.given, **params}.items() if not sends_body}
         request = requests.Request(self.method, url, params=query, headers=sent, json=json)
         traffic = self.session.traffic
-        before = traffic.requests
+        before = traffic.requests, traffic.retries
         try:
             return self.session.ask(request, lambda answer: answer, any_status=True)
         finally:
-            self.report.requests += traffic.requests - before
+            self.report.count(traffic, *before)
 
     def _open(self, place: KeyPlace) -> None:
         """Opens a session that sends the key to a place."""
 
         def new_session(base_url: str, auth: Any = None) -> ApiSession:
-            log, redaction = logging.getLogger("events_assets"), self.authentication.redaction
-            return ApiSession(base_url, self.settings, redaction, log, auth=auth)
+            redaction = self.authentication.redaction
+            return ApiSession(base_url, self.settings, redaction, QUIET, auth=auth)
 
         sent = place.client if self.authentication.has_key else {}
         config: Any = {"client": {"base_url": self.base_url, **sent}, "resources": []}

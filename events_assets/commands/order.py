@@ -8,9 +8,9 @@ from operator import itemgetter
 from typing import Any
 
 from events_assets import configuration
+from events_assets.commands.event_list import EventList, Params
 from events_assets.commands.fields import FIELDS, values_by_path
 from events_assets.commands.findings import ENDPOINT, Values
-from events_assets.commands.pages import EventList, Params
 from events_assets.commands.paths import NAMES, is_text_or_number, join, words_of
 from events_assets.commands.report import NOTE, OK, Report, Step
 from events_assets.commands.time_parts import is_time

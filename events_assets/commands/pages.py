@@ -5,241 +5,64 @@ raise `ApiError` where the API cannot be reached.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
-from copy import deepcopy
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
-from dlt.common.jsonpath import set_value_at_path
-
-from events_assets.commands import detect, paths
+from events_assets.commands import detect, page_size, paths
+from events_assets.commands.event_list import EventList, Params
+from events_assets.commands.location import inside
+from events_assets.commands.page_size import PAGE, SIZES
 from events_assets.commands.report import NOTE, OK, Report, Step, counted
 from events_assets.commands.toml_file import Description
-from events_assets.errors import ApiError, NotAPageError
-from events_assets.http.answer import Answer
 from events_assets.json_path import value_at
-from events_assets.scan.data_selector import DataSelector
-
-PAGE = 100
-"""Rows a page that are asked for; written as granted where it is less."""
-LARGE = 1_000
-"""The same where the API gives so many: fewer requests take less time."""
-QUICKLY = 5.0
-"""Seconds in which such a page has to come."""
 
 DEFAULTS = {"offset_param": "offset", "limit_param": "limit", "page_param": "page"}
 """What dlt's paginators take by themselves."""
 
 NAMES = paths.NAMES["params"]
-SIZES: dict[str, list[str]] = NAMES["size"]
 OFFSETS: list[str] = NAMES["offset"]
 NUMBERS: list[str] = NAMES["page_number"]
 CURSORS: list[str] = NAMES["cursor"]
-PAGING = {*SIZES, *chain(*SIZES.values()), *OFFSETS, *NUMBERS, *CURSORS}
+POSITIONS = {*chain(*SIZES.values()), *OFFSETS, *NUMBERS}
+PAGING = {*SIZES, *POSITIONS, *CURSORS}
 
-FEW = 10
-"""Rows that the first request asks for, by all common parameters at once."""
 UNKNOWN = 8
 """So many values under unknown names are tried as cursors."""
 
 COUNT_HEADER = {"Prefer": "count=exact"}
 """A header by which some APIs are asked to count, as by parameters."""
 
-NO_WAY = "none of the known ways leads to them; set the paginator by hand"
 
-Rows = list[dict[str, Any]]
-Params = dict[str, Any]
 Trial = tuple[Params | None, Params, str]
 """Parameters that should lead to another page (None: it is known that they do), dlt's paginator for
 this way of paging, and the way in words."""
-
-
-@dataclass
-class EventList:
-    """The list of the events in the answers of an API, whose rows `read` finds.
-
-    `get` asks for it, with parameters and headers. `id` is the JSON path of what tells rows apart,
-    `first` the first answer; `asked_few`: to a request for a few rows. `size` is the parameter of
-    the page size, and `small` a page with few rows; without one, `size` is empty, and `small` the
-    first answer; `counted` is the one with the fewest rows. `sample` are the most rows that came at
-    once; `no_objects` counts nulls and the like among the first ones.
-    """
-
-    get: Callable[..., Answer]
-    listed: detect.Listed
-    id: str
-    first: Answer
-    size: str = ""
-    asked_few: bool = False
-
-    def __post_init__(self) -> None:
-        self.selector, scan = self.listed.selector, self.listed.scan
-        keys = scan.get("row_key"), scan.get("columns_path")
-        self.read = DataSelector(self.selector, False, *keys)
-        self.id_of = value_at(self.id)
-        self.first_rows = self.sample = self.rows(self.first)
-        self.no_objects = len(self._entries(self.first)) - len(self.first_rows)
-        self.small, self.few = self.first, self.first_rows
-        self.counted = self.first
-
-    @property
-    def link(self) -> tuple[dict[str, str], str]:
-        """The paginator that follows the links to the next page, and such a link; or empty."""
-        found = [
-            detect.link_to_next(self.beside(one), one.headers) for one in (self.small, self.first)
-        ]
-        return found[0] if found[0][0] else found[1]
-
-    @property
-    def linked(self) -> list[str]:
-        """The parameters of such a link that are numbers: they tell how the API names its pages."""
-        return [n for n, v in parse_qsl(urlsplit(self.link[1]).query) if v.isdecimal()]
-
-    def find_size(self) -> None:
-        names, came = [n for n in self.linked if n in SIZES], len(self.first_rows)
-        names = [*dict.fromkeys([*names, *SIZES])]
-        wanted = 2 if came > 4 else 1
-        if (
-            came < 2
-            or (self.asked_few and came > FEW)
-            or len(self.page(dict.fromkeys(names, wanted))) == came
-        ):
-            return  # all names at once change nothing, so none does
-        for name in names:
-            answer = self.get({name: wanted})
-            rows = self.rows(answer)
-            if len(rows) == wanted:
-                self.size, self.small, self.few, self.counted = name, answer, rows, answer
-                return
-
-    def rows(self, answer: Answer) -> Rows:
-        """The rows of an answer, none where it is no page."""
-        return [row for row in self._entries(answer) if isinstance(row, dict)]
-
-    def _entries(self, answer: Answer) -> list[Any]:
-        """The same, with nulls and what else is no object."""
-        with suppress(NotAPageError):
-            if 200 <= answer.status < 300:
-                return self.read(answer.require_json())
-        return []
-
-    def sized(self, rows: int) -> dict[str, int]:
-        """What asks for so many rows a page."""
-        return {self.size: rows} if self.size else {}
-
-    def page(self, params: Params) -> Rows:
-        """The rows of a small page, if the size of pages can be chosen."""
-        return self.page_of(len(self.few), params)
-
-    def page_of(self, rows: int, params: Params) -> Rows:
-        return self.rows(self.get(self.sized(rows) | params))
-
-    def are_others(self, page: Rows, before: Rows) -> bool:
-        """Whether rows are those of another page; by their ids, as all else may change."""
-        ids = [self.key(row) for row in before]
-        return bool(page) and not any(self.key(row) in ids for row in page)
-
-    def beside(self, answer: Answer) -> Any:
-        """The document of an answer without rows that stand there by their keys."""
-        if "row_key" not in self.listed.scan or not isinstance(answer.document, dict):
-            return answer.document
-        rest = deepcopy(answer.document) if self.selector != "$" else {}
-        if rest:
-            set_value_at_path(rest, self.selector, [])
-        return rest
-
-    def key(self, row: Any) -> Any:
-        """The id of a row; all of it, where it has none."""
-        found = self.id_of(row)
-        return row if found is None else found
-
-    def totals(self, answer: Answer) -> dict[str, int]:
-        """Where all rows seem to be counted: no fewer than came in any answer so far, and more than
-        are in this one. A count of just these may be that of the page: it has to be called a
-        total, and nothing may lead on."""
-        came = max(len(self.first_rows), len(self.sample), len(self.rows(answer)))
-        found = detect.totals(self.beside(answer), answer.headers, came)
-        more = self.goes_on or detect.continues(self.beside(answer), answer.headers)
-        is_whole = not more and not (self.size and self.has_own_count())
-        return {
-            place: total
-            for place, total in found.items()
-            if total > len(self.rows(answer)) or (is_whole and detect.is_called_total(place))
-        }
-
-    goes_on = False
-    """Whether there is known to be another page."""
-
-    def has_own_count(self) -> bool:
-        """Whether what the first answer counts is no more than the rows of a page."""
-        few, counted = len(self.rows(self.counted)), self.counted
-        counts = detect.totals(self.beside(counted), counted.headers, 0).values()
-        return few < len(self.first_rows) and max(counts, default=0) <= few
-
-    def has_more_than(self, rows: int, answer: Answer) -> bool:
-        """Whether the API has more than came in an answer."""
-        total = max(self.totals(answer).values(), default=0)
-        return total > rows or detect.continues(self.beside(answer), answer.headers)
-
-    def end(self) -> str:
-        """What says that no more rows are there than came, empty where nothing does."""
-        if at := detect.end(self.beside(self.first)):
-            return f'"{at}" says that there are no more'
-        came = len(self.first_rows) + self.no_objects
-        counts = [at for at, total in self.totals(self.first).items() if total == came]
-        return f'"{counts[0]}" counts as many' if counts else ""
-
-    def large(self) -> dict[str, int]:
-        """The page size to write: what is asked for, or what is granted of it."""
-        if not self.size:
-            return {}
-        answer, came = self.get(self.sized(PAGE)), len(self.first_rows)
-        rows = self.rows(answer)
-        granted, self.sample = len(rows), max(self.sample, rows, key=len)
-        if not granted:  # refused: as many as come by themselves are fine
-            return self.sized(min(PAGE, came))
-        is_full = came > granted or self.has_more_than(granted, answer)
-        is_long = max(self.totals(answer).values(), default=LARGE + 1) > LARGE
-        if is_long and granted == PAGE and (larger := self.granted(self.size)) > PAGE:
-            return self.sized(larger)
-        return self.sized(min(PAGE, granted) if is_full else PAGE)
-
-    def granted(self, size: str) -> int:
-        """How many rows come where a parameter asks for `LARGE`; 0 where that takes long."""
-        with suppress(ApiError):
-            answer = self.get({size: LARGE})
-            rows = self.rows(answer)
-            if rows and answer.seconds < QUICKLY:
-                self.sample = max(self.sample, rows, key=len)
-                return min(len(rows), LARGE)
-        return 0
 
 
 def find_way(events: EventList, api: Description, report: Report) -> None:
     """Describes how pages are asked for. Offsets are preferred, as their pages can touch; then
     links, cursors, page numbers. Where none leads on, only what says so proves that all rows
     came."""
-    events.find_size()
+    page_size.find_size(events)
     came, endpoint = len(events.first_rows), api.endpoint
-    endpoint["paginator"] = {"type": "single_page"}
+    endpoint |= {"paginator": {"type": "single_page"}, "params": dict(events.given)}
     if came < 2:
         endpoint["paginator"] = events.link[0] or {"type": "auto"}
         finding = "too few rows to find out; run init once more when there are more"
         report.add(Step(NOTE, "paging", finding))
         return
     paginator, words = next_page(events)
-    large = events.large()
+    large = page_size.large(events)
+    named = {events.size, *paginator.values()}  # of which each request has its own
+    endpoint["params"] = {n: value for n, value in events.given.items() if n not in named}
     if paginator:
         if "limit" in paginator:
             paginator["limit"] = large[events.size]
         endpoint["paginator"] = {k: v for k, v in paginator.items() if DEFAULTS.get(k) != v}
     elif path := detect.empty_link(events.beside(events.first)):
         endpoint["paginator"] = {"type": "json_link", "next_url_path": path}
-    if large and "limit" not in paginator:
-        endpoint["params"] = large
+    if "limit" not in paginator:
+        endpoint["params"] |= large
     sizes = [f", {rows} rows a page by {size}" for size, rows in large.items()]
     state, finding = (OK, "".join([words, *sizes])) if paginator else only_page(events)
     report.add(Step(state, "paging", finding))
@@ -270,11 +93,23 @@ def only_page(events: EventList) -> tuple[str, str]:
     """The state and the finding where no way leads to another page."""
     came = len(events.sample) + events.no_objects
     if events.has_more_than(came, events.small if events.size else events.first):
-        return NOTE, f"the API has more than these {came} rows, but {NO_WAY}"
+        return NOTE, f"the API has more than these {came} rows, but {no_way(events)}"
     if end := events.end():
         return OK, f"all {came} rows at once: {end}"
     finding = f"{came} rows came at once, and nothing says whether they are all; "
     return NOTE, f"{finding}if there are more, set the paginator by hand"
+
+
+def no_way(events: EventList) -> str:
+    """That no way leads to another page, and what to do; a query of GraphQL has to declare what is
+    to be another value for each page."""
+    hint = "set the paginator by hand"
+    if inside(events.body):
+        variables = re.findall(r"\$(\w+)", str(events.body["query"]))
+        if not {*CURSORS, *OFFSETS, *NUMBERS} & {*variables}:
+            hint = "declare a variable in the query, like "
+            hint += "query ($after: String) { events(after: $after) ... }, and run init again"
+    return f"none of the known ways leads to them; {hint}"
 
 
 def _trials(events: EventList) -> Iterator[Trial]:
@@ -327,7 +162,8 @@ def _named(events: EventList) -> Iterator[Trial]:
     more = [path for path in detect.has_more(document) if re.search("(?i)more|next", path)][:1]
     flag = {"has_more_path": more[0]} if more else {}
     unknown = [*detect.unknown_scalars(document).items()][:UNKNOWN]
-    for path, cursor in [*[*detect.cursors(document).items()][:UNKNOWN], *unknown]:
+    known: list[tuple[str, Any]] = [*detect.cursors(document).items()][:UNKNOWN]
+    for path, cursor in [*known, *detect.cursor_objects(document).items(), *unknown]:
         own = path.rpartition(".")[2].strip("'")
         short = re.sub(r"^next_?(?=.)", "", own, flags=re.IGNORECASE)
         names = [own, short[:1].lower() + short[1:]]
@@ -342,7 +178,14 @@ def _named(events: EventList) -> Iterator[Trial]:
                 yield {name: cursor}, paginator, f"cursors: {name} takes the header {header}"
     last = events.id_of(events.few[-1]) if events.few else None
     outer, _, inner = events.selector.partition("[*]")
-    id_at = f"{outer}[-1]{inner}.{events.id}"
+    id_at, sort_at = f"{outer}[-1]{inner}.{events.id}", f"{outer}[-1].sort"
+    if detect.are_plain(place := value_at(sort_at)(document)):  # as of search engines
+        paginator = {"type": "cursor", "cursor_path": sort_at, "cursor_param": "search_after"}
+        yield (
+            {"search_after": place},
+            paginator,
+            f'cursors: search_after takes what is at "{sort_at}"',
+        )
     for path in more if last is not None else ():
         for name in NAMES["last_id"]:
             paginator = {"type": "cursor", "cursor_path": id_at, "cursor_param": name} | flag

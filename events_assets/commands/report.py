@@ -1,6 +1,7 @@
 """What `events-assets` reports: steps, each with its finding and, where it helps, TOML to set."""
 
 import json
+import logging
 import shutil
 import sys
 import textwrap
@@ -16,8 +17,14 @@ import click
 from events_assets import providers
 from events_assets.commands.toml_file import inline
 from events_assets.http.redaction import Redaction
+from events_assets.http.transport import Traffic
 
 OK, NOTE, FAILED = "ok", "note", "FAILED"
+QUIET = logging.getLogger("events_assets.trials")
+"""Hears of retries and waits, which have no place in the middle of a report."""
+QUIET.addHandler(logging.NullHandler())
+QUIET.propagate = False
+
 ALERTS = "alerts"
 """The step that says who gets them."""
 
@@ -79,6 +86,12 @@ class Report:
     steps: list[Step] = field(default_factory=list)
     example: dict[str, Any] = field(default_factory=dict)
     requests: int = 0
+    retries: int = 0
+
+    def count(self, traffic: Traffic, requests: int = 0, retries: int = 0) -> None:
+        """Adds what was asked, beyond what was asked before."""
+        self.requests += traffic.requests - requests
+        self.retries += traffic.retries - retries
 
     def add(self, step: Step) -> None:
         finding = " ".join(self.redaction.text(step.finding).split())
@@ -100,7 +113,8 @@ class Report:
     @property
     def traffic(self) -> str:
         were = "was" if self.requests == 1 else "were"
-        return f"{counted(self.requests, 'request')} {were} made"
+        again = f", {self.retries} of them once more after a failure" if self.retries else ""
+        return f"{counted(self.requests, 'request')} {were} made{again}"
 
     def example_text(self, columns: int | None = None) -> str:
         """The example event, a column in each line; empty without one."""

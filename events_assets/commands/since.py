@@ -21,7 +21,9 @@ from events_assets.commands.changes import (
     ahead,
     asked_since,
 )
-from events_assets.commands.pages import NAMES, PAGE, EventList, Params
+from events_assets.commands.event_list import EventList, Params
+from events_assets.commands.page_size import PAGE
+from events_assets.commands.pages import NAMES
 from events_assets.commands.report import NOTE, OK, Report, Step
 from events_assets.commands.toml_file import Description
 from events_assets.errors import ApiError, ConfigurationError

@@ -126,20 +126,30 @@ def zone_of(name: str, paths: Sequence[Keys], values: Values, form: Form) -> str
     """Where the zone of a local time is named: beside it or around it, in each row that needs one;
     empty without one."""
     needy = local_times(paths, values, form)
+    for path in _called_zones(name, paths, values) if needy else ():
+        if all(n in values[path] and _is_zone(values[path][n]) for n in needy):
+            return join(path)
+    return ""
+
+
+def unread_zone(name: str, paths: Sequence[Keys], values: Values) -> Keys | None:
+    """What is called like the zone of a time, and is none."""
+    called = _called_zones(name, paths, values)
+    return next((path for path in called if not all(map(_is_zone, values[path].values()))), None)
+
+
+def _called_zones(name: str, paths: Sequence[Keys], values: Values) -> list[Keys]:
+    """What is called like the zone of a time, beside it or around it; the likeliest first."""
     others, found = {*FIELDS[other(name)]["words"]} - {*FIELDS[name]["words"]}, []
-    for path, zones in values.items() if needy else ():
+    for path in values:
         words, parent = {*words_of(path[-1:])}, path[:-1]
         is_around = any(place[: len(parent)] == parent for place in paths)
         is_place = {*words_of(parent[-1:])} & {*FIELDS["places"]}
-        if (
-            words & {*FIELDS["zones"]}
-            and (is_around or is_place)
-            and not others & {*words_of(path)}
-            and all(n in zones and _is_zone(zones[n]) for n in needy)
-        ):
+        is_called = words & {*FIELDS["zones"], *FIELDS["offsets"]}
+        if is_called and (is_around or is_place) and not others & {*words_of(path)}:
             is_own = bool(words & {*FIELDS[name]["words"]})
             found.append((not is_around, -len(parent), not is_own, len(words), path))
-    return join(min(found)[-1]) if found else ""
+    return [path for *_, path in sorted(found)]
 
 
 def local_times(paths: Sequence[Keys], values: Values, form: Form) -> Held:
@@ -160,8 +170,10 @@ def _has_offset(text: str) -> bool:
 
 
 def _is_zone(value: Any) -> bool:
+    """Not a mere letter, nor digits that may count minutes, like +120."""
+    text = value.strip() if isinstance(value, str) else ""
     with suppress(UnreadableTimeError):
-        return isinstance(value, str) and len(value.strip()) > 1 and bool(zone(value.strip()))
+        return len(text) > 1 and not re.fullmatch(r"[+-]\d{3}", text) and bool(zone(text))
     return False
 
 

@@ -1,17 +1,21 @@
 """What the checks of a load will say, as far as the rows tell that came so far."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Hashable, Sequence
 from contextlib import suppress
 from datetime import UTC
+from itertools import chain
 from typing import Any
 
 from events_assets import configuration
+from events_assets.commands.findings import ENDS
 from events_assets.commands.report import FAILED, NOTE, OK, Report, Step, counted
 from events_assets.errors import UnreadableTimeError
 from events_assets.paging.base import Page
 from events_assets.rows.identity import Identity
 from events_assets.rows.times import from_text
+from events_assets.scan.intake import overlap
+from events_assets.scan.verdict import TORN, UNPROVEN
 from events_assets.settings import CheckSettings
 
 
@@ -41,11 +45,21 @@ def foreseen(pages: Sequence[Page], identity: Identity, report: Report) -> Step:
     policy += ["some are known to be missing"] if scan.severity == "error" else []
     policy += ["nothing proves that all came"] if scan.unproven == "error" else []
     proof = next((step for step in report.steps if step.name == "proof"), None)
-    if proof and "stay unproven" in proof.finding and scan.unproven == "error":
+    if proof and ENDS[UNPROVEN] in proof.finding and scan.unproven == "error":
         found, state = [*found, "and nothing proves that all came"], FAILED
+    if proof and ENDS[TORN] in proof.finding and scan.severity == "error" and not scan.tolerate:
+        found, state = [*found, "and some are known to be missing"], FAILED
     finding = f"of {counted(len(rows), 'row')} seen {', '.join(found) or 'none breaks a claim'}"
     told = f"; events_job ends with 1 if {', or '.join(policy)}" if policy else ""
     return Step(state, "checks", finding + told)
+
+
+def distinct(came: Collection[Hashable], pages: Sequence[Page], identity: Identity) -> int:
+    """How many rows a load counts: one of each key, and each of those without a key."""
+    ids = [page.identities for page in pages]
+    new = (page[overlap(before, page) :] for before, page in zip(((), *ids), ids, strict=False))
+    keyless = [*filter(identity.is_keyless, chain(*new))]
+    return len(came) + len(keyless) - len({*keyless})
 
 
 def _ends_before_it_starts(row: Any) -> bool:

@@ -10,9 +10,11 @@ from typing import Any
 from dlt.sources.helpers.rest_client.exceptions import IgnoreResponseException
 
 from events_assets import configuration
-from events_assets.commands import detect, pages
+from events_assets.commands import detect, findings, page_size, pages
+from events_assets.commands.event_list import EventList
 from events_assets.commands.findings import ENDPOINT
 from events_assets.commands.location import inside
+from events_assets.commands.page_size import SIZES
 from events_assets.commands.report import FAILED, NOTE, OK, Step, counted
 from events_assets.commands.toml_file import Description, inline, put_in_body
 from events_assets.errors import ApiError, StopError
@@ -33,7 +35,7 @@ class Settings:
 
     paginator: Any
     request: ListRequest
-    events: pages.EventList
+    events: EventList
 
     def __post_init__(self) -> None:
         self._paginator = self.paginator
@@ -68,11 +70,11 @@ class Settings:
         without one."""
         events = self.events
         with suppress(ApiError):
-            events.find_size()
+            page_size.find_size(events)
             events.small, events.few = events.first, events.first_rows
             paginator, _ = pages.next_page(events)
             if "limit" in paginator:
-                paginator["limit"] = events.large()[events.size]
+                paginator["limit"] = page_size.large(events)[events.size]
             if paginator and self.request.method != "GET":
                 found = Description({}, {"paginator": paginator})
                 put_in_body(found, self.request.method, None, inside(self.request.json))
@@ -80,10 +82,53 @@ class Settings:
                 return {f"{ENDPOINT}.paginator": paginator}
         return {}
 
+    def sizes(self, limit: int | None, params: Mapping[str, Any]) -> dict[str, tuple[str, int]]:
+        """What asks for a number of rows: the setting, the parameter, the number."""
+        if limit:
+            name = self.paginator.get("limit_param") or pages.DEFAULTS["limit_param"]
+            return {"paginator.limit": (name, limit)}
+        sizes = {n: int(v) for n, v in params.items() if n in SIZES and str(v).isdecimal()}
+        return {f"params.{name}": (name, size) for name, size in sizes.items()}
+
     def said(self) -> str:
         """The paginator as it is configured."""
         set_to = f"paginator = {inline(self._paginator)}"
         return set_to if self._paginator else "no paginator is set"
+
+
+def second_page(
+    settings: Settings, first: Page, second: Page | None, again: bool, one: ListPass
+) -> Step:
+    """How the second page goes on from the first; where that came `again`, `second` is the third
+    one."""
+    kind, name, paging = _kind(one), "second page", one.endpoint.paging
+    if second is None or not second.rows:
+        if why := one.evidence.unprovable:
+            return Step(NOTE, name, f"{kind}: {why}")
+        return Step(OK, name, f"{kind}: empty, all rows are on the first page")
+    shared = len({*first.identities} & {*second.identities})
+    first_twice = paging.first if again and isinstance(paging, PageNumbers) else None
+    is_all = first.total == len(first.rows) or detect.end(first.document)
+    if is_all and findings.same(second, first):
+        return Step(OK, name, f"{kind}: the first once more, as all rows are there")
+    if first_twice or (findings.same(second, first) and len(second.rows) > 1):
+        what = paging.number_at.name if isinstance(paging, PageNumbers) else "the paging parameter"
+        finding = f"{kind}: the same as the first, the API ignores {what} of {settings.said()}"
+        found = settings.other_way()
+        raise StopError(
+            name, finding + ("" if found else f"; {pages.no_way(settings.events)}"), found
+        )
+    if first_twice == 0:
+        finding = f"{kind}: the pages 0 and 1 are the same, so numbers start at 1"
+        return Step(NOTE, name, finding, {f"{ENDPOINT}.paginator.base_page": 1})
+    finding = f"{kind}: {len(second.rows)} rows"
+    if not isinstance(paging, TouchingOffsets):
+        finding += f", {shared or 'none'} of them on the first page too"
+        return Step(NOTE if shared else OK, name, finding)
+    if one.evidence.touching and shared and not again:
+        return Step(OK, name, f"{finding}, {shared} shared with the first page, so the two touch")
+    finding = f"{kind}: the API takes only multiples of the limit, so that pages cannot touch"
+    return Step(NOTE, name, finding, {"scan.overlap": 0})
 
 
 def only_page(settings: Settings, page: Page, one: ListPass) -> Step:
@@ -109,7 +154,7 @@ def only_page(settings: Settings, page: Page, one: ListPass) -> Step:
         return Step(OK, name, f"all {came} rows are on one page")
     why = nowhere or "nothing says that there are no more"
     if not nowhere and detect.continues(events.beside(page.answer), page.headers):
-        why = f"the API speaks of a next one: {pages.NO_WAY}"
+        why = f"the API speaks of a next one: {pages.no_way(events)}"
     return Step(NOTE, name, f"{came} rows came, as the only page, and {why}")
 
 
@@ -162,3 +207,8 @@ def page_count(settings: Settings, one: ListPass, page: Page) -> Step | None:
     finding = f"paginator.total_path = {inline(path)} counts {told:,}, but there is no page "
     finding += "of that number: it is to count pages; where rows are counted, say scan.total_path"
     return Step(FAILED, "pages", finding, {"scan.total_path": path})
+
+
+def _kind(one: ListPass) -> str:
+    """The way of paging, in a word that people use."""
+    return one.evidence.paging.replace("touching", "offsets").replace("plain", "offsets")

@@ -36,8 +36,8 @@ REMEDIES = {
     "event of this API?",
     "events_end_after_they_start": "mend them in the API, or say where times are in "
     "[sources.events.fields]",
-    "events_scan_is_complete": "docs/faults.md says what proves a scan; materialize events again, "
-    "and try events-assets check",
+    "events_scan_is_complete": "docs/faults.md says what proves a scan, and events-assets check "
+    "what does so here",
     "events_did_not_vanish": "if they are gone indeed, launch events_job with the configuration "
     "{ops: {load_events: {config: {accept_removed: true}}}}, or type "
     "SOURCES__EVENTS__SYNC__MAX_REMOVED=1 make load",
@@ -49,6 +49,8 @@ REMEDIES = {
     "in [sources.events] is tried again by events-assets replay",
 }
 """What to do where a check fails."""
+ONCE_MORE = "materialize events again; "
+"""The same first, where that may help."""
 
 
 @dataclass
@@ -57,7 +59,7 @@ class Finding:
 
     `offenders` is the number of rows that break it, of which the settings say what they mean;
     `warnings` that of rows that are worth no more than a warning. `severity` says what it means
-    where the number does not.
+    where the number does not; `remedy` is what to do besides.
     """
 
     offenders: int
@@ -65,6 +67,7 @@ class Finding:
     metadata: dict[str, Any] = field(default_factory=dict)
     warnings: int = 0
     severity: str | None = None
+    remedy: str = ""
 
 
 REPEATED_IDS = f"""
@@ -159,7 +162,8 @@ def events_scan_is_complete(dataset: dlt.Dataset, receipt: ReceiptRow) -> Findin
     """
     settings = configuration.check_settings().events_scan_is_complete
     if not receipt:
-        return Finding(1, "there is no receipt of a scan", severity=settings.severity)
+        none = "there is no receipt of a scan"
+        return Finding(1, none, severity=settings.severity, remedy=ONCE_MORE)
     numbers = ("rows_received", "distinct_ids", "repeats", "step_backs", "scans")
     told = ("proof", "total_first", "total_last")
     missing = max(1, (receipt["total_last"] or 0) - receipt["distinct_ids"])
@@ -178,6 +182,7 @@ def events_scan_is_complete(dataset: dlt.Dataset, receipt: ReceiptRow) -> Findin
         warnings=difference,
         metadata={name: receipt[name] for name in numbers + told if receipt[name] is not None},
         severity={COMPLETE: "warn", TORN: None}.get(receipt["verdict"], settings.unproven),
+        remedy=ONCE_MORE if receipt["verdict"] == TORN else "",
     )
 
 
@@ -362,7 +367,7 @@ def _result(
     if finding.severity is None and is_tolerated:
         severity = "warn"
     passed = not (offenders or finding.warnings) or severity == "pass"
-    description = finding.description + ("" if passed else f"; {REMEDIES[name]}")
+    description = finding.description + ("" if passed else f"; {finding.remedy}{REMEDIES[name]}")
     if severity == "error" and not passed:
         description += f", or say how strict the check is in [sources.events.checks.{name}]"
     description = providers.at_its_place(description)

@@ -6,6 +6,7 @@ request or the end, and the evidence so far. So a scan of any API, however it ch
 be played in memory with the classes that ask the real one.
 """
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
@@ -280,9 +281,14 @@ class Place:
         return self.param or self.body_path or ""
 
 
+def in_query(value: Any) -> Any:
+    """A value as a parameter can hold it: an object as JSON."""
+    return json.dumps(value) if isinstance(value, dict) else value
+
+
 def asking(*values: tuple[Place, Any]) -> Ask:
     """The request with values in their places."""
-    params = tuple((place.param, value) for place, value in values if place.param)
+    params = tuple((place.param, in_query(value)) for place, value in values if place.param)
     body = tuple((place.body_path, value) for place, value in values if place.body_path)
     return Ask(params, body)
 

@@ -50,6 +50,8 @@ RFC_2822 = re.compile(
 ISO_DATE = re.compile(r"[0-9W-]{7,10}")
 TIME_OF_DAY = re.compile(r"%[HIMcXTRs]")
 """What a format has that says more than a date."""
+ASP_NET = re.compile(r"/Date\((-?[0-9]+)(?:[+-][0-9]{4})?\)/")
+"""Milliseconds since 1970, of UTC whatever offset stands there, as of old servers."""
 NUMBER = re.compile(r"[+-]?[0-9]{1,30}(?:\.[0-9]{1,30})?")
 CLOCK = re.compile(r"([0-9]+):([0-5][0-9])(?::([0-5][0-9](?:\.[0-9]+)?))?")
 TIME_OF_DAY_TEXT = re.compile(
@@ -101,7 +103,7 @@ def from_format(text: str, form: str, local: tzinfo) -> datetime:
 
 
 def from_number(value: Any, unit: str) -> datetime:
-    """The instant, in UTC, of a Unix time: a number, or a text of digits.
+    """The instant, in UTC, of a Unix time: a number, or a text of digits, also in `/Date(...)/`.
 
     Args:
         value: the time since 1970.
@@ -110,8 +112,9 @@ def from_number(value: Any, unit: str) -> datetime:
     Raises:
         UnreadableTimeError: the value is no number, or beyond the years 1 to 9999.
     """
+    written = ASP_NET.fullmatch(value.strip()) if isinstance(value, str) else None
     try:
-        return EPOCH + _amount(value, UNIX_UNITS[unit])
+        return EPOCH + _amount(written[1] if written else value, UNIX_UNITS[unit])
     except OverflowError:
         raise UnreadableTimeError(value) from None
 

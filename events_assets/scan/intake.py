@@ -73,7 +73,7 @@ class Intake:
         versions, changes = self.versions, one.endpoint.changes
         versions.stored.look_up(page.identities)
         doubtful = self._doubtful(page)
-        overlapping = _overlap(before, page.identities) if doubtful else 0
+        overlapping = overlap(before, page.identities) if doubtful else 0
         on_page: set[Hashable] = set()
         digests = [*map(content_digest, page.rows)]
         numbers = as_numbers(digests)
@@ -176,7 +176,7 @@ def _is_ambiguous(row: Any, twice: AbstractSet[str]) -> bool:
     return bool(twice) and isinstance(row, dict) and not twice.isdisjoint(map(row.get, TIMES))
 
 
-def _overlap(before: Sequence[Hashable], page: Sequence[Hashable]) -> int:
+def overlap(before: Sequence[Hashable], page: Sequence[Hashable]) -> int:
     """The number of rows at the start of a page that are the last ones of the page before."""
     for start, identity in enumerate(before):
         if page and identity == page[0] and before[start:] == page[: len(before) - start]:

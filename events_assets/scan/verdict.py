@@ -248,7 +248,11 @@ def _compared(last: Reading) -> str:
         return ""
     total = last.only.evidence.total_last
     if total is None:
-        return "; the API tells no total to compare with (scan.total_path, scan.total_header)"
+        return (
+            "; the API tells no total to compare with: say where it does "
+            "(scan.total_path, scan.total_header), or how its pages are asked for and end "
+            "(endpoint.paginator, has_more_path)"
+        )
     return f"; the API counts {total} rows, but gave {last.only.rows}"
 
 
