@@ -419,6 +419,21 @@ def test_check_tells_how_often_a_load_reads_the_list_and_by_which_proof(
     assert words in result, result
 
 
+@pytest.mark.parametrize("lost", [1, 0])
+def test_check_fails_where_the_api_leaves_out_rows_between_pages(check, lost):
+    def skipping(events, query, _url):
+        start, count = int(query.get("cursor", "c0")[1:]), min(int(query.get("limit", 10)), 10)
+        page = events[start : start + count]
+        return page, {"next": f"c{start + count + lost}" if page else None}, {}
+
+    paginator = '{"type": "cursor", "cursor_path": "next", "cursor_param": "cursor"}'
+    settings = {"endpoint__paginator": paginator, "endpoint__params": '{"limit": 10}'}
+    result = check(Shape(skipping, total=""), **settings)
+    words = " ".join(result.output.split())
+    said = "between two pages of 5 rows the API leaves out 1 row (id 6) that a page of 10 rows"
+    assert (said in words) == bool(lost) == bool(result.exit_code), words
+
+
 def test_init_takes_no_other_list_for_a_table_of_values(command):
     def table(*_):
         return [{"name": "city"}], {"rows": [[1, "Fair"], [2, "Concert"]]}, {}

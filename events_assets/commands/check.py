@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from typing import Any
 from urllib.parse import urlencode
 
@@ -24,6 +25,7 @@ from events_assets.commands import (
     findings,
     order,
     page_size,
+    seam,
     verdicts,
     wrong_settings,
 )
@@ -156,14 +158,11 @@ class _Trial:
         more = self._try_second_page(one, first, coming, settings)
         for nowhere in settings.nowhere(first, "total_path", *(["has_more_path"] if more else [])):
             add(Step(FAILED, "path", nowhere))
-        add(
-            findings.page_size(
-                first,
-                more,
-                settings.sizes(self.endpoint.page_size, self.settings.get("params") or {}),
-                partial(page_size.granted, settings.events),
-            )
-        )
+        sizes = settings.sizes(self.endpoint.page_size, self.settings.get("params") or {})
+        granted = partial(page_size.granted, settings.events)
+        add(findings.page_size(first, more, sizes, granted))
+        if more and one.evidence.total_last is None and not self.endpoint.page_size:
+            _try_seam(self, first, [name for name, _ in sizes.values()])
         if len(first.rows) > 1:
             self._try_order(one, first)
         if self.changes and first.rows:
@@ -245,6 +244,20 @@ class _Trial:
         for step in filter(None, wrong):
             self.report.add(step)
         return second is not None and not {*second.identities} <= {*first.identities}
+
+
+def _try_seam(trial: _Trial, first: Page, sizes: list[str]) -> None:
+    """Whether two pages of half the size hold the same rows, as no total tells of lost ones."""
+    params = {name: len(first.rows) // 2 for name in sizes[:1]}
+    if not any(params.values()):
+        return
+    endpoint, request = trial.endpoint, trial.request
+    smaller = replace(request, params={**request.params, **params})
+    with suppress(*FAULTS):
+        coming = ListPass(endpoint, smaller, endpoint.first_window).pages()
+        again = partial(_first_page, endpoint, request, {})
+        if step := seam.torn(first, [*islice(coming, 2)], again):
+            trial.report.add(step)
 
 
 def _settings_of(trial: _Trial, first: Page) -> wrong_settings.Settings:
