@@ -262,11 +262,14 @@ def test_init_starts_from_the_first_page_whichever_is_pasted(
     assert "10 rows" in result.output and "23 rows" in result.output
 
 
-def test_init_takes_the_key_out_of_a_pasted_url_and_sends_it_there(command):
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_init_takes_the_key_out_of_a_pasted_url_and_sends_it_there(command, is_whole):
     shape = Shape(key_in="query:app[id]", requires={"query:kind": "public"})
     with serving_shape(shape) as api:
         path = f"/events?app%5Bid%5D={KEY}&kind=public"
-        result = command("init", "--base-url", api.base_url, "--path", path)
+        parts = ("--base-url", api.base_url, "--path", path)
+        result = command("init", *([api.base_url + path] if is_whole else parts))
+        assert KEY not in result.output
         assert result.exit_code == 0 and command("check").exit_code == 0
     configured = tomllib.loads(CONFIG.read_text())["sources"]["events"]
     auth = {"type": "api_key", "name": "app[id]", "location": "query"}

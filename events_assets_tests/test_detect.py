@@ -43,6 +43,8 @@ def test_the_list_of_events_is_told_from_other_lists(document, path):
         ({"total": True, "count": None}, {}),
         ({"filtered_table_rows_count": 573, "truncated": 900}, {"filtered_table_rows_count": 573}),
         ({"totalItems": 573, "size": 600, "items": 600}, {"totalItems": 573}),
+        ({"pages": 600, "items": 573, "data": []}, {"items": 573}),
+        ({"hits": {"total": {"value": 573, "relation": "eq"}}}, {"hits.total.value": 573}),
     ],
 )
 def test_a_total_is_no_number_of_pages_and_no_count_of_one_page(document, found):

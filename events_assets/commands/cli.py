@@ -98,6 +98,7 @@ def replay() -> None:
 
 
 @main.command()
+@click.argument("url", required=False)
 @click.option("--base-url", help="Where the API is, like https://api.example.com.")
 @click.option("--path", help="Where it lists its events, like /v1/events.")
 @click.option(
@@ -113,6 +114,7 @@ def replay() -> None:
 @click.option("--graphql", metavar="QUERY", help="Ask by POST, with this query of GraphQL.")
 @click.option("--yes", "--overwrite", is_flag=True, help="Replace a configured API unasked.")
 def init(
+    url: str | None,
     base_url: str | None,
     path: str | None,
     place: KeyPlace | None,
@@ -122,8 +124,9 @@ def init(
 ) -> None:
     """Find out how an API works, and describe it in .dlt/config.toml.
 
-    Asks the API with up to a few dozen small requests. The key, if there is one, comes from
-    API_KEY or .dlt/secrets.toml, and goes to this API only.
+    URL is where it lists its events, instead of --base-url and --path. Asks the API with up to a
+    few dozen small requests. The key, if there is one, comes from API_KEY or .dlt/secrets.toml,
+    and goes to this API only.
     """
     configuration.reload_providers()
     for model in KEPT:
@@ -135,6 +138,8 @@ def init(
     name, before = os.path.relpath(file), re.sub("//[^/]*@", "//", client.get("base_url", ""))
     if before not in ("", configuration.SAMPLE) and not yes:
         _require_consent(f"{name} describes the API at {before} already")
+    if url and not base_url and not path:
+        base_url, path = re.findall(r"((?:\w+://)?[^/?#]*)(.*)", url)[0]
     base_url = _asked(base_url, "Base URL of the API", "--base-url")
     path = _asked(path, "Path of its events", "--path")
     if not re.match(r"https?://[^/?#]", base_url):  # which is not quoted: it may hold the key

@@ -29,11 +29,11 @@ LONGEST_CURSOR = 2_000
 """Characters of a value that is tried as a cursor."""
 
 TOTAL_NAME = re.compile(
-    r"(?=.*(total|count|match|found|hits|filtered))"
+    r"(?=.*(total|count|match|found|hits|filtered)|(row|record|item|result|element|entrie)s\Z)"
     r"(odata|hydra|total|filter(ed)?|match(ed)?|found|hits|num(ber)?|of|table|all|count|size|exact"
     r"|(row|record|item|result|element|object|entrie|event)s?)+"
 )
-"""What counts all rows is named by these words only: `totalItems`, `filtered_count`."""
+"""What counts all rows is named by these words only: `totalItems`, `filtered_count`, `items`."""
 NEXT = ("next", "nextlink", "nexturl", "nextpage", "nextpageurl", "nexthref", "nexturi")
 
 UNMISTAKABLE = {*NAMES["keys"]["cursor"]} - {"after", "end"}
@@ -141,7 +141,7 @@ def totals(document: Any, headers: Mapping[str, str], received: int) -> dict[str
     their header; paths first, the most telling one before others. Of `0-24/573` it is the 573."""
     found = []
     for path, value in walk(document):
-        name = key_of(path)
+        name = key_of(path[:-1] if path[-1:] == ("value",) else path)
         if TOTAL_NAME.fullmatch(name) and is_text_or_number(value):
             order = "filter" not in name, "total" not in name, len(path)
             found.append((*order, join(path), str(value)))

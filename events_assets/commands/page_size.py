@@ -21,6 +21,8 @@ FEW = 10
 """Rows that the first request asks for, by all common parameters at once."""
 ALLOWED = (25, 50)
 """Sizes that APIs know which know only a few."""
+ROUND = 10
+"""A page of another number of rows is the end of the list, rather than as large as it may be."""
 LIKELIEST = 12
 """So many names are tried by themselves with such a size."""
 
@@ -79,11 +81,13 @@ def large(events: EventList) -> dict[str, int]:
 
 
 def granted(events: EventList, size: str) -> int:
-    """How many rows come where a parameter asks for `LARGE`; 0 where that takes long."""
+    """How many rows a page may have where a parameter asks for `LARGE`; 0 where that takes long, or
+    the list has no more."""
     with suppress(ApiError):
         answer = events.get({size: LARGE})
         rows = events.rows(answer)
         if rows and answer.seconds < QUICKLY:
             events.sample = max(events.sample, rows, key=len)
-            return min(len(rows), LARGE)
+            is_limit = len(rows) % ROUND == 0 or events.has_more_than(len(rows), answer)
+            return min(len(rows), LARGE) if is_limit else 0
     return 0
