@@ -102,7 +102,7 @@ class Transport(HTTPAdapter):
         return response
 
     def _sent(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> Any:
-        request.url = self._with_tls(request.url or "")
+        request.url = with_tls(request.url or "", self._origin)
         if (asked := origin(request.url)) != self._origin:
             advice = "" if asked.startswith("http:") else HOME
             raise ApiError(
@@ -125,9 +125,11 @@ class Transport(HTTPAdapter):
         self._cookies.update(response.cookies)  # the session looks for them in `raw` only
         response.raw = BytesIO(body)
         if response.is_redirect:  # before requests takes the key out for one without TLS
-            response.headers["location"] = self._with_tls(response.headers["location"])
-        if response.ok:
-            self._heed(response)
+            response.headers["location"] = with_tls(response.headers["location"], self._origin)
+        if response.ok and is_spent(response.headers, self._settings.remaining_headers):
+            seconds = asked_to_wait(response.headers, self._settings.reset_headers)
+            if seconds <= self._settings.max_retry_after:
+                self._rate_limit.pause(seconds)
         return response
 
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
@@ -149,14 +151,6 @@ class Transport(HTTPAdapter):
         self._closing.set()
         self.remembered.close()
         super().close()
-
-    def _with_tls(self, url: str) -> str:
-        """The URL at our origin where a proxy that ends TLS would name its own host without it."""
-        with suppress(ValueError):
-            ours, asked = urlsplit(self._origin), urlsplit(url)
-            if (ours.scheme, asked.scheme) == ("https", "http") and ours.hostname == asked.hostname:
-                return urlunsplit(("https", ours.netloc, *asked[2:]))
-        return url
 
     def _wait_for_turn(self) -> None:
         """Waits until the rate limit lets a request pass, also if the pause grows meanwhile."""
@@ -205,12 +199,14 @@ class Transport(HTTPAdapter):
             raw.close()  # keeps the connection where all was read
         return bytes(body)
 
-    def _heed(self, response: requests.Response) -> None:
-        """Pauses where the API says that this request was the last one for now."""
-        if is_spent(response.headers, self._settings.remaining_headers):
-            seconds = asked_to_wait(response.headers, self._settings.reset_headers)
-            if seconds <= self._settings.max_retry_after:
-                self._rate_limit.pause(seconds)
+
+def with_tls(url: str, ours: str) -> str:
+    """A URL at our origin where a proxy that ends TLS would name its own host without it."""
+    with suppress(ValueError):
+        own, asked = urlsplit(ours), urlsplit(url)
+        if (own.scheme, asked.scheme) == ("https", "http") and own.hostname == asked.hostname:
+            return urlunsplit(("https", own.netloc, *asked[2:]))
+    return url
 
 
 def origin(url: str) -> str:
