@@ -29,7 +29,7 @@ from events_assets.commands.toml_file import Description
 from events_assets.errors import ApiError, ConfigurationError
 from events_assets.scan.changes import Changes
 
-FIELDS_TRIED, SINGLY = 2, 8
+FIELDS_TRIED, SINGLY = 2, 10
 """So many fields are tried, and so many parameters one by one if all at once are too much."""
 REFUSED = "refused"
 
