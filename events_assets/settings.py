@@ -440,7 +440,7 @@ class WarehouseSettings(Settings):
     """Path of the DuckDB file."""
     lock_timeout: Seconds = 300.0
     """Seconds to wait while another process has the file open."""
-    memory_limit: Text = "128MB"
+    memory_limit: Text = "256MB"
     """What DuckDB may use during a load before it goes on in a temporary file."""
     dataset: Text | None = None
     """Where tables are in it: `events_data` by default, `events_sample` for the sample API."""
