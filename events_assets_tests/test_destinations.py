@@ -117,7 +117,8 @@ def loaded(serve, run, project, request, monkeypatch):
         first = answered()
         for answers in (first, first, changed(answered()), first[:-5]):
             api.events[:] = answers
-            assert run("events_job") and run("daily_events_job").success
+            assert run("events_job").asset_materializations_for_node("load_events")
+            assert run("daily_events_job").success
             states.append(held(rows or in_duckdb(project)))
         return states
 

@@ -26,7 +26,7 @@ from dlt.destinations.job_impl import FinalizedLoadJobWithFollowupJobs
 from events_assets.destinations.base import cause
 from events_assets.settings import WarehouseSettings
 
-OUT_OF_MEMORY = re.compile("Out of Memory|could not allocate block")
+OUT_OF_MEMORY = re.compile("Out of Memory|could not allocate block|failed to pin block")
 """What it says where its memory limit does not suffice, also when it commits."""
 NEWER_STORAGE = re.compile("database file with version number|newer version of DuckDB")
 """What it says of a file that a newer DuckDB has written."""
