@@ -156,6 +156,11 @@ def test_init_finds_the_place_of_the_key_or_is_told(init, shape, words, client):
     assert {name: value for name, value in found.items() if name != "base_url"} == client
 
 
+def test_init_asks_no_other_address_than_it_is_given(command):
+    result = command("init", "http://127.0.0.1:9/events", "--path", "/others")
+    assert result.exit_code == 2 and "either URL, or --base-url and --path" in result.output
+
+
 def test_init_refuses_a_place_that_it_does_not_know(command):
     result = command("init", "--key-in", "cookie")
     assert result.exit_code == 2 and "query:NAME" in result.output

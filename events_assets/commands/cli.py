@@ -138,7 +138,9 @@ def init(
     name, before = os.path.relpath(file), re.sub("//[^/]*@", "//", client.get("base_url", ""))
     if before not in ("", configuration.SAMPLE) and not yes:
         _require_consent(f"{name} describes the API at {before} already")
-    if url and not base_url and not path:
+    if url and (base_url or path):
+        raise click.UsageError("give either URL, or --base-url and --path")
+    if url:
         base_url, path = re.findall(r"((?:\w+://)?[^/?#]*)(.*)", url)[0]
     base_url = _asked(base_url, "Base URL of the API", "--base-url")
     path = _asked(path, "Path of its events", "--path")
